@@ -1,0 +1,95 @@
+//! What must be undone, also when Ctrl-C ends the process.
+//!
+//! Drop covers success and panics. For SIGINT, SIGTERM and SIGHUP a handler
+//! writes one byte to a pipe; a thread that reads it undoes everything still
+//! registered, newest first, and ends the process.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+type Undo = Box<dyn FnOnce() + Send>;
+
+static PENDING: Mutex<BTreeMap<u64, Undo>> = Mutex::new(BTreeMap::new());
+static NEXT: AtomicU64 = AtomicU64::new(0);
+static HANDLERS: Once = Once::new();
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+
+/// Runs a closure once: when dropped, or when a signal ends the process.
+#[derive(Debug)]
+pub struct Cleanup {
+    id: u64,
+}
+
+impl Cleanup {
+    /// Registers `undo`.
+    pub fn new(undo: impl FnOnce() + Send + 'static) -> Self {
+        HANDLERS.call_once(watch_signals);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        pending().insert(id, Box::new(undo));
+        Self { id }
+    }
+
+    /// Leaves things as they are.
+    pub fn forget(self) {
+        pending().remove(&self.id);
+    }
+}
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        // The lock is released before the closure runs: it may drop guards.
+        let undo = pending().remove(&self.id);
+        if let Some(undo) = undo {
+            undo();
+        }
+    }
+}
+
+fn pending() -> MutexGuard<'static, BTreeMap<u64, Undo>> {
+    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+extern "C" fn on_signal(signal: libc::c_int) {
+    let byte = signal as u8;
+    // SAFETY: `write` is async-signal-safe and the byte outlives the call; a bad
+    // descriptor only makes it fail.
+    unsafe { libc::write(WAKE.load(Ordering::Relaxed), (&raw const byte).cast(), 1) };
+}
+
+fn watch_signals() {
+    let Ok((read, write)) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC) else {
+        return;
+    };
+    WAKE.store(write.into_raw_fd(), Ordering::Relaxed);
+    let action = SigAction::new(
+        SigHandler::Handler(on_signal),
+        SaFlags::SA_RESTART,
+        SigSet::empty(),
+    );
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the handler only loads an atomic and writes to a pipe.
+        let _ = unsafe { sigaction(signal, &action) };
+    }
+    std::thread::spawn(move || {
+        let mut byte = [0_u8];
+        // SAFETY: the buffer is one byte long and `read` stays open.
+        while unsafe { libc::read(read.as_raw_fd(), byte.as_mut_ptr().cast(), 1) } != 1 {}
+        undo_all();
+        std::process::exit(128 + i32::from(byte[0]));
+    });
+}
+
+fn undo_all() {
+    loop {
+        // A statement of its own, so that the lock is released before the
+        // closure runs.
+        let newest = pending().pop_last();
+        let Some((_, undo)) = newest else { return };
+        undo();
+    }
+}

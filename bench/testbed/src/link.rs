@@ -1,0 +1,78 @@
+//! Devices: veth pairs across namespaces, and their settings.
+
+use anyhow::{Context, Result};
+
+use crate::netns::Netns;
+
+/// Makes a veth pair with one end in each namespace (they may be the same), both
+/// up. It disappears with either of them.
+pub fn veth(a: &Netns, name_a: &str, b: &Netns, name_b: &str) -> Result<()> {
+    a.exec(&format!(
+        "ip link add {name_a} type veth peer name {name_b} netns {}",
+        b.name()
+    ))?;
+    a.exec(&format!("ip link set {name_a} up"))?;
+    b.exec(&format!("ip link set {name_b} up"))?;
+    Ok(())
+}
+
+/// Sets a device's MTU.
+pub fn set_mtu(netns: &Netns, interface: &str, mtu: u32) -> Result<()> {
+    netns
+        .exec(&format!("ip link set {interface} mtu {mtu}"))
+        .map(drop)
+}
+
+/// Sets a device's MAC address.
+pub fn set_mac(netns: &Netns, interface: &str, mac: [u8; 6]) -> Result<()> {
+    let [a, b, c, d, e, f] = mac;
+    netns
+        .exec(&format!(
+            "ip link set {interface} address {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"
+        ))
+        .map(drop)
+}
+
+/// A device's MAC address.
+pub fn mac_of(netns: &Netns, interface: &str) -> Result<[u8; 6]> {
+    let text = netns.exec(&format!("ip -o link show {interface}"))?;
+    let address = text
+        .split_whitespace()
+        .skip_while(|word| *word != "link/ether")
+        .nth(1)
+        .with_context(|| format!("{interface} has no MAC address: {text}"))?;
+    let mut mac = [0; 6];
+    let mut parts = address.split(':');
+    for byte in &mut mac {
+        let part = parts.next().context("a short MAC address")?;
+        *byte = u8::from_str_radix(part, 16).with_context(|| format!("MAC address {address}"))?;
+    }
+    Ok(mac)
+}
+
+/// Which offloads [`set_offloads`] changes; `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Offloads {
+    /// Transmit checksums.
+    pub tx: Option<bool>,
+    /// TCP segmentation.
+    pub tso: Option<bool>,
+    /// Generic receive.
+    pub gro: Option<bool>,
+}
+
+/// Switches offloads on or off.
+pub fn set_offloads(netns: &Netns, interface: &str, offloads: Offloads) -> Result<()> {
+    let wanted = [
+        ("tx", offloads.tx),
+        ("tso", offloads.tso),
+        ("gro", offloads.gro),
+    ];
+    for (feature, state) in wanted {
+        if let Some(on) = state {
+            let state = if on { "on" } else { "off" };
+            netns.exec(&format!("ethtool -K {interface} {feature} {state}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Raw packet sockets: frames as they are on a device.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::libc;
+
+use crate::netns::Netns;
+
+const LONGEST: usize = 1 << 17;
+const TAG_LEN: usize = 4;
+const MACS_LEN: usize = 12;
+
+/// A received frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// From the Ethernet header on; a VLAN tag is in its place again, where the
+    /// kernel had moved it out of the bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A packet socket on one device. It sees what arrives there, for whomever it
+/// is, and not what leaves.
+#[derive(Debug)]
+pub struct RawSocket {
+    socket: OwnedFd,
+    interface: String,
+}
+
+impl RawSocket {
+    /// Opens a socket on a device of a namespace.
+    pub fn open(netns: &Netns, interface: &str) -> Result<Self> {
+        let index = netns.ifindex(interface)?;
+        let socket = netns
+            .enter(|| open(index))?
+            .with_context(|| format!("packet socket on {interface} in {}", netns.name()))?;
+        Ok(Self {
+            socket,
+            interface: interface.to_owned(),
+        })
+    }
+
+    /// Sends a frame as it is, from the Ethernet header on.
+    pub fn send(&self, frame: &[u8]) -> Result<()> {
+        // SAFETY: pointer and length are those of one slice.
+        let sent = unsafe {
+            libc::send(
+                self.socket.as_raw_fd(),
+                frame.as_ptr().cast(),
+                frame.len(),
+                0,
+            )
+        };
+        if sent < 0 {
+            return Err(io::Error::last_os_error())
+                .with_context(|| format!("sending {} bytes on {}", frame.len(), self.interface));
+        }
+        Ok(())
+    }
+
+    /// The next frame, or `None` when none comes within `timeout`.
+    pub fn receive(&self, timeout: Duration) -> Result<Option<Received>> {
+        let mut wanted = libc::pollfd {
+            fd: self.socket.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let milliseconds = timeout
+            .as_micros()
+            .div_ceil(1000)
+            .try_into()
+            .unwrap_or(i32::MAX);
+        // SAFETY: one initialised `pollfd`, as the count says.
+        let ready = unsafe { libc::poll(&raw mut wanted, 1, milliseconds) };
+        if ready <= 0 {
+            return Ok(None);
+        }
+        receive_now(&self.socket).with_context(|| format!("receiving on {}", self.interface))
+    }
+
+    /// Every frame that `matches`, until none has come for `quiet`.
+    pub fn collect(
+        &self,
+        quiet: Duration,
+        mut matches: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Vec<Vec<u8>>> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.receive(quiet)? {
+            if matches(&frame.bytes) {
+                frames.push(frame.bytes);
+            }
+        }
+        Ok(frames)
+    }
+
+    /// The first frame that `matches`, or `None` within `timeout`.
+    pub fn find(
+        &self,
+        timeout: Duration,
+        mut matches: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Option<Vec<u8>>> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.receive(left)? {
+                Some(frame) if matches(&frame.bytes) => return Ok(Some(frame.bytes)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+fn open(index: u32) -> io::Result<OwnedFd> {
+    let every_protocol = u16::to_be(libc::ETH_P_ALL as u16);
+    let flags = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers are passed.
+    let socket = unsafe { libc::socket(libc::AF_PACKET, flags, 0) };
+    if socket < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just made and nobody else owns it.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // Options come before the protocol, so that no frame arrives without them.
+    set_option(&socket, libc::PACKET_AUXDATA)?;
+    set_option(&socket, libc::PACKET_IGNORE_OUTGOING)?;
+    // SAFETY: all zeros is a valid `sockaddr_ll`.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_protocol = every_protocol;
+    address.sll_ifindex = index.cast_signed();
+    let length = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the address is initialised and `length` is its size.
+    let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    if bound < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(socket)
+    }
+}
+
+fn set_option(socket: &OwnedFd, option: libc::c_int) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the value is an initialised integer and `length` is its size.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            option,
+            (&raw const on).cast(),
+            length,
+        )
+    };
+    if set < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+fn receive_now(socket: &OwnedFd) -> io::Result<Option<Received>> {
+    let mut bytes = vec![0_u8; LONGEST];
+    let mut control = [0_u64; 16];
+    let mut vector = libc::iovec {
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: all zeros is a valid `msghdr`.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    // SAFETY: the message points at buffers that live through the call.
+    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
+    if length < 0 {
+        let error = io::Error::last_os_error();
+        let nothing = matches!(error.kind(), io::ErrorKind::WouldBlock)
+            || error.raw_os_error() == Some(libc::ENETDOWN);
+        return if nothing { Ok(None) } else { Err(error) };
+    }
+    bytes.truncate(length.unsigned_abs());
+    if let Some((protocol, tci)) = stripped_tag(&message)
+        && bytes.len() >= MACS_LEN
+    {
+        let mut tag = [0; TAG_LEN];
+        tag[..2].copy_from_slice(&protocol.to_be_bytes());
+        tag[2..].copy_from_slice(&tci.to_be_bytes());
+        bytes.splice(MACS_LEN..MACS_LEN, tag);
+    }
+    Ok(Some(Received { bytes }))
+}
+
+/// Protocol and control information of a VLAN tag that the kernel keeps beside
+/// the frame.
+fn stripped_tag(message: &libc::msghdr) -> Option<(u16, u16)> {
+    // SAFETY: the kernel filled the control buffer and its length.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    while !header.is_null() {
+        // SAFETY: the macros keep the header inside the control buffer.
+        let (level, kind) = unsafe { ((*header).cmsg_level, (*header).cmsg_type) };
+        if level == libc::SOL_PACKET && kind == libc::PACKET_AUXDATA {
+            // SAFETY: the data of this kind is a `tpacket_auxdata`; it may be
+            // unaligned.
+            let aux = unsafe {
+                libc::CMSG_DATA(header)
+                    .cast::<libc::tpacket_auxdata>()
+                    .read_unaligned()
+            };
+            if aux.tp_status & libc::TP_STATUS_VLAN_VALID != 0 {
+                return Some((aux.tp_vlan_tpid, aux.tp_vlan_tci));
+            }
+        }
+        // SAFETY: as above.
+        header = unsafe { libc::CMSG_NXTHDR(message, header) };
+    }
+    None
+}
