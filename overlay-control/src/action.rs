@@ -1,0 +1,53 @@
+//! One change of one table: what the controller asks its caller to do.
+
+use overlay_common::abi::{
+    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port, PuntLimit,
+    PuntReason, Segment, Target, Vtep, VtepKey,
+};
+use overlay_common::id::{PeerId, PortId, SegmentId};
+
+/// A table change. `Put` inserts or replaces; `Del` removes, and does nothing
+/// where there is no such entry. In tables that are arrays (ports, segments,
+/// peers) a removed entry is one of zeroes.
+///
+/// Actions are to be applied in the order in which they are given: an entry that
+/// others point to comes before them and goes after them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The node's entry, which also carries the ageing clock.
+    PutNode(Node),
+    /// An access port takes frames.
+    PutAccess(AccessKey, Access),
+    /// An access port takes no more frames.
+    DelAccess(AccessKey),
+    /// A port as a way out.
+    PutPort(PortId, Port),
+    /// The port is gone and its index free: its counters start again from zero.
+    DelPort(PortId),
+    /// A segment and its current flood list.
+    PutSegment(SegmentId, Segment),
+    /// The segment is gone and its index free.
+    DelSegment(SegmentId),
+    /// A peer's outer header and the way there.
+    PutPeer(PeerId, Peer),
+    /// The peer is gone and its index free: its counters start again from zero.
+    DelPeer(PeerId),
+    /// The peer behind a VTEP address.
+    PutVtep(VtepKey, Vtep),
+    /// Nobody is behind this VTEP address any more.
+    DelVtep(VtepKey),
+    /// A permission profile may use a VNI.
+    PutPermit(PermitKey, Permit),
+    /// A permission profile may no longer use a VNI.
+    DelPermit(PermitKey),
+    /// A slot of a flood list.
+    PutFlood(FloodKey, Target),
+    /// A slot of a flood list that is no longer in use.
+    DelFlood(FloodKey),
+    /// Where a MAC address is.
+    PutFdb(FdbKey, FdbEntry),
+    /// A MAC address is forgotten.
+    DelFdb(FdbKey),
+    /// How often user space wants to hear of something.
+    PutPuntLimit(PuntReason, PuntLimit),
+}

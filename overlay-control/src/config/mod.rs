@@ -1,0 +1,181 @@
+//! The configuration file.
+//!
+//! [`Config::parse`] reads TOML and either returns a configuration in which every
+//! value is legal and every name leads somewhere, or all that is wrong with it at
+//! once, each with its place. What only the host can tell (interfaces and
+//! addresses that exist) is checked by [`Config::check_host`].
+
+mod error;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use overlay_common::id::Vni;
+use overlay_common::wire::Mac;
+
+pub use error::ConfigError;
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[node]`.
+    pub node: Node,
+    /// `[[uplink]]`, at least one.
+    pub uplinks: Vec<Uplink>,
+    /// `[[segment]]`.
+    pub segments: Vec<Segment>,
+    /// `[[peer]]`.
+    pub peers: Vec<Peer>,
+}
+
+impl Config {
+    /// Reads and checks a configuration. `file` is its name in errors, which come
+    /// in the order of their places.
+    pub fn parse(_text: &str, _file: &str) -> Result<Self, Vec<ConfigError>> {
+        Err(Vec::new())
+    }
+
+    /// What is wrong with this configuration on this host.
+    pub fn check_host(&self, _host: &HostFacts) -> Vec<ConfigError> {
+        Vec::new()
+    }
+}
+
+/// What a configuration needs to be right about the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// The names of the network devices in this namespace.
+    pub interfaces: BTreeSet<String>,
+    /// The addresses of this host in this namespace.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+/// `[node]`: this gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name; also that of its control socket and its pins.
+    pub name: String,
+    /// The local VTEP.
+    pub vtep: Ipv4Addr,
+    /// Seconds after which a learnt address that sends nothing is forgotten.
+    pub ageing: u32,
+    /// The most addresses that the FDB holds, learnt and static.
+    pub fdb_entries: u32,
+}
+
+/// `[[uplink]]`: a device that faces the underlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uplink {
+    /// The device.
+    pub interface: String,
+    /// The hook asked for.
+    pub mode: Mode,
+}
+
+/// `[[segment]]`: one L2 broadcast domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its name.
+    pub name: String,
+    /// Its VNI, the same on every gateway.
+    pub vni: Vni,
+    /// Whether MACs behind peers are learnt from the data plane.
+    pub learning: bool,
+    /// `[[segment.port]]`.
+    pub ports: Vec<AccessPort>,
+    /// `[[segment.fdb]]`.
+    pub fdb: Vec<StaticMac>,
+}
+
+/// `[[segment.port]]`: a device, and a VLAN on it, that faces the segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessPort {
+    /// The device.
+    pub interface: String,
+    /// The VLAN of its frames, 1 to 4094; `None`: untagged.
+    pub vlan: Option<u16>,
+    /// The hook asked for.
+    pub mode: Mode,
+}
+
+/// `[[segment.fdb]]`: an address that neither ages nor moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticMac {
+    /// The address; never a group address.
+    pub mac: Mac,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where an address is, in the configuration's words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Behind the peer of this name.
+    Peer(String),
+    /// Behind a local access port.
+    Port {
+        /// Its device.
+        interface: String,
+        /// Its VLAN; `None`: untagged.
+        vlan: Option<u16>,
+    },
+}
+
+/// `[[peer]]`: another gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Its VTEP.
+    pub vtep: Ipv4Addr,
+    /// How frames to and from it are wrapped.
+    pub encap: Encap,
+    /// The names of the segments that it may use.
+    pub segments: Vec<String>,
+}
+
+/// A tunnel encapsulation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Encap {
+    /// RFC 7348.
+    #[default]
+    Vxlan,
+}
+
+impl Encap {
+    /// The name in configuration and commands.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vxlan => "vxlan",
+        }
+    }
+}
+
+/// The hook that a port asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Whatever suits the device best.
+    #[default]
+    Auto,
+    /// XDP in the driver.
+    Xdp,
+    /// XDP in the network stack, for any device, slow.
+    XdpGeneric,
+    /// tc ingress.
+    Tc,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Xdp, Self::XdpGeneric, Self::Tc];
+
+    /// The name in configuration and commands.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Xdp => "xdp",
+            Self::XdpGeneric => "xdp-generic",
+            Self::Tc => "tc",
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What the node believes and decides, without I/O.
+//!
+//! Everything here is plain state: inputs go in together with the time
+//! (`handle_*(input, now)`), table changes come out (`poll_action`). The time is
+//! a [`Duration`](core::time::Duration) since an arbitrary start, so that tests
+//! run days in milliseconds. Sockets, maps and clocks belong to the caller.
+//!
+//! - [`config`]: the configuration file, checked completely, with the place of
+//!   each error.
+//! - [`controller`]: from configuration, links, next hops and learnt addresses to
+//!   table actions.
+//! - [`action`]: one change of one table.
+//! - [`tables`]: a mirror of the kernel's tables in memory; the packet path runs
+//!   on it in user space and in tests.
+//! - [`frame`]: a packet buffer in memory, for the same purpose.
+
+pub mod action;
+pub mod config;
+pub mod controller;
+pub mod frame;
+pub mod tables;

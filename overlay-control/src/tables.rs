@@ -1,0 +1,378 @@
+//! A mirror of the kernel's tables in memory.
+//!
+//! The user-space forwarder runs the packet path on it, and tests use it to say
+//! what the kernel programs ought to do. Look-ups answer as the kernel's maps
+//! do: an array has an entry of zeroes at every index that was never written.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use overlay_common::abi::{
+    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Hook, MAX_PEERS, MAX_PORTS,
+    Node, Peer, Permit, PermitKey, Port, Punt, PuntLimit, PuntReason, Segment, Target, Vtep,
+    VtepKey,
+};
+use overlay_common::packet::Packet;
+use overlay_common::tables::{Direction, Tables};
+use overlay_common::verdict::DropReason;
+use overlay_common::wire::Header;
+
+use crate::action::Action;
+
+static NO_PORT: Port = Port {
+    egress: overlay_common::abi::Egress {
+        ifindex: 0,
+        flags: 0,
+    },
+    max_frame: 0,
+    vlan: 0,
+    segment: 0,
+};
+static NO_PEER: Peer = Peer {
+    template: [0; 56],
+    egress: overlay_common::abi::Egress {
+        ifindex: 0,
+        flags: 0,
+    },
+    max_frame: 0,
+    flags: 0,
+};
+static NO_SEGMENT: Segment = Segment {
+    flood: overlay_common::abi::FloodList::new(0, 0, 0),
+    vni: 0,
+    reserved: 0,
+};
+
+/// How many punts wait until [`TableSet::take_punts`] collects them.
+pub const PUNT_QUEUE: usize = 1024;
+
+/// The node's tables, counters and waiting punts.
+///
+/// The tables change through [`apply`](Self::apply) alone; what the packet path
+/// writes (counters, punts, the age of FDB entries) changes behind a shared
+/// reference, so a `RwLock<TableSet>` lets packets run side by side.
+#[derive(Debug)]
+pub struct TableSet {
+    hook: Hook,
+    node: Node,
+    access: HashMap<AccessKey, Access>,
+    ports: HashMap<u32, Port>,
+    segments: HashMap<u16, Segment>,
+    peers: HashMap<u32, Peer>,
+    vteps: HashMap<VtepKey, Vtep>,
+    permits: HashMap<PermitKey, Permit>,
+    fdb: HashMap<FdbKey, Place>,
+    flood: HashMap<FloodKey, Target>,
+    limits: [PuntLimit; PuntReason::COUNT],
+    counted: Mutex<Counted>,
+    punts: Mutex<Vec<Punted>>,
+}
+
+/// A record, and the frame that came with it, as user space reads them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Punted {
+    /// The record.
+    pub punt: Punt,
+    /// The frame's bytes; empty where the reason carries no frame.
+    pub frame: Vec<u8>,
+}
+
+/// An FDB entry whose age a reader of the table may renew.
+#[derive(Debug)]
+struct Place {
+    target: Target,
+    flags: u32,
+    seen: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    ports: BTreeMap<u32, Counters>,
+    peers: BTreeMap<u32, Counters>,
+    drops: BTreeMap<DropKey, u64>,
+}
+
+impl Default for TableSet {
+    fn default() -> Self {
+        Self::new(Hook::User)
+    }
+}
+
+impl TableSet {
+    /// Empty tables. `hook` is the place that drops are counted under.
+    pub fn new(hook: Hook) -> Self {
+        Self {
+            hook,
+            node: Node::default(),
+            access: HashMap::new(),
+            ports: HashMap::new(),
+            segments: HashMap::new(),
+            peers: HashMap::new(),
+            vteps: HashMap::new(),
+            permits: HashMap::new(),
+            fdb: HashMap::new(),
+            flood: HashMap::new(),
+            limits: [PuntLimit::default(); PuntReason::COUNT],
+            counted: Mutex::default(),
+            punts: Mutex::default(),
+        }
+    }
+
+    /// Carries out one change.
+    pub fn apply(&mut self, action: &Action) {
+        match *action {
+            Action::PutNode(node) => self.node = node,
+            Action::PutAccess(key, access) => {
+                self.access.insert(key, access);
+            }
+            Action::DelAccess(key) => {
+                self.access.remove(&key);
+            }
+            Action::PutPort(id, port) => {
+                self.ports.insert(id.0, port);
+            }
+            Action::DelPort(id) => {
+                self.ports.remove(&id.0);
+                lock(&self.counted).ports.remove(&id.0);
+            }
+            Action::PutSegment(id, segment) => {
+                self.segments.insert(id.0, segment);
+            }
+            Action::DelSegment(id) => {
+                self.segments.remove(&id.0);
+            }
+            Action::PutPeer(id, peer) => {
+                self.peers.insert(id.0, peer);
+            }
+            Action::DelPeer(id) => {
+                self.peers.remove(&id.0);
+                lock(&self.counted).peers.remove(&id.0);
+            }
+            Action::PutVtep(key, vtep) => {
+                self.vteps.insert(key, vtep);
+            }
+            Action::DelVtep(key) => {
+                self.vteps.remove(&key);
+            }
+            Action::PutPermit(key, permit) => {
+                self.permits.insert(key, permit);
+            }
+            Action::DelPermit(key) => {
+                self.permits.remove(&key);
+            }
+            Action::PutFlood(key, target) => {
+                self.flood.insert(key, target);
+            }
+            Action::DelFlood(key) => {
+                self.flood.remove(&key);
+            }
+            Action::PutFdb(
+                key,
+                FdbEntry {
+                    target,
+                    flags,
+                    seen,
+                    ..
+                },
+            ) => {
+                self.fdb.insert(
+                    key,
+                    Place {
+                        target,
+                        flags,
+                        seen: AtomicU32::new(seen),
+                    },
+                );
+            }
+            Action::DelFdb(key) => {
+                self.fdb.remove(&key);
+            }
+            Action::PutPuntLimit(reason, limit) => self.limits[reason as usize] = limit,
+        }
+    }
+
+    /// Every FDB entry, in no particular order.
+    pub fn fdb_entries(&self) -> impl Iterator<Item = (FdbKey, FdbEntry)> + '_ {
+        self.fdb.iter().map(|(key, place)| (*key, place.entry()))
+    }
+
+    /// Counts a frame that the path dropped: its result was this error.
+    pub fn record_drop(&self, ifindex: u32, reason: DropReason) {
+        self.count_drop(ifindex, reason, 1);
+    }
+
+    /// The drop counters that are not zero.
+    pub fn drops(&self) -> BTreeMap<DropKey, u64> {
+        lock(&self.counted).drops.clone()
+    }
+
+    /// The counters of a port.
+    pub fn port_counters(&self, index: u32) -> Counters {
+        lock(&self.counted)
+            .ports
+            .get(&index)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The counters of a peer.
+    pub fn peer_counters(&self, index: u32) -> Counters {
+        lock(&self.counted)
+            .peers
+            .get(&index)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Takes the punts that came since the last call, oldest first.
+    pub fn take_punts(&self) -> Vec<Punted> {
+        std::mem::take(&mut lock(&self.punts))
+    }
+}
+
+impl Tables for TableSet {
+    fn node(&self) -> Option<&Node> {
+        Some(&self.node)
+    }
+
+    fn access(&self, key: &AccessKey) -> Option<&Access> {
+        self.access.get(key)
+    }
+
+    fn port(&self, index: u32) -> Option<&Port> {
+        (index < MAX_PORTS).then(|| self.ports.get(&index).unwrap_or(&NO_PORT))
+    }
+
+    fn segment(&self, index: u16) -> Option<&Segment> {
+        Some(self.segments.get(&index).unwrap_or(&NO_SEGMENT))
+    }
+
+    fn peer(&self, index: u32) -> Option<&Peer> {
+        (index < MAX_PEERS).then(|| self.peers.get(&index).unwrap_or(&NO_PEER))
+    }
+
+    fn vtep(&self, key: &VtepKey) -> Option<&Vtep> {
+        self.vteps.get(key)
+    }
+
+    fn permit(&self, key: &PermitKey) -> Option<&Permit> {
+        self.permits.get(key)
+    }
+
+    fn fdb(&self, key: &FdbKey) -> Option<FdbEntry> {
+        self.fdb.get(key).map(Place::entry)
+    }
+
+    fn refresh(&self, key: &FdbKey, epoch: u32) {
+        if let Some(place) = self.fdb.get(key) {
+            place.seen.store(epoch, Relaxed);
+        }
+    }
+
+    fn flood(&self, key: &FloodKey) -> Option<Target> {
+        self.flood.get(key).copied()
+    }
+
+    fn repeat<F: FnMut(u32)>(&self, count: u32, visit: F) {
+        (0..count).for_each(visit);
+    }
+
+    fn count_port(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
+        if index < MAX_PORTS {
+            count(
+                &mut lock(&self.counted).ports,
+                index,
+                direction,
+                packets,
+                bytes,
+            );
+        }
+    }
+
+    fn count_peer(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
+        if index < MAX_PEERS {
+            count(
+                &mut lock(&self.counted).peers,
+                index,
+                direction,
+                packets,
+                bytes,
+            );
+        }
+    }
+
+    fn count_drop(&self, ifindex: u32, reason: DropReason, packets: u32) {
+        let key = DropKey::new(ifindex, reason, self.hook);
+        *lock(&self.counted).drops.entry(key).or_default() += u64::from(packets);
+    }
+
+    /// There is no clock here, so a limit is either open or, at rate or burst 0
+    /// as in a table that nobody filled, shut.
+    fn punt<P: Packet>(&self, packet: &mut P, mut punt: Punt) -> Result<(), DropReason> {
+        let reason = PuntReason::from_u8(punt.reason).ok_or(DropReason::TableInconsistent)?;
+        let limit = self.limits[reason as usize];
+        if limit.per_second == 0 || limit.burst == 0 {
+            return Err(DropReason::PuntLimited);
+        }
+        let frame = if reason.carries_frame() {
+            bytes_of(packet)
+        } else {
+            Vec::new()
+        };
+        punt.captured = frame.len() as u32;
+        let mut punts = lock(&self.punts);
+        if punts.len() >= PUNT_QUEUE {
+            return Err(DropReason::PuntQueueFull);
+        }
+        punts.push(Punted { punt, frame });
+        Ok(())
+    }
+}
+
+impl Place {
+    fn entry(&self) -> FdbEntry {
+        FdbEntry {
+            target: self.target,
+            flags: self.flags,
+            seen: self.seen.load(Relaxed),
+            reserved: 0,
+        }
+    }
+}
+
+fn count(
+    all: &mut BTreeMap<u32, Counters>,
+    index: u32,
+    direction: Direction,
+    packets: u32,
+    bytes: u32,
+) {
+    let counters = all.entry(index).or_default();
+    let (p, b) = match direction {
+        Direction::Rx => (&mut counters.rx_packets, &mut counters.rx_bytes),
+        Direction::Tx => (&mut counters.tx_packets, &mut counters.tx_bytes),
+    };
+    *p += u64::from(packets);
+    *b += u64::from(bytes);
+}
+
+/// Counters hold no invariant that a panic in another thread could break.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One byte as a header, to read a packet of which nothing else is known.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Byte(u8);
+
+// SAFETY: a transparent `u8`: alignment 1, no padding, every bit pattern valid.
+unsafe impl Header for Byte {}
+
+fn bytes_of<P: Packet>(packet: &P) -> Vec<u8> {
+    (0..packet.len() as usize)
+        .map_while(|i| packet.at::<Byte>(i))
+        .map(|byte| byte.0)
+        .collect()
+}
