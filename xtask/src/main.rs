@@ -1,0 +1,59 @@
+//! The project's own commands: `cargo xtask COMMAND`.
+//!
+//! Each command sets up what it needs and nothing more, so that any of them may
+//! be the first on a bare machine.
+
+mod bench;
+mod build;
+mod setup;
+mod step;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use setup::Scope;
+use workspace::Workspace;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Finds or installs the tools that the other commands need.
+    Setup {
+        /// What the tools are for: each scope includes those before it.
+        #[arg(value_enum, default_value_t = Scope::Test)]
+        scope: Scope,
+    },
+    /// Builds the `overlay` binary, with the BPF programs inside.
+    Build,
+    /// Measures packets per second beside the kernel's own data plane.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    match execute(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    match cli.command {
+        Command::Setup { scope } => setup::run(scope),
+        Command::Build => build::run(&workspace),
+        Command::Bench(args) => bench::run(&workspace, &args),
+    }
+}

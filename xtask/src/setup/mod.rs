@@ -1,0 +1,54 @@
+//! `cargo xtask setup`: finds or installs what the other commands need.
+//!
+//! It looks first, and installs only what is missing, saying what and why. With
+//! nothing missing it takes a second and needs no network and no privilege.
+
+mod apt;
+mod rust;
+
+use anyhow::Result;
+
+use crate::tools::{CARGO_TOOLS, PACKAGES, Package};
+
+/// What tools are for; each scope includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Scope {
+    /// Building the `overlay` binary.
+    Build,
+    /// Running the demonstration testbed.
+    Run,
+    /// Running the tests.
+    Test,
+    /// Everything that `cargo xtask ci` checks.
+    Ci,
+}
+
+/// Makes the tools of `scope` available.
+pub fn run(scope: Scope) -> Result<()> {
+    let tools: Vec<_> = CARGO_TOOLS
+        .iter()
+        .filter(|tool| tool.scope <= scope && !rust::is_installed(tool))
+        .collect();
+    let mut packages: Vec<&Package> = PACKAGES.iter().filter(|p| p.scope <= scope).collect();
+    packages.extend(tools.iter().flat_map(|tool| tool.needs));
+    packages.retain(|package| !apt::has_program(package.program));
+    packages.dedup_by_key(|package| package.name);
+    if !packages.is_empty() {
+        apt::install(&packages)?;
+    }
+    rust::library_source(scope)?;
+    for tool in tools {
+        rust::install(tool)?;
+    }
+    println!("==> setup: the tools for `{}` are there", name(scope));
+    Ok(())
+}
+
+fn name(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Build => "build",
+        Scope::Run => "run",
+        Scope::Test => "test",
+        Scope::Ci => "ci",
+    }
+}

@@ -1,0 +1,121 @@
+//! The tools that the project needs, with their versions: the one place where
+//! they are pinned. (The compiler is pinned in `rust-toolchain.toml`.)
+
+use crate::setup::Scope;
+
+/// A program that a Debian package brings.
+pub struct Package {
+    /// The package.
+    pub name: &'static str,
+    /// A program of it: where that is found, nothing is installed.
+    pub program: &'static str,
+    /// The first scope that needs it.
+    pub scope: Scope,
+    /// What it is for.
+    pub why: &'static str,
+}
+
+/// A program that cargo builds and installs.
+pub struct CargoTool {
+    /// The crate.
+    pub name: &'static str,
+    /// The version, exactly.
+    pub version: &'static str,
+    /// What prints the version.
+    pub probe: &'static [&'static str],
+    /// Arguments of `cargo install`.
+    pub args: &'static [&'static str],
+    /// Environment of `cargo install`.
+    pub env: &'static [(&'static str, &'static str)],
+    /// Debian packages needed to build it, beside a C compiler.
+    pub needs: &'static [Package],
+    /// The first scope that needs it.
+    pub scope: Scope,
+    /// What it is for.
+    pub why: &'static str,
+}
+
+/// LLVM's version, that of the pinned compiler: bpf-linker must read what the
+/// compiler writes.
+const LLVM: &str = "/usr/lib/llvm-22";
+
+/// Debian packages, in the order in which they are listed to the user.
+pub const PACKAGES: &[Package] = &[
+    package("iproute2", "ip", Scope::Run, "network namespaces, links and routes"),
+    package("iputils-ping", "ping", Scope::Run, "ping across the overlay"),
+    package("iperf3", "iperf3", Scope::Run, "TCP across the overlay"),
+    package("ethtool", "ethtool", Scope::Run, "offload settings of links"),
+    package("bpftool", "bpftool", Scope::Run, "listing BPF programs and what they are attached to"),
+    package("tcpdump", "tcpdump", Scope::Test, "captures of the underlay"),
+    package("tshark", "tshark", Scope::Test, "an independent dissector of what was captured"),
+    package("curl", "curl", Scope::Test, "HTTP across the overlay"),
+    package("python3", "python3", Scope::Test, "an HTTP server behind the overlay"),
+    package("nftables", "nft", Scope::Test, "cutting the underlay in tests of faults"),
+    package("g++", "g++", Scope::Test, "libFuzzer, which cargo-fuzz compiles"),
+];
+
+/// Programs that cargo installs.
+pub const CARGO_TOOLS: &[CargoTool] = &[
+    CargoTool {
+        name: "bpf-linker",
+        version: "0.13.0",
+        probe: &["bpf-linker", "--version"],
+        args: &["--no-default-features", "--features", "llvm-22"],
+        // llvm-sys reads the second, bpf-linker's own build script the first.
+        env: &[("LLVM_PREFIX", LLVM), ("LLVM_SYS_221_PREFIX", LLVM)],
+        needs: &[
+            package(
+                "llvm-22-dev",
+                "/usr/lib/llvm-22/include/llvm-c/Core.h",
+                Scope::Build,
+                "the LLVM of the pinned compiler, which bpf-linker links with",
+            ),
+            package("g++", "g++", Scope::Build, "the C++ library that LLVM links with"),
+        ],
+        scope: Scope::Build,
+        why: "links the BPF programs",
+    },
+    CargoTool {
+        name: "cargo-deny",
+        version: "0.20.2",
+        probe: &["cargo-deny", "--version"],
+        args: &["--locked"],
+        env: &[],
+        needs: &[],
+        scope: Scope::Ci,
+        why: "licences, bans and sources of dependencies",
+    },
+    CargoTool {
+        name: "mdbook",
+        version: "0.4.52",
+        probe: &["mdbook", "--version"],
+        args: &["--locked", "--no-default-features"],
+        env: &[],
+        needs: &[],
+        scope: Scope::Ci,
+        why: "the book in docs/",
+    },
+    CargoTool {
+        name: "cargo-fuzz",
+        version: "0.13.2",
+        probe: &["cargo-fuzz", "--version"],
+        args: &["--locked"],
+        env: &[],
+        needs: &[],
+        scope: Scope::Ci,
+        why: "runs the fuzz targets",
+    },
+];
+
+/// Debian's compiler with the source of its library: the way out where rustup
+/// cannot fetch `rust-src`. (The last is clippy, for `cargo xtask ci`.)
+pub const DEBIAN_RUST: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy"];
+
+const fn package(
+    name: &'static str,
+    program: &'static str,
+    scope: Scope,
+    why: &'static str,
+) -> Package {
+    Package { name, program, scope, why }
+}
