@@ -8,7 +8,7 @@
 
 mod toolchain;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -94,9 +94,15 @@ pub fn command(workspace: &Path, target_dir: &Path, subcommand: &str) -> Result<
 /// cargo's target directory, so that every profile shares one BPF build. It must
 /// not be that directory itself, which the outer cargo has locked.
 pub fn target_dir_for(out_dir: &Path) -> PathBuf {
-    // Cargo marks its target directory with this file.
-    let marked = out_dir.ancestors().filter(|dir| dir.join("CACHEDIR.TAG").is_file()).last();
-    marked.unwrap_or(out_dir).join("bpf-build")
+    shared_dir(out_dir, std::env::var_os("TARGET").as_deref()).join("bpf-build")
+}
+
+/// The target directory of `TARGET/[TRIPLE/]PROFILE/build/PACKAGE-HASH/out`.
+fn shared_dir<'a>(out_dir: &'a Path, triple: Option<&OsStr>) -> &'a Path {
+    let Some(dir) = out_dir.ancestors().nth(4) else {
+        return out_dir;
+    };
+    if dir.file_name() == triple { dir.parent().unwrap_or(dir) } else { dir }
 }
 
 /// Finds bpf-linker on `PATH` or where `cargo install` puts it.
@@ -130,4 +136,22 @@ fn search_path(toolchain: &Toolchain, linker: &Path) -> OsString {
     let linker = linker.parent().map(Path::to_path_buf);
     let dirs = system.into_iter().chain(std::env::split_paths(&path)).chain(linker);
     std::env::join_paths(dirs).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_and_targets_share_one_directory() {
+        let triple = Some(OsStr::new("x86_64-unknown-linux-gnu"));
+        let expected = Path::new("/p/target");
+        for out_dir in [
+            "/p/target/debug/build/overlay-user-1f/out",
+            "/p/target/release/build/overlay-user-1f/out",
+            "/p/target/x86_64-unknown-linux-gnu/release/build/overlay-user-1f/out",
+        ] {
+            assert_eq!(shared_dir(Path::new(out_dir), triple), expected, "{out_dir}");
+        }
+    }
 }
