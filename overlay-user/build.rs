@@ -3,8 +3,13 @@
 use std::path::{Path, PathBuf};
 
 /// What the object is made from, relative to the workspace.
-const SOURCES: &[&str] =
-    &["overlay-ebpf", "overlay-common/src", "overlay-common/Cargo.toml", "Cargo.toml", "Cargo.lock"];
+const SOURCES: &[&str] = &[
+    "overlay-ebpf",
+    "overlay-common/src",
+    "overlay-common/Cargo.toml",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 fn main() {
     if let Err(error) = embed() {
