@@ -1,0 +1,102 @@
+//! Table keys, values and records shared by the kernel programs and user space.
+//!
+//! Every struct is `repr(C)` with its padding spelled out, and its size is
+//! asserted here, so that the two sides cannot drift apart. Integers are in host
+//! order unless a field is a byte array, which is as on the wire.
+
+mod admission;
+mod counters;
+mod egress;
+mod fdb;
+mod node;
+mod punt;
+mod segment;
+
+pub use admission::{Access, AccessKey, Permit, PermitKey, Vtep, VtepKey};
+pub use counters::{Counters, DropKey, Hook};
+pub use egress::{Egress, Peer, Port};
+pub use fdb::{FdbEntry, FdbKey, Target};
+pub use node::Node;
+pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
+pub use segment::{FloodKey, FloodList, Segment};
+
+/// The version of everything in this module. A daemon that finds another
+/// version pinned replaces the programs and their maps together.
+pub const ABI_VERSION: u32 = 1;
+
+/// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
+///
+/// # Safety
+///
+/// The implementer must be `repr(C)` or `repr(transparent)`, have no padding
+/// bytes, and accept every bit pattern.
+pub unsafe trait Record: Copy + 'static {}
+
+/// Asserts a record's size and marks it as a [`Record`].
+macro_rules! record {
+    ($name:ty, $size:expr) => {
+        const _: () = assert!(core::mem::size_of::<$name>() == $size);
+        // SAFETY: the type is `repr(C)`, made of integers and byte arrays, and
+        // the size assertion above leaves no room for hidden padding.
+        unsafe impl $crate::abi::Record for $name {}
+    };
+}
+pub(crate) use record;
+
+/// The names of the maps, as the BPF object declares and user space opens them.
+pub mod maps {
+    /// Array(1): index 0 → [`Node`](super::Node).
+    pub const NODE: &str = "NODE";
+    /// Hash: [`AccessKey`](super::AccessKey) → [`Access`](super::Access).
+    pub const ACCESS: &str = "ACCESS";
+    /// Array: port index → [`Port`](super::Port).
+    pub const PORTS: &str = "PORTS";
+    /// Array: segment index → [`Segment`](super::Segment).
+    pub const SEGMENTS: &str = "SEGMENTS";
+    /// Array: peer index → [`Peer`](super::Peer).
+    pub const PEERS: &str = "PEERS";
+    /// Hash: [`VtepKey`](super::VtepKey) → [`Vtep`](super::Vtep).
+    pub const VTEPS: &str = "VTEPS";
+    /// Hash: [`PermitKey`](super::PermitKey) → [`Permit`](super::Permit).
+    pub const PERMITS: &str = "PERMITS";
+    /// Hash: [`FdbKey`](super::FdbKey) → [`FdbEntry`](super::FdbEntry).
+    pub const FDB: &str = "FDB";
+    /// Hash: [`FloodKey`](super::FloodKey) → [`Target`](super::Target).
+    pub const FLOOD: &str = "FLOOD";
+    /// Device hash: ifindex → ifindex, the devices that XDP may redirect to.
+    pub const DEVICES: &str = "DEVICES";
+    /// Per-CPU hash: [`DropKey`](super::DropKey) → packets (`u64`).
+    pub const DROPS: &str = "DROPS";
+    /// Per-CPU array: port index → [`Counters`](super::Counters).
+    pub const PORT_COUNTERS: &str = "PORT_COUNTERS";
+    /// Per-CPU array: peer index → [`Counters`](super::Counters).
+    pub const PEER_COUNTERS: &str = "PEER_COUNTERS";
+    /// Perf event array: [`Punt`](super::Punt) followed by the frame's bytes.
+    pub const PUNTS: &str = "PUNTS";
+    /// Array: punt reason → [`PuntLimit`](super::PuntLimit).
+    pub const PUNT_LIMITS: &str = "PUNT_LIMITS";
+    /// Per-CPU array: punt reason → [`PuntBucket`](super::PuntBucket).
+    pub const PUNT_BUCKETS: &str = "PUNT_BUCKETS";
+}
+
+/// The names of the programs in the BPF object.
+pub mod programs {
+    /// XDP on an uplink.
+    pub const XDP_UPLINK: &str = "xdp_uplink";
+    /// XDP on an access port.
+    pub const XDP_ACCESS: &str = "xdp_access";
+    /// tc ingress on an uplink.
+    pub const TC_UPLINK: &str = "tc_uplink";
+    /// tc ingress on an access port.
+    pub const TC_ACCESS: &str = "tc_access";
+    /// XDP, never attached: redirects a [`Probe`](crate::wire::Probe) to the device
+    /// that it names, to find out whether redirected frames arrive there.
+    pub const XDP_PROBE: &str = "xdp_probe";
+}
+
+/// Entries in [`maps::PORTS`]: uplinks and access ports of one node.
+pub const MAX_PORTS: u32 = 4096;
+/// Entries in [`maps::SEGMENTS`]; index 0 is unused.
+pub const MAX_SEGMENTS: u32 = 65_536;
+/// Entries in [`maps::PEERS`].
+pub const MAX_PEERS: u32 = 16_384;

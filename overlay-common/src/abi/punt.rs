@@ -1,0 +1,149 @@
+//! Frames and news handed to user space, and the limits on them.
+
+use super::{Target, record};
+
+/// Why something was handed to user space. Dense and never renumbered: it
+/// indexes the limits and buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum PuntReason {
+    /// A source MAC that the FDB has not, or has elsewhere. Only the record is
+    /// sent; the frame itself is forwarded as usual.
+    Learn = 0,
+    /// The peer's next hop is not resolved yet; the frame is sent along.
+    PeerUnresolved = 1,
+}
+
+impl PuntReason {
+    /// How many reasons there are.
+    pub const COUNT: usize = 2;
+    /// Every reason, in the order of its number.
+    pub const ALL: [Self; Self::COUNT] = [Self::Learn, Self::PeerUnresolved];
+
+    /// The name in commands and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Learn => "learn",
+            Self::PeerUnresolved => "peer-unresolved",
+        }
+    }
+
+    /// The reason of a [`Punt`].
+    pub const fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            0 => Some(Self::Learn),
+            1 => Some(Self::PeerUnresolved),
+            _ => None,
+        }
+    }
+
+    /// Whether the frame goes along with the record.
+    pub const fn carries_frame(self) -> bool {
+        matches!(self, Self::PeerUnresolved)
+    }
+}
+
+/// The record in front of a punted frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Punt {
+    /// [`PuntReason`] as a number.
+    pub reason: u8,
+    /// [`Hook`](super::Hook) as a number.
+    pub hook: u8,
+    /// Index in `SEGMENTS`.
+    pub segment: u16,
+    /// The device the frame came in on.
+    pub ifindex: u32,
+    /// Where the frame came from: an access port or a peer.
+    pub source: Target,
+    /// The frame's length, in bytes.
+    pub frame_len: u32,
+    /// How many bytes of the frame follow this record.
+    pub captured: u32,
+    /// The inner source MAC.
+    pub mac: [u8; 6],
+    /// VLAN identifier of the frame's stripped tag, 0 for none.
+    pub vlan: u16,
+}
+record!(Punt, 28);
+
+/// A token bucket's size and rate, for one reason on one CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct PuntLimit {
+    /// Tokens a second; 0 stops the reason altogether.
+    pub per_second: u32,
+    /// The most that may come at once.
+    pub burst: u32,
+}
+record!(PuntLimit, 8);
+
+/// A token bucket's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct PuntBucket {
+    /// Nano-tokens at hand: 10⁹ are one punt.
+    pub nano_tokens: u64,
+    /// When they were counted, in ns of the monotonic clock.
+    pub stamp: u64,
+}
+record!(PuntBucket, 16);
+
+impl PuntBucket {
+    const TOKEN: u64 = 1_000_000_000;
+    /// Longer gaps fill any bucket; the bound keeps the product below 2⁶⁴.
+    const LONGEST_GAP: u64 = 4_000_000_000;
+
+    /// Takes a token at `now` (ns, monotonic), and says whether there was one.
+    #[inline(always)]
+    pub fn take(&mut self, limit: PuntLimit, now: u64) -> bool {
+        let mut gap = now.wrapping_sub(self.stamp);
+        if gap > Self::LONGEST_GAP {
+            gap = Self::LONGEST_GAP;
+        }
+        self.stamp = now;
+        let full = limit.burst as u64 * Self::TOKEN;
+        let mut tokens = self.nano_tokens.wrapping_add(gap.wrapping_mul(limit.per_second as u64));
+        if tokens > full {
+            tokens = full;
+        }
+        let taken = tokens >= Self::TOKEN;
+        if taken {
+            tokens -= Self::TOKEN;
+        }
+        self.nano_tokens = tokens;
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bucket_starts_full_then_follows_its_rate() {
+        let limit = PuntLimit { per_second: 10, burst: 3 };
+        let mut bucket = PuntBucket::default();
+        let start = 100_000_000_000;
+        let first = (0..5).filter(|_| bucket.take(limit, start)).count();
+        assert_eq!(first, 3, "a burst of 3 at once");
+        let later = (1..=10).filter(|i| bucket.take(limit, start + i * 50_000_000)).count();
+        assert_eq!(later, 5, "10 a second over half a second");
+    }
+
+    #[test]
+    fn rate_zero_stops_a_reason() {
+        let limit = PuntLimit { per_second: 0, burst: 0 };
+        let mut bucket = PuntBucket::default();
+        assert!(!bucket.take(limit, u64::MAX));
+    }
+
+    #[test]
+    fn largest_values_do_not_overflow() {
+        let limit = PuntLimit { per_second: u32::MAX, burst: u32::MAX };
+        let mut bucket = PuntBucket::default();
+        assert!(bucket.take(limit, u64::MAX));
+        assert!(bucket.take(limit, u64::MAX - 1));
+    }
+}

@@ -1,0 +1,22 @@
+//! What a packet means.
+//!
+//! This crate is compiled three times: into the XDP program, into the tc
+//! program, and into the host binary, where it is the slow path and the oracle
+//! that the kernel programs are checked against. It therefore knows no maps, no
+//! sockets, no clock and no allocator.
+//!
+//! - [`wire`]: header views over packet bytes, and checksums.
+//! - [`abi`]: table keys, values and records shared by kernel and user space.
+//! - [`packet`]: what the path asks of a packet buffer.
+//! - [`tables`]: what the path asks of the node's tables.
+//! - [`verdict`]: what the path answers.
+//! - [`path`]: the packet's way, one file a stage.
+#![no_std]
+
+pub mod abi;
+pub mod id;
+pub mod packet;
+pub mod path;
+pub mod tables;
+pub mod verdict;
+pub mod wire;

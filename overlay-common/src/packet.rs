@@ -1,0 +1,74 @@
+//! What the path asks of a packet buffer.
+//!
+//! There are two kernel implementations (XDP, tc) and one on the host. Access is
+//! typed, never a slice: the verifier accepts a compare of offset + size against
+//! `data_end`, and rejects a slice with a range. Resizing takes `&mut self`, so
+//! that no header reference outlives it.
+
+use crate::abi::Egress;
+use crate::wire::Header;
+
+/// A buffer operation that the kernel refused, or that had no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
+/// What the inner frame carries, which tc must tell the kernel when it opens or
+/// closes the room for outer headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inner {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+    /// ARP or anything else: never a super-frame.
+    Other,
+}
+
+/// A frame, from its Ethernet header on.
+pub trait Packet {
+    /// Whether this hook can send copies ([`copy_to`](Self::copy_to)). Where it
+    /// cannot, frames for several receivers are deferred.
+    const COPIES: bool;
+
+    /// The frame's length in bytes; a stripped VLAN tag is not counted.
+    fn len(&self) -> u32;
+
+    /// A header at `offset` bytes, or `None` where the frame ends before it.
+    fn at<T: Header>(&self, offset: usize) -> Option<&T>;
+
+    /// The same, to be written.
+    fn at_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T>;
+
+    /// The outermost VLAN tag's control information (PCP, DEI, VID; host order),
+    /// whether it is in the bytes or was stripped by the device.
+    fn vlan(&self) -> Option<u16>;
+
+    /// Removes the outermost VLAN tag.
+    fn pop_vlan(&mut self) -> Result<(), Refused>;
+
+    /// Adds an 802.1Q tag.
+    fn push_vlan(&mut self, tci: u16) -> Result<(), Refused>;
+
+    /// Opens [`TUNNEL_LEN`](crate::wire::TUNNEL_LEN) bytes in front of the frame,
+    /// for outer headers over IPv4. Their contents are undefined.
+    fn grow_head(&mut self, inner: Inner) -> Result<(), Refused>;
+
+    /// Removes [`TUNNEL_LEN`](crate::wire::TUNNEL_LEN) bytes of outer headers from
+    /// the front of the frame.
+    fn trim_head(&mut self, inner: Inner) -> Result<(), Refused>;
+
+    /// Cuts the frame to `len` bytes: what lies behind is link-layer padding.
+    fn trim_tail(&mut self, len: u32) -> Result<(), Refused>;
+
+    /// The payload bytes of each segment where this is a super-frame, else 0.
+    fn gso_size(&self) -> u32;
+
+    /// How many packets this is on the wire: 1, or a super-frame's segments.
+    fn segments(&self) -> u32;
+
+    /// Whether this hook's frames can leave through `egress`.
+    fn reaches(&self, egress: Egress) -> bool;
+
+    /// Sends a copy of the frame, as it is now, out of `egress`.
+    fn copy_to(&mut self, egress: Egress) -> Result<(), Refused>;
+}

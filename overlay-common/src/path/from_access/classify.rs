@@ -1,0 +1,47 @@
+//! Port and VLAN → segment.
+
+use crate::abi::AccessKey;
+use crate::packet::Packet;
+use crate::path::Ingress;
+use crate::tables::Tables;
+use crate::verdict::DropReason;
+use crate::wire::{Ethernet, Mac, Tag};
+
+/// A frame whose port and segment are known.
+pub struct Frame {
+    /// Where it came in.
+    pub ingress: Ingress,
+    /// Index of its port.
+    pub port: u32,
+    /// Index of its segment.
+    pub segment: u16,
+    /// Whether it carries a VLAN tag.
+    pub tagged: bool,
+    /// Destination address.
+    pub destination: Mac,
+    /// Source address.
+    pub source: Mac,
+}
+
+/// Finds the port that an interface and a VLAN make up. Priority-tagged frames
+/// (VLAN 0) count as untagged (IEEE 802.1Q, 6.9).
+#[inline(always)]
+pub fn run<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    ingress: Ingress,
+) -> Result<Frame, DropReason> {
+    let ethernet = packet.at::<Ethernet>(0).ok_or(DropReason::Truncated)?;
+    let tag = packet.vlan();
+    let vlan = tag.map_or(0, |tci| tci & Tag::VID);
+    let key = AccessKey { ifindex: ingress.ifindex, vlan, reserved: 0 };
+    let access = tables.access(&key).ok_or(DropReason::UnknownVlan)?;
+    Ok(Frame {
+        ingress,
+        port: access.port,
+        segment: access.segment,
+        tagged: tag.is_some(),
+        destination: ethernet.destination,
+        source: ethernet.source,
+    })
+}

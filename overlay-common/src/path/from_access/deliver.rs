@@ -1,0 +1,31 @@
+//! To another local port of the same segment.
+
+use super::classify::Frame;
+use super::strip;
+use crate::packet::Packet;
+use crate::path::flow::wire_len;
+use crate::path::local;
+use crate::tables::{Direction, Tables};
+use crate::verdict::{DropReason, Verdict};
+
+/// Switches a frame locally.
+#[inline(always)]
+pub fn run<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+    index: u32,
+) -> Result<Verdict, DropReason> {
+    let port = local::port(tables, index)?;
+    if !packet.reaches(port.egress) {
+        return Ok(Verdict::Defer);
+    }
+    strip::run(packet, frame)?;
+    if wire_len(packet) > port.max_frame {
+        return Err(DropReason::TooBig);
+    }
+    let (packets, bytes) = (packet.segments(), packet.len());
+    let verdict = local::deliver(packet, tables, index, port)?;
+    tables.count_port(frame.port, Direction::Rx, packets, bytes);
+    Ok(verdict)
+}

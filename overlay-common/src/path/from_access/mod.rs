@@ -1,0 +1,41 @@
+//! From an access port: into the overlay.
+//!
+//! classify → admit → resolve, then one of three ways out: transmit to a peer
+//! (police → encap), deliver to a local port, flood.
+
+mod admit;
+mod classify;
+mod deliver;
+mod encap;
+mod flood;
+mod resolve;
+mod strip;
+mod transmit;
+
+use crate::packet::Packet;
+use crate::path::Ingress;
+use crate::tables::Tables;
+use crate::verdict::{DropReason, Verdict};
+
+use resolve::Destination;
+
+/// Carries one frame from an access port.
+///
+/// # Errors
+///
+/// The reason for which the frame is to be dropped. An access port belongs to
+/// the overlay: [`Verdict::Pass`] is never answered.
+#[inline(always)]
+pub fn run<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+) -> Result<Verdict, DropReason> {
+    let frame = classify::run(packet, tables, ingress)?;
+    admit::run(packet, tables, &frame)?;
+    match resolve::run(tables, &frame)? {
+        Destination::Peer(peer) => transmit::run(packet, tables, &frame, peer),
+        Destination::Port(port) => deliver::run(packet, tables, &frame, port),
+        Destination::Flood => flood::run(packet, tables, &frame),
+    }
+}

@@ -1,0 +1,36 @@
+//! FDB look-up: which way a frame leaves.
+
+use super::classify::Frame;
+use crate::abi::FdbKey;
+use crate::tables::Tables;
+use crate::verdict::DropReason;
+
+/// Where a frame goes.
+pub enum Destination {
+    /// A local port, by its index.
+    Port(u32),
+    /// A peer, by its index.
+    Peer(u32),
+    /// Everywhere: broadcast, multicast, or an unknown address.
+    Flood,
+}
+
+/// Looks the destination address up.
+#[inline(always)]
+pub fn run<T: Tables>(tables: &T, frame: &Frame) -> Result<Destination, DropReason> {
+    if frame.destination.is_group() {
+        return Ok(Destination::Flood);
+    }
+    let key = FdbKey { mac: frame.destination.0, segment: frame.segment };
+    let Some(entry) = tables.fdb(&key) else {
+        return Ok(Destination::Flood);
+    };
+    let index = entry.target.index();
+    if entry.target.is_peer() {
+        Ok(Destination::Peer(index))
+    } else if index == frame.port {
+        Err(DropReason::SamePort)
+    } else {
+        Ok(Destination::Port(index))
+    }
+}

@@ -1,0 +1,97 @@
+//! Closed by default: only known peers, only in their segments, only frames that
+//! a bridge would take; and learning.
+
+use super::classify::Tunnel;
+use crate::abi::{FdbKey, Permit, PermitKey, Target, VtepKey};
+use crate::packet::{Inner, Packet};
+use crate::path::Ingress;
+use crate::path::learn::{self, Sighting};
+use crate::tables::Tables;
+use crate::verdict::DropReason;
+use crate::wire::{Ethernet, Mac, TUNNEL_LEN, Tag, ethertype};
+
+/// An inner frame whose peer and segment are known.
+pub struct Frame {
+    /// Where it came in.
+    pub ingress: Ingress,
+    /// Index of its peer.
+    pub peer: u32,
+    /// Index of its segment.
+    pub segment: u16,
+    /// The inner destination address.
+    pub destination: Mac,
+    /// What the inner frame carries.
+    pub inner: Inner,
+    /// The outer ECN field.
+    pub ecn: u8,
+    /// The frame's length, outer headers included, padding not.
+    pub len: u32,
+}
+
+/// Checks peer, VNI and inner Ethernet header.
+#[inline(always)]
+pub fn run<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+    tunnel: &Tunnel,
+) -> Result<Frame, DropReason> {
+    let vtep = tables.vtep(&VtepKey(tunnel.source)).ok_or(DropReason::UnknownVtep)?;
+    let permit = permit(tables, vtep.profile, tunnel.vni)?;
+    if tunnel.len < (TUNNEL_LEN + Ethernet::LEN) as u32 {
+        return Err(DropReason::InnerTruncated);
+    }
+    let ethernet = *packet.at::<Ethernet>(TUNNEL_LEN).ok_or(DropReason::InnerTruncated)?;
+    let inner = inner_kind(packet, &ethernet)?;
+    let frame = Frame {
+        ingress,
+        peer: vtep.peer,
+        segment: permit.segment,
+        destination: ethernet.destination,
+        inner,
+        ecn: tunnel.ecn,
+        len: tunnel.len,
+    };
+    let node = tables.node().ok_or(DropReason::TableInconsistent)?;
+    let sighting = Sighting {
+        key: FdbKey { mac: ethernet.source.0, segment: permit.segment },
+        source: Target::peer(vtep.peer),
+        learning: permit.flags & Permit::LEARN != 0,
+        ingress,
+    };
+    learn::observe(packet, tables, node, sighting);
+    Ok(frame)
+}
+
+/// The segment of a VNI. Only a refusal costs a second look-up, to say why.
+#[inline(always)]
+fn permit<T: Tables>(tables: &T, profile: u32, vni: u32) -> Result<&Permit, DropReason> {
+    if let Some(permit) = tables.permit(&PermitKey { profile, vni }) {
+        return Ok(permit);
+    }
+    match tables.permit(&PermitKey { profile: PermitKey::ANY, vni }) {
+        Some(_) => Err(DropReason::VniNotPermitted),
+        None => Err(DropReason::UnknownVni),
+    }
+}
+
+/// Refuses what a bridge would not take.
+#[inline(always)]
+fn inner_kind<P: Packet>(packet: &P, ethernet: &Ethernet) -> Result<Inner, DropReason> {
+    if !ethernet.source.is_source() {
+        return Err(DropReason::InvalidSource);
+    }
+    if ethernet.destination.is_link_local_group() {
+        return Err(DropReason::LinkLocalGroup);
+    }
+    match ethernet.ethertype() {
+        ethertype::IPV4 => Ok(Inner::Ipv4),
+        ethertype::IPV6 => Ok(Inner::Ipv6),
+        ethertype::VLAN | ethertype::SERVICE_VLAN => {
+            // A tag that is cut off is no tag, but nor is the frame a frame.
+            packet.at::<Tag>(TUNNEL_LEN + Tag::OFFSET).ok_or(DropReason::InnerTruncated)?;
+            Err(DropReason::InnerVlan)
+        }
+        _ => Ok(Inner::Other),
+    }
+}

@@ -1,0 +1,31 @@
+//! To one local port.
+
+use super::admit::Frame;
+use super::decap;
+use crate::packet::Packet;
+use crate::path::flow::wire_len;
+use crate::path::local;
+use crate::tables::{Direction, Tables};
+use crate::verdict::{DropReason, Verdict};
+
+/// Decapsulates a frame and delivers it.
+#[inline(always)]
+pub fn run<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+    index: u32,
+) -> Result<Verdict, DropReason> {
+    let port = local::port(tables, index)?;
+    if !packet.reaches(port.egress) {
+        return Ok(Verdict::Defer);
+    }
+    decap::run(packet, frame)?;
+    let (packets, bytes) = (packet.segments(), packet.len());
+    if wire_len(packet) > port.max_frame {
+        return Err(DropReason::TooBig);
+    }
+    let verdict = local::deliver(packet, tables, index, port)?;
+    tables.count_peer(frame.peer, Direction::Rx, packets, bytes);
+    Ok(verdict)
+}

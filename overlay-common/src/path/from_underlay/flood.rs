@@ -1,0 +1,29 @@
+//! Broadcast, unknown unicast, multicast from a peer: one copy to every local
+//! port of the segment, none to another peer (split horizon).
+
+use super::admit::Frame;
+use super::decap;
+use crate::packet::Packet;
+use crate::path::local;
+use crate::tables::{Direction, Tables};
+use crate::verdict::{DropReason, Verdict};
+
+/// Decapsulates a frame and sends the copies.
+#[inline(always)]
+pub fn run<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+) -> Result<Verdict, DropReason> {
+    if !P::COPIES {
+        return Ok(Verdict::Defer);
+    }
+    let list = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?.flood;
+    decap::run(packet, frame)?;
+    tables.count_peer(frame.peer, Direction::Rx, packet.segments(), packet.len());
+    let ifindex = frame.ingress.ifindex;
+    match local::flood(packet, tables, list, frame.segment, None, ifindex) {
+        0 => Err(DropReason::NoReceiver),
+        _ => Ok(Verdict::Consumed),
+    }
+}

@@ -1,0 +1,25 @@
+//! The packet's way: one directory a direction, one file a stage, in the
+//! packet's order.
+//!
+//! A stage returns what the next one needs, or the reason for which the packet
+//! is dropped. Nothing is modified before this hook is known to be able to
+//! finish the packet, so that what it cannot finish is left untouched
+//! ([`Verdict::Defer`](crate::verdict::Verdict::Defer)).
+
+pub mod ecn;
+pub mod flow;
+pub mod from_access;
+pub mod from_underlay;
+mod learn;
+mod local;
+
+use crate::abi::Hook;
+
+/// Where a packet came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ingress {
+    /// The device.
+    pub ifindex: u32,
+    /// Where the path runs.
+    pub hook: Hook,
+}

@@ -1,0 +1,123 @@
+//! What the path answers for a packet.
+
+use crate::abi::Egress;
+
+/// What is to be done with a packet that was not dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not the overlay's: the host's own stack gets it, untouched.
+    Pass,
+    /// Untouched so far, and more than this hook can do: the tc program of the
+    /// same port takes it from the start. Only XDP answers this.
+    Defer,
+    /// Encapsulated and finished: send it out of the uplink.
+    Transmit(Egress),
+    /// An inner frame: send it out of an access port.
+    Deliver(Egress),
+    /// Every receiver has its copy, or user space has the frame; nothing
+    /// remains to be done with this buffer.
+    Consumed,
+}
+
+/// Declares [`DropReason`] with the label and the explanation of each reason in
+/// one place.
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $label:literal;)*) => {
+        /// Why a packet was dropped. Dense, never renumbered: the number indexes
+        /// counters, the name is the label in metrics, commands and documents.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[$doc])* $variant = $number,)*
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of its number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The label in metrics, commands and documents.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+
+            /// The reason with this number.
+            pub const fn from_u8(value: u8) -> Option<Self> {
+                match value { $($number => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// The programs have no node, port, segment or peer entry that another
+    /// table points to: a table is being changed, or the ABI does not match.
+    TableInconsistent = 0, "table-inconsistent";
+    /// The frame ends before the headers that it announces.
+    Truncated = 1, "truncated";
+    /// An outer length field contradicts another one or the frame.
+    BadLength = 2, "bad-length";
+    /// The outer IPv4 header's checksum is wrong (RFC 1122, 3.2.1.2).
+    BadChecksum = 3, "bad-checksum";
+    /// The outer IPv4 header carries options; a VTEP sends none.
+    OuterOptions = 4, "outer-options";
+    /// The outer packet is a fragment (RFC 7348, 4.3: VTEPs must not fragment).
+    OuterFragment = 5, "outer-fragment";
+    /// The VXLAN header's I flag is clear (RFC 7348, section 5).
+    NoVniFlag = 6, "no-vni-flag";
+    /// No configured peer has this outer source address.
+    UnknownVtep = 7, "unknown-vtep";
+    /// No segment of this node has this VNI.
+    UnknownVni = 8, "unknown-vni";
+    /// The segment exists, but not for this peer.
+    VniNotPermitted = 9, "vni-not-permitted";
+    /// The inner frame is shorter than an Ethernet header.
+    InnerTruncated = 10, "inner-truncated";
+    /// The source MAC is zero, broadcast or multicast.
+    InvalidSource = 11, "invalid-source";
+    /// The inner frame carries a VLAN tag (RFC 7348, 6.1).
+    InnerVlan = 12, "inner-vlan";
+    /// Sent to 01:80:C2:00:00:0X, which bridges do not forward (IEEE 802.1Q,
+    /// table 8-1).
+    LinkLocalGroup = 13, "link-local-group";
+    /// Congestion was marked on a tunnel whose inner packet cannot say so (RFC
+    /// 6040, 4.2).
+    EcnNotCapable = 14, "ecn-not-capable";
+    /// No segment of this port takes the frame's VLAN.
+    UnknownVlan = 15, "unknown-vlan";
+    /// The destination is behind the port that the frame came from.
+    SamePort = 16, "same-port";
+    /// From one peer to another: split horizon.
+    SplitHorizon = 17, "split-horizon";
+    /// Route or next hop of the peer is not known.
+    PeerUnresolved = 18, "peer-unresolved";
+    /// The frame is longer than its way out allows.
+    TooBig = 19, "too-big";
+    /// The kernel refused to add or remove outer headers.
+    ResizeFailed = 20, "resize-failed";
+    /// The kernel refused to send a copy of a flooded frame.
+    CopyFailed = 21, "copy-failed";
+    /// The segment has no other port and no peer to flood to.
+    NoReceiver = 22, "no-receiver";
+    /// A punt was over its reason's rate.
+    PuntLimited = 23, "punt-limited";
+    /// User space was too slow to take a punt, or is not there.
+    PuntQueueFull = 24, "punt-queue-full";
+    /// The port that leads to the destination has no device now.
+    PortDown = 25, "port-down";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_dense_and_their_names_unique() {
+        for (i, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, i);
+            assert_eq!(DropReason::from_u8(i as u8), Some(*reason));
+            let same = DropReason::ALL.iter().filter(|r| r.name() == reason.name()).count();
+            assert_eq!(same, 1, "{}", reason.name());
+        }
+        assert_eq!(DropReason::from_u8(DropReason::ALL.len() as u8), None);
+    }
+}

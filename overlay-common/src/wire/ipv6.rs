@@ -1,0 +1,72 @@
+//! IPv6 (RFC 8200).
+
+use super::header;
+
+/// The fixed IPv6 header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Ipv6 {
+    version_class_flow: [u8; 4],
+    payload_len: [u8; 2],
+    /// Type of the header that follows.
+    pub next_header: u8,
+    /// Hop limit.
+    pub hop_limit: u8,
+    /// Source address.
+    pub source: [u8; 16],
+    /// Destination address.
+    pub destination: [u8; 16],
+}
+header!(Ipv6, Ipv6::LEN);
+
+impl Ipv6 {
+    /// 40 bytes.
+    pub const LEN: usize = 40;
+
+    /// A header from its parts, traffic class and flow label zero.
+    pub const fn new(
+        source: [u8; 16],
+        destination: [u8; 16],
+        next_header: u8,
+        payload_len: u16,
+    ) -> Self {
+        Self {
+            version_class_flow: [0x60, 0, 0, 0],
+            payload_len: payload_len.to_be_bytes(),
+            next_header,
+            hop_limit: 64,
+            source,
+            destination,
+        }
+    }
+
+    /// The version: 6, if this is IPv6 at all.
+    #[inline(always)]
+    pub const fn version(&self) -> u8 {
+        self.version_class_flow[0] >> 4
+    }
+
+    /// The ECN field, 0 to 3 (RFC 3168): the low bits of the traffic class.
+    #[inline(always)]
+    pub const fn ecn(&self) -> u8 {
+        self.version_class_flow[1] >> 4 & 3
+    }
+
+    /// Sets the ECN field.
+    #[inline(always)]
+    pub fn set_ecn(&mut self, ecn: u8) {
+        self.version_class_flow[1] = self.version_class_flow[1] & !0x30 | (ecn & 3) << 4;
+    }
+
+    /// The flow label, 20 bits, host order.
+    #[inline(always)]
+    pub const fn flow_label(&self) -> u32 {
+        u32::from_be_bytes(self.version_class_flow) & 0x000f_ffff
+    }
+
+    /// Bytes behind this header.
+    #[inline(always)]
+    pub const fn payload_len(&self) -> u16 {
+        u16::from_be_bytes(self.payload_len)
+    }
+}

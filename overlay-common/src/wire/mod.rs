@@ -1,0 +1,78 @@
+//! Header views: the bytes as they are on the wire.
+//!
+//! Headers hold byte arrays only, so they are valid at any address and for any
+//! content; getters return host order.
+
+mod arp;
+pub mod checksum;
+mod ethernet;
+mod ipv4;
+mod ipv6;
+mod tcp;
+mod udp;
+mod vxlan;
+
+pub use arp::Arp;
+pub use ethernet::{Ethernet, Mac, Probe, Tag, ethertype};
+pub use ipv4::Ipv4;
+pub use ipv6::Ipv6;
+pub use tcp::Tcp;
+pub use udp::Udp;
+pub use vxlan::{Outer, Vxlan};
+
+/// Bytes that a VXLAN tunnel over IPv4 adds: Ethernet, IPv4, UDP, VXLAN.
+pub const TUNNEL_LEN: usize = 50;
+
+/// Protocol numbers of IPv4's protocol and IPv6's next header field.
+pub mod protocol {
+    /// Transmission Control Protocol.
+    pub const TCP: u8 = 6;
+    /// User Datagram Protocol.
+    pub const UDP: u8 = 17;
+}
+
+/// A view that may be laid over packet bytes.
+///
+/// # Safety
+///
+/// The implementer must be `repr(C)` or `repr(transparent)`, have alignment 1 and
+/// no padding, and accept every bit pattern.
+pub unsafe trait Header: Copy {}
+
+// SAFETY: an array of headers is as plain as its elements.
+unsafe impl<T: Header, const N: usize> Header for [T; N] {}
+
+/// Asserts a header's size and alignment and marks it as a [`Header`].
+macro_rules! header {
+    ($name:ty, $size:expr) => {
+        const _: () = assert!(core::mem::size_of::<$name>() == $size);
+        const _: () = assert!(core::mem::align_of::<$name>() == 1);
+        // SAFETY: `repr(C)`, made of byte arrays only; size and alignment are
+        // asserted above.
+        unsafe impl $crate::wire::Header for $name {}
+    };
+}
+pub(crate) use header;
+
+/// The header at `offset` of `bytes`, or `None` where they end before it.
+pub fn view<T: Header>(bytes: &[u8], offset: usize) -> Option<&T> {
+    let end = offset.checked_add(size_of::<T>())?;
+    let bytes = bytes.get(offset..end)?;
+    // SAFETY: the range holds exactly `size_of::<T>()` bytes; `Header` has
+    // alignment 1 and accepts every bit pattern.
+    Some(unsafe { &*bytes.as_ptr().cast::<T>() })
+}
+
+/// The header at `offset` of `bytes`, to be written.
+pub fn view_mut<T: Header>(bytes: &mut [u8], offset: usize) -> Option<&mut T> {
+    let end = offset.checked_add(size_of::<T>())?;
+    let bytes = bytes.get_mut(offset..end)?;
+    // SAFETY: as in `view`; the exclusive borrow of the bytes is passed on.
+    Some(unsafe { &mut *bytes.as_mut_ptr().cast::<T>() })
+}
+
+/// The bytes of a header.
+pub fn bytes_of<T: Header>(header: &T) -> &[u8] {
+    // SAFETY: `Header` has no padding, so every byte is initialised.
+    unsafe { core::slice::from_raw_parts(core::ptr::from_ref(header).cast(), size_of::<T>()) }
+}

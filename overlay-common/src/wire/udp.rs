@@ -1,0 +1,60 @@
+//! UDP (RFC 768).
+
+use super::header;
+
+/// A UDP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Udp {
+    source: [u8; 2],
+    destination: [u8; 2],
+    len: [u8; 2],
+    checksum: [u8; 2],
+}
+header!(Udp, Udp::LEN);
+
+impl Udp {
+    /// 8 bytes.
+    pub const LEN: usize = 8;
+
+    /// A header from its parts, host order; checksum zero: none (RFC 768).
+    #[inline(always)]
+    pub const fn new(source: u16, destination: u16, len: u16) -> Self {
+        Self {
+            source: source.to_be_bytes(),
+            destination: destination.to_be_bytes(),
+            len: len.to_be_bytes(),
+            checksum: [0; 2],
+        }
+    }
+
+    /// Source port.
+    #[inline(always)]
+    pub const fn source(&self) -> u16 {
+        u16::from_be_bytes(self.source)
+    }
+
+    /// Destination port.
+    #[inline(always)]
+    pub const fn destination(&self) -> u16 {
+        u16::from_be_bytes(self.destination)
+    }
+
+    /// Header and payload, in bytes.
+    #[inline(always)]
+    pub const fn len(&self) -> u16 {
+        u16::from_be_bytes(self.len)
+    }
+
+    /// Whether the length field is below that of the header itself.
+    pub const fn is_empty(&self) -> bool {
+        self.len() <= Self::LEN as u16
+    }
+
+    /// Sets source port and length.
+    #[inline(always)]
+    pub fn fill(&mut self, source: u16, len: u16) {
+        self.source = source.to_be_bytes();
+        self.len = len.to_be_bytes();
+    }
+}

@@ -1,0 +1,101 @@
+//! The kernel's shell around the packet path.
+//!
+//! Two programs a hook, one for ports that face the underlay and one for ports
+//! that face a segment. A port with an XDP program also has the tc program: what
+//! XDP cannot finish it leaves untouched to tc ([`Verdict::Defer`]).
+//!
+//! No protocol decision is made in this crate.
+//!
+//! [`Verdict::Defer`]: overlay_common::verdict::Verdict::Defer
+#![no_std]
+#![no_main]
+#![allow(missing_docs, reason = "the entry points are documented; what the macros make of them is not")]
+
+mod maps;
+mod outcome;
+mod packet;
+mod tables;
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::helpers::generated::bpf_redirect;
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use overlay_common::abi::Hook;
+use overlay_common::packet::Packet as _;
+use overlay_common::path::{Ingress, from_access, from_underlay};
+
+use packet::{TcPacket, XdpPacket};
+use tables::KernelTables;
+
+/// XDP on an uplink.
+#[xdp]
+pub fn xdp_uplink(ctx: XdpContext) -> u32 {
+    let (mut packet, tables, ingress) = xdp_parts(&ctx);
+    let result = from_underlay::run(&mut packet, &tables, ingress);
+    outcome::xdp(&ctx, &tables, ingress, result)
+}
+
+/// XDP on an access port.
+#[xdp]
+pub fn xdp_access(ctx: XdpContext) -> u32 {
+    let (mut packet, tables, ingress) = xdp_parts(&ctx);
+    let result = from_access::run(&mut packet, &tables, ingress);
+    outcome::xdp(&ctx, &tables, ingress, result)
+}
+
+/// tc ingress on an uplink.
+#[classifier]
+pub fn tc_uplink(ctx: TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts(&ctx);
+    packet.pull(packet::UPLINK_HEADERS);
+    let result = from_underlay::run(&mut packet, &tables, ingress);
+    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
+}
+
+/// tc ingress on an access port.
+#[classifier]
+pub fn tc_access(ctx: TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts(&ctx);
+    packet.pull(packet::ACCESS_HEADERS);
+    let result = from_access::run(&mut packet, &tables, ingress);
+    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
+}
+
+/// Never attached. Redirects its frame to the device whose index stands behind
+/// the frame's Ethernet header (32 bits, big-endian), so that user space can see
+/// whether frames redirected there arrive.
+#[xdp]
+pub fn xdp_probe(ctx: XdpContext) -> u32 {
+    let packet = XdpPacket::new(ctx.ctx);
+    match packet.at::<overlay_common::wire::Probe>(0) {
+        // SAFETY: a plain helper call; the kernel checks the index.
+        Some(probe) => unsafe { bpf_redirect(probe.ifindex(), 0) as u32 },
+        None => xdp_action::XDP_ABORTED,
+    }
+}
+
+#[inline(always)]
+fn xdp_parts(ctx: &XdpContext) -> (XdpPacket, KernelTables, Ingress) {
+    let packet = XdpPacket::new(ctx.ctx);
+    let ingress = Ingress { ifindex: ctx.ingress_ifindex() as u32, hook: Hook::Xdp };
+    (packet, KernelTables::new(ingress, ctx.as_ptr()), ingress)
+}
+
+#[inline(always)]
+fn tc_parts(ctx: &TcContext) -> (TcPacket, KernelTables, Ingress) {
+    let packet = TcPacket::new(ctx.skb.skb);
+    let ingress = Ingress { ifindex: packet.ifindex(), hook: Hook::Tc };
+    (packet, KernelTables::new(ingress, ctx.as_ptr()), ingress)
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: the verifier rejects any program in which this could be reached.
+    unsafe { core::hint::unreachable_unchecked() }
+}
+
+/// The licence under which the kernel lends its GPL-only helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

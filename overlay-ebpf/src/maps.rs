@@ -1,0 +1,47 @@
+//! The maps, by the names in [`overlay_common::abi::maps`].
+
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
+use overlay_common::abi::{
+    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS,
+    MAX_SEGMENTS, Node, Peer, Permit, PermitKey, Port, Punt, PuntBucket, PuntLimit, PuntReason,
+    Segment, Target, Vtep, VtepKey,
+};
+
+#[map]
+pub static NODE: Array<Node> = Array::with_max_entries(1, 0);
+#[map]
+pub static ACCESS: HashMap<AccessKey, Access> = HashMap::with_max_entries(MAX_PORTS, 0);
+#[map]
+pub static PORTS: Array<Port> = Array::with_max_entries(MAX_PORTS, 0);
+#[map]
+pub static SEGMENTS: Array<Segment> = Array::with_max_entries(MAX_SEGMENTS, 0);
+#[map]
+pub static PEERS: Array<Peer> = Array::with_max_entries(MAX_PEERS, 0);
+#[map]
+pub static VTEPS: HashMap<VtepKey, Vtep> = HashMap::with_max_entries(MAX_PEERS, 0);
+#[map]
+pub static PERMITS: HashMap<PermitKey, Permit> =
+    HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
+/// The size is the loader's: it follows the configuration.
+#[map]
+pub static FDB: HashMap<FdbKey, FdbEntry> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
+#[map]
+pub static FLOOD: HashMap<FloodKey, Target> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
+#[map]
+pub static DEVICES: DevMapHash = DevMapHash::with_max_entries(MAX_PORTS, 0);
+#[map]
+pub static DROPS: PerCpuHashMap<DropKey, u64> =
+    PerCpuHashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+#[map]
+pub static PORT_COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(MAX_PORTS, 0);
+#[map]
+pub static PEER_COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(MAX_PEERS, 0);
+#[map]
+pub static PUNTS: PerfEventArray<Punt> = PerfEventArray::new(0);
+#[map]
+pub static PUNT_LIMITS: Array<PuntLimit> = Array::with_max_entries(PuntReason::COUNT as u32, 0);
+#[map]
+pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
+    PerCpuArray::with_max_entries(PuntReason::COUNT as u32, 0);

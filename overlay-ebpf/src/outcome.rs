@@ -1,0 +1,93 @@
+//! The one place where the path's answer becomes an action of the hook, and where
+//! drops are counted.
+
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::helpers::generated::{bpf_redirect, bpf_redirect_peer, bpf_skb_change_type};
+use aya_log_ebpf::warn;
+use aya_ebpf::EbpfContext;
+use overlay_common::abi::Egress;
+use overlay_common::path::Ingress;
+use overlay_common::tables::Tables as _;
+use overlay_common::verdict::{DropReason, Verdict};
+
+use crate::maps;
+use crate::packet::TcPacket;
+use crate::tables::KernelTables;
+
+/// `PACKET_HOST` of `<linux/if_packet.h>`: addressed to the receiver.
+const PACKET_HOST: u32 = 0;
+
+/// The XDP action for the path's answer.
+#[inline(always)]
+pub fn xdp<C: EbpfContext>(
+    ctx: &C,
+    tables: &KernelTables,
+    ingress: Ingress,
+    result: Result<Verdict, DropReason>,
+) -> u32 {
+    match result {
+        Ok(Verdict::Pass | Verdict::Defer) => xdp_action::XDP_PASS,
+        Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
+            match maps::DEVICES.redirect(egress.ifindex, 0) {
+                Ok(action) => action,
+                Err(_) => {
+                    tables.count_drop(ingress.ifindex, DropReason::PortDown, 1);
+                    xdp_action::XDP_DROP
+                }
+            }
+        }
+        Ok(Verdict::Consumed) => xdp_action::XDP_DROP,
+        Err(reason) => {
+            dropped(ctx, tables, ingress, reason);
+            xdp_action::XDP_DROP
+        }
+    }
+}
+
+/// The tc action for the path's answer. What passes goes on to the programs
+/// behind this one.
+#[inline(always)]
+pub fn tc<C: EbpfContext>(
+    ctx: &C,
+    packet: &mut TcPacket,
+    tables: &KernelTables,
+    ingress: Ingress,
+    result: Result<Verdict, DropReason>,
+) -> i32 {
+    match result {
+        Ok(Verdict::Pass | Verdict::Defer) => TC_ACT_UNSPEC,
+        // SAFETY: a helper call without pointers.
+        Ok(Verdict::Transmit(egress)) => unsafe { bpf_redirect(egress.ifindex, 0) as i32 },
+        Ok(Verdict::Deliver(egress)) => deliver(packet, egress),
+        Ok(Verdict::Consumed) => TC_ACT_SHOT,
+        Err(reason) => {
+            dropped(ctx, tables, ingress, reason);
+            TC_ACT_SHOT
+        }
+    }
+}
+
+/// The cheapest redirect that works. `bpf_redirect_peer` puts the frame straight
+/// into the far namespace, but reads neither its Ethernet type nor its
+/// destination again: the former must be right already, and the latter is set
+/// right here, since the FDB knows the receiver to be behind this port.
+#[inline(always)]
+fn deliver(packet: &mut TcPacket, egress: Egress) -> i32 {
+    if egress.flags & Egress::PEER == 0 || !packet.protocol_is_right() {
+        // SAFETY: a helper call without pointers.
+        return unsafe { bpf_redirect(egress.ifindex, 0) as i32 };
+    }
+    // SAFETY: helper calls on the program's own context.
+    unsafe {
+        bpf_skb_change_type(packet.skb(), PACKET_HOST);
+        bpf_redirect_peer(egress.ifindex, 0) as i32
+    }
+}
+
+#[inline(always)]
+fn dropped<C: EbpfContext>(ctx: &C, tables: &KernelTables, ingress: Ingress, reason: DropReason) {
+    tables.count_drop(ingress.ifindex, reason, 1);
+    if reason as u8 == DropReason::TableInconsistent as u8 {
+        warn!(ctx, "tables are inconsistent for a frame from interface {}", ingress.ifindex);
+    }
+}

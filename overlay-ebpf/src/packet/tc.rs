@@ -1,0 +1,221 @@
+//! A frame at the tc ingress hook: a socket buffer.
+//!
+//! It may be a super-frame, its checksum may be left to the device, its VLAN tag
+//! may be beside the bytes, and only its first bytes may be directly readable.
+
+use aya_ebpf::bindings::{
+    __sk_buff, BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6,
+    BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_UDP,
+    BPF_F_ADJ_ROOM_FIXED_GSO,
+};
+use aya_ebpf::helpers::generated::{
+    bpf_clone_redirect, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_tail,
+    bpf_skb_pull_data, bpf_skb_vlan_pop, bpf_skb_vlan_push,
+};
+use overlay_common::abi::Egress;
+use overlay_common::packet::{Inner, Packet, Refused};
+use overlay_common::wire::{Ethernet, Header, Ipv6, TUNNEL_LEN, Tag, Udp, ethertype};
+
+use super::bounded;
+
+/// What the path reads of an access frame.
+pub const ACCESS_HEADERS: u32 = (Ethernet::LEN + Ipv6::LEN + Udp::LEN) as u32;
+/// What the path reads of an uplink frame.
+pub const UPLINK_HEADERS: u32 = (TUNNEL_LEN + Ethernet::LEN + Ipv6::LEN) as u32;
+
+/// `bpf_skb_adjust_room` works at the MAC layer: room opens behind the Ethernet
+/// header.
+const ROOM_MAC: u32 = 1;
+
+/// Tells segmentation that a UDP tunnel with an inner Ethernet header begins, so
+/// that super-frames stay whole; `14 << 56` is that header's length.
+const ENCAP: u64 = BPF_F_ADJ_ROOM_FIXED_GSO as u64
+    | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 as u64
+    | BPF_F_ADJ_ROOM_ENCAP_L4_UDP as u64
+    | BPF_F_ADJ_ROOM_ENCAP_L2_ETH as u64
+    | (Ethernet::LEN as u64) << 56;
+
+/// A socket buffer, seen from its Ethernet header on.
+pub struct TcPacket {
+    skb: *mut __sk_buff,
+}
+
+impl TcPacket {
+    /// The packet of the running program.
+    #[inline(always)]
+    pub fn new(skb: *mut __sk_buff) -> Self {
+        Self { skb }
+    }
+
+    /// The context that helpers take.
+    #[inline(always)]
+    pub fn skb(&self) -> *mut __sk_buff {
+        self.skb
+    }
+
+    /// The device that the frame came in on.
+    #[inline(always)]
+    pub fn ifindex(&self) -> u32 {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.skb).ifindex }
+    }
+
+    /// Makes the first `len` bytes directly readable, or all where there are
+    /// fewer. A failure shows later, as a frame that ends early.
+    #[inline(always)]
+    pub fn pull(&mut self, len: u32) {
+        let len = if len < self.len() { len } else { self.len() };
+        if self.data() + len as usize > self.data_end() {
+            // SAFETY: a helper call on the program's own context.
+            unsafe { bpf_skb_pull_data(self.skb, len) };
+        }
+    }
+
+    /// Whether the kernel's idea of the frame's protocol is what its Ethernet
+    /// header says. It goes stale where a frame that is not IP is decapsulated.
+    #[inline(always)]
+    pub fn protocol_is_right(&self) -> bool {
+        // SAFETY: the context is valid while the program runs.
+        let protocol = u16::from_be(unsafe { (*self.skb).protocol } as u16);
+        self.at::<Ethernet>(0).is_some_and(|ethernet| ethernet.ethertype() == protocol)
+    }
+
+    #[inline(always)]
+    fn data(&self) -> usize {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.skb).data as usize }
+    }
+
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.skb).data_end as usize }
+    }
+
+    #[inline(always)]
+    fn adjust_room(&mut self, delta: i32, flags: u64) -> Result<(), Refused> {
+        // SAFETY: a helper call on the program's own context; `&mut self` ends
+        // the life of every header reference.
+        accepted(unsafe { bpf_skb_adjust_room(self.skb, delta, ROOM_MAC, flags) })
+    }
+
+    /// Opens room in front of the whole frame, which stays where it is.
+    #[inline(always)]
+    fn change_head(&mut self) -> Result<(), Refused> {
+        // SAFETY: as in `adjust_room`.
+        accepted(unsafe { bpf_skb_change_head(self.skb, TUNNEL_LEN as u32, 0) })
+    }
+}
+
+impl Packet for TcPacket {
+    const COPIES: bool = true;
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.skb).len }
+    }
+
+    #[inline(always)]
+    fn at<T: Header>(&self, offset: usize) -> Option<&T> {
+        // SAFETY: the pointers are read now; `T` is valid at any address and for
+        // any content, and `&self` keeps the packet from being moved.
+        unsafe { bounded(self.data(), self.data_end(), offset).map(|p: *mut T| &*p) }
+    }
+
+    #[inline(always)]
+    fn at_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T> {
+        // SAFETY: as in `at`, and `&mut self` makes the reference the only one.
+        unsafe { bounded(self.data(), self.data_end(), offset).map(|p: *mut T| &mut *p) }
+    }
+
+    #[inline(always)]
+    fn vlan(&self) -> Option<u16> {
+        // SAFETY: the context is valid while the program runs.
+        unsafe {
+            if (*self.skb).vlan_present != 0 {
+                return Some((*self.skb).vlan_tci as u16);
+            }
+        }
+        self.at::<Tag>(Tag::OFFSET)?.tci()
+    }
+
+    #[inline(always)]
+    fn pop_vlan(&mut self) -> Result<(), Refused> {
+        // SAFETY: as in `adjust_room`.
+        accepted(unsafe { bpf_skb_vlan_pop(self.skb) })
+    }
+
+    #[inline(always)]
+    fn push_vlan(&mut self, tci: u16) -> Result<(), Refused> {
+        // SAFETY: as in `adjust_room`.
+        accepted(unsafe { bpf_skb_vlan_push(self.skb, ethertype::VLAN.to_be(), tci) })
+    }
+
+    /// Room opens behind the Ethernet header, so that header is carried to where
+    /// the inner frame now begins. `bpf_skb_adjust_room` refuses what is not IP,
+    /// and frames that are a tunnel's already; those that are no super-frame get
+    /// their room in front instead.
+    #[inline(always)]
+    fn grow_head(&mut self, inner: Inner) -> Result<(), Refused> {
+        if inner == Inner::Other {
+            return self.change_head();
+        }
+        let ethernet = *self.at::<Ethernet>(0).ok_or(Refused)?;
+        if self.adjust_room(TUNNEL_LEN as i32, ENCAP).is_err() {
+            return if self.gso_size() == 0 { self.change_head() } else { Err(Refused) };
+        }
+        *self.at_mut::<Ethernet>(TUNNEL_LEN).ok_or(Refused)? = ethernet;
+        Ok(())
+    }
+
+    /// The flag names the inner address family, so that the kernel's idea of the
+    /// frame's protocol follows (Linux 6.3).
+    #[inline(always)]
+    fn trim_head(&mut self, inner: Inner) -> Result<(), Refused> {
+        let ethernet = *self.at::<Ethernet>(TUNNEL_LEN).ok_or(Refused)?;
+        let family = match inner {
+            Inner::Ipv4 => BPF_F_ADJ_ROOM_DECAP_L3_IPV4 as u64,
+            Inner::Ipv6 => BPF_F_ADJ_ROOM_DECAP_L3_IPV6 as u64,
+            Inner::Other => 0,
+        };
+        self.adjust_room(-(TUNNEL_LEN as i32), BPF_F_ADJ_ROOM_FIXED_GSO as u64 | family)?;
+        *self.at_mut::<Ethernet>(0).ok_or(Refused)? = ethernet;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn trim_tail(&mut self, len: u32) -> Result<(), Refused> {
+        // SAFETY: as in `adjust_room`.
+        accepted(unsafe { bpf_skb_change_tail(self.skb, len, 0) })
+    }
+
+    #[inline(always)]
+    fn gso_size(&self) -> u32 {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.skb).gso_size }
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        // SAFETY: the context is valid while the program runs.
+        let segments = unsafe { (*self.skb).gso_segs };
+        if segments == 0 { 1 } else { segments }
+    }
+
+    #[inline(always)]
+    fn reaches(&self, _egress: Egress) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn copy_to(&mut self, egress: Egress) -> Result<(), Refused> {
+        // SAFETY: as in `adjust_room`.
+        accepted(unsafe { bpf_clone_redirect(self.skb, egress.ifindex, 0) })
+    }
+}
+
+#[inline(always)]
+fn accepted(code: i64) -> Result<(), Refused> {
+    if code == 0 { Ok(()) } else { Err(Refused) }
+}

@@ -1,0 +1,132 @@
+//! A frame at the XDP hook.
+
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
+use overlay_common::abi::Egress;
+use overlay_common::packet::{Inner, Packet, Refused};
+use overlay_common::wire::{Header, Mac, TUNNEL_LEN, Tag};
+
+use super::bounded;
+
+/// A frame in a receive buffer. It has one segment, no offloads, and its VLAN
+/// tag among its bytes.
+pub struct XdpPacket {
+    ctx: *mut xdp_md,
+}
+
+impl XdpPacket {
+    /// The packet of the running program.
+    #[inline(always)]
+    pub fn new(ctx: *mut xdp_md) -> Self {
+        Self { ctx }
+    }
+
+    #[inline(always)]
+    fn data(&self) -> usize {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.ctx).data as usize }
+    }
+
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { (*self.ctx).data_end as usize }
+    }
+
+    /// Moves the start of the frame; negative opens room.
+    #[inline(always)]
+    fn adjust_head(&mut self, delta: i32) -> Result<(), Refused> {
+        // SAFETY: a helper call on the program's own context; `&mut self` ends
+        // the life of every header reference.
+        match unsafe { bpf_xdp_adjust_head(self.ctx, delta) } {
+            0 => Ok(()),
+            _ => Err(Refused),
+        }
+    }
+}
+
+impl Packet for XdpPacket {
+    const COPIES: bool = false;
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        (self.data_end() - self.data()) as u32
+    }
+
+    #[inline(always)]
+    fn at<T: Header>(&self, offset: usize) -> Option<&T> {
+        // SAFETY: the pointers are read now; `T` is valid at any address and for
+        // any content, and `&self` keeps the packet from being moved.
+        unsafe { bounded(self.data(), self.data_end(), offset).map(|p: *mut T| &*p) }
+    }
+
+    #[inline(always)]
+    fn at_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T> {
+        // SAFETY: as in `at`, and `&mut self` makes the reference the only one.
+        unsafe { bounded(self.data(), self.data_end(), offset).map(|p: *mut T| &mut *p) }
+    }
+
+    #[inline(always)]
+    fn vlan(&self) -> Option<u16> {
+        self.at::<Tag>(Tag::OFFSET)?.tci()
+    }
+
+    #[inline(always)]
+    fn pop_vlan(&mut self) -> Result<(), Refused> {
+        let stations = *self.at::<[Mac; 2]>(0).ok_or(Refused)?;
+        *self.at_mut::<[Mac; 2]>(Tag::LEN).ok_or(Refused)? = stations;
+        self.adjust_head(Tag::LEN as i32)
+    }
+
+    #[inline(always)]
+    fn push_vlan(&mut self, tci: u16) -> Result<(), Refused> {
+        self.adjust_head(-(Tag::LEN as i32))?;
+        let stations = *self.at::<[Mac; 2]>(Tag::LEN).ok_or(Refused)?;
+        *self.at_mut::<[Mac; 2]>(0).ok_or(Refused)? = stations;
+        *self.at_mut::<Tag>(Tag::OFFSET).ok_or(Refused)? = Tag::new(tci);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn grow_head(&mut self, _inner: Inner) -> Result<(), Refused> {
+        self.adjust_head(-(TUNNEL_LEN as i32))
+    }
+
+    #[inline(always)]
+    fn trim_head(&mut self, _inner: Inner) -> Result<(), Refused> {
+        self.adjust_head(TUNNEL_LEN as i32)
+    }
+
+    #[inline(always)]
+    fn trim_tail(&mut self, len: u32) -> Result<(), Refused> {
+        // Opaque, so that the compiler does not regroup the difference into
+        // arithmetic on `data_end`, which the verifier forbids.
+        let now = core::hint::black_box(self.len());
+        let delta = len as i32 - now as i32;
+        // SAFETY: as in `adjust_head`.
+        match unsafe { bpf_xdp_adjust_tail(self.ctx, delta) } {
+            0 => Ok(()),
+            _ => Err(Refused),
+        }
+    }
+
+    #[inline(always)]
+    fn gso_size(&self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        1
+    }
+
+    #[inline(always)]
+    fn reaches(&self, egress: Egress) -> bool {
+        egress.flags & Egress::XDP != 0
+    }
+
+    #[inline(always)]
+    fn copy_to(&mut self, _egress: Egress) -> Result<(), Refused> {
+        Err(Refused)
+    }
+}

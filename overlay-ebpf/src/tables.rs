@@ -1,0 +1,199 @@
+//! [`Tables`] on maps.
+
+use core::ffi::c_void;
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_F_CURRENT_CPU};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop, bpf_perf_event_output};
+use aya_ebpf::maps::PerCpuArray;
+use overlay_common::abi::{
+    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit,
+    PermitKey, Port, Punt, PuntReason, Segment, Target, Vtep, VtepKey,
+};
+use overlay_common::packet::Packet;
+use overlay_common::path::Ingress;
+use overlay_common::tables::{Direction, Tables};
+use overlay_common::verdict::DropReason;
+
+use crate::maps;
+
+/// The maps, as a packet from one ingress sees them.
+pub struct KernelTables {
+    ingress: Ingress,
+    context: *mut c_void,
+}
+
+impl KernelTables {
+    /// For a packet that came in at `ingress`; `context` is the running program's.
+    #[inline(always)]
+    pub fn new(ingress: Ingress, context: *mut c_void) -> Self {
+        Self { ingress, context }
+    }
+}
+
+impl Tables for KernelTables {
+    #[inline(always)]
+    fn node(&self) -> Option<&Node> {
+        maps::NODE.get(0)
+    }
+
+    #[inline(always)]
+    fn access(&self, key: &AccessKey) -> Option<&Access> {
+        // SAFETY: a record; a concurrent update at worst mixes two versions of
+        // an entry for one packet.
+        unsafe { maps::ACCESS.get(key) }
+    }
+
+    #[inline(always)]
+    fn port(&self, index: u32) -> Option<&Port> {
+        maps::PORTS.get(index)
+    }
+
+    #[inline(always)]
+    fn segment(&self, index: u16) -> Option<&Segment> {
+        maps::SEGMENTS.get(index as u32)
+    }
+
+    #[inline(always)]
+    fn peer(&self, index: u32) -> Option<&Peer> {
+        maps::PEERS.get(index)
+    }
+
+    #[inline(always)]
+    fn vtep(&self, key: &VtepKey) -> Option<&Vtep> {
+        // SAFETY: as in `access`.
+        unsafe { maps::VTEPS.get(key) }
+    }
+
+    #[inline(always)]
+    fn permit(&self, key: &PermitKey) -> Option<&Permit> {
+        // SAFETY: as in `access`.
+        unsafe { maps::PERMITS.get(key) }
+    }
+
+    #[inline(always)]
+    fn fdb(&self, key: &FdbKey) -> Option<FdbEntry> {
+        // SAFETY: as in `access`; the entry is copied out at once.
+        unsafe { maps::FDB.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn refresh(&self, key: &FdbKey, epoch: u32) {
+        if let Some(entry) = maps::FDB.get_ptr_mut(key) {
+            // SAFETY: the pointer is a live map value; the stamp is one aligned
+            // word, and every writer writes the current epoch.
+            unsafe { (*entry).seen = epoch };
+        }
+    }
+
+    #[inline(always)]
+    fn flood(&self, key: &FloodKey) -> Option<Target> {
+        // SAFETY: as in `access`.
+        unsafe { maps::FLOOD.get(key).copied() }
+    }
+
+    /// `bpf_loop` (Linux 5.17): its body is verified once, whatever the count.
+    #[inline(always)]
+    fn repeat<F: FnMut(u32)>(&self, count: u32, mut visit: F) {
+        let context = core::ptr::from_mut(&mut visit).cast::<c_void>();
+        // SAFETY: the callback is called synchronously, with the closure that
+        // lives on this stack frame.
+        unsafe { bpf_loop(count, step::<F> as *mut c_void, context, 0) };
+    }
+
+    #[inline(always)]
+    fn count_port(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
+        count(&maps::PORT_COUNTERS, index, direction, packets, bytes);
+    }
+
+    #[inline(always)]
+    fn count_peer(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
+        count(&maps::PEER_COUNTERS, index, direction, packets, bytes);
+    }
+
+    #[inline(always)]
+    fn count_drop(&self, ifindex: u32, reason: DropReason, packets: u32) {
+        drop_counted(DropKey::new(ifindex, reason, self.ingress.hook), packets);
+    }
+
+    #[inline(always)]
+    fn punt<P: Packet>(&self, _packet: &mut P, punt: Punt) -> Result<(), DropReason> {
+        hand_over(self.context, punt)
+    }
+}
+
+/// One turn of [`Tables::repeat`].
+unsafe extern "C" fn step<F: FnMut(u32)>(index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: `repeat` passed a pointer to its closure, which outlives the loop.
+    let visit = unsafe { &mut *context.cast::<F>() };
+    visit(index as u32);
+    0
+}
+
+#[inline(always)]
+fn count(
+    map: &PerCpuArray<Counters>,
+    index: u32,
+    direction: Direction,
+    packets: u32,
+    bytes: u32,
+) {
+    let Some(counters) = map.get_ptr_mut(index) else { return };
+    // SAFETY: this CPU's own slot; programs on one CPU do not interrupt each
+    // other at these hooks.
+    let counters = unsafe { &mut *counters };
+    match direction {
+        Direction::Rx => {
+            counters.rx_packets += packets as u64;
+            counters.rx_bytes += bytes as u64;
+        }
+        Direction::Tx => {
+            counters.tx_packets += packets as u64;
+            counters.tx_bytes += bytes as u64;
+        }
+    }
+}
+
+/// Not inlined: every drop comes here, and no packet that is forwarded does.
+#[inline(never)]
+fn drop_counted(key: DropKey, packets: u32) {
+    if let Some(counter) = maps::DROPS.get_ptr_mut(key) {
+        // SAFETY: this CPU's own slot.
+        unsafe { *counter += packets as u64 };
+    } else {
+        let _ = maps::DROPS.insert(key, packets as u64, BPF_ANY as u64);
+    }
+}
+
+/// Sends the record, and behind it as much of the frame as it announces.
+#[inline(always)]
+fn hand_over(context: *mut c_void, punt: Punt) -> Result<(), DropReason> {
+    if !allowed(punt.reason) {
+        return Err(DropReason::PuntLimited);
+    }
+    let flags = BPF_F_CURRENT_CPU | (punt.captured as u64) << 32;
+    // SAFETY: the context is the running program's, the record is on the stack.
+    let code = unsafe {
+        bpf_perf_event_output(
+            context,
+            core::ptr::from_ref(&maps::PUNTS).cast_mut().cast(),
+            flags,
+            core::ptr::from_ref(&punt).cast_mut().cast(),
+            size_of::<Punt>() as u64,
+        )
+    };
+    if code == 0 { Ok(()) } else { Err(DropReason::PuntQueueFull) }
+}
+
+/// Takes a token for a reason, on this CPU.
+#[inline(always)]
+fn allowed(reason: u8) -> bool {
+    const _: () = assert!(PuntReason::COUNT <= u8::MAX as usize);
+    let (Some(limit), Some(bucket)) = (
+        maps::PUNT_LIMITS.get(reason as u32),
+        maps::PUNT_BUCKETS.get_ptr_mut(reason as u32),
+    ) else {
+        return false;
+    };
+    // SAFETY: this CPU's own slot; the helper only reads a clock.
+    unsafe { (*bucket).take(*limit, bpf_ktime_get_ns()) }
+}
