@@ -70,11 +70,7 @@ impl<const COPIES: bool> HostFrame<COPIES> {
 
     /// A frame whose tag was stripped by the device, as tc programs get it.
     pub fn with_stripped_vlan(bytes: &[u8], tci: u16) -> Self {
-        Self {
-            stripped_vlan: Some(tci),
-            vlan_offload: true,
-            ..Self::new(bytes)
-        }
+        Self { stripped_vlan: Some(tci), vlan_offload: true, ..Self::new(bytes) }
     }
 
     /// The frame's bytes. A tag beside them is not among them.
@@ -143,8 +139,7 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
     fn grow_head(&mut self, _inner: Inner) -> Result<(), Refused> {
         if self.start < TUNNEL_LEN {
             let missing = TUNNEL_LEN - self.start;
-            self.buffer
-                .splice(0..0, std::iter::repeat_n(UNDEFINED, missing));
+            self.buffer.splice(0..0, std::iter::repeat_n(UNDEFINED, missing));
             self.start += missing;
         }
         self.start -= TUNNEL_LEN;
@@ -185,11 +180,7 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
         if !COPIES {
             return Err(Refused);
         }
-        let copy = SentCopy {
-            egress,
-            bytes: self.bytes().to_vec(),
-            vlan: self.stripped_vlan,
-        };
+        let copy = SentCopy { egress, bytes: self.bytes().to_vec(), vlan: self.stripped_vlan };
         self.copies.push(copy);
         Ok(())
     }

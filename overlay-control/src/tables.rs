@@ -21,28 +21,19 @@ use overlay_common::wire::Header;
 use crate::action::Action;
 
 static NO_PORT: Port = Port {
-    egress: overlay_common::abi::Egress {
-        ifindex: 0,
-        flags: 0,
-    },
+    egress: overlay_common::abi::Egress { ifindex: 0, flags: 0 },
     max_frame: 0,
     vlan: 0,
     segment: 0,
 };
 static NO_PEER: Peer = Peer {
     template: [0; 56],
-    egress: overlay_common::abi::Egress {
-        ifindex: 0,
-        flags: 0,
-    },
+    egress: overlay_common::abi::Egress { ifindex: 0, flags: 0 },
     max_frame: 0,
     flags: 0,
 };
-static NO_SEGMENT: Segment = Segment {
-    flood: overlay_common::abi::FloodList::new(0, 0, 0),
-    vni: 0,
-    reserved: 0,
-};
+static NO_SEGMENT: Segment =
+    Segment { flood: overlay_common::abi::FloodList::new(0, 0, 0), vni: 0, reserved: 0 };
 
 /// How many punts wait until [`TableSet::take_punts`] collects them.
 pub const PUNT_QUEUE: usize = 1024;
@@ -167,23 +158,8 @@ impl TableSet {
             Action::DelFlood(key) => {
                 self.flood.remove(&key);
             }
-            Action::PutFdb(
-                key,
-                FdbEntry {
-                    target,
-                    flags,
-                    seen,
-                    ..
-                },
-            ) => {
-                self.fdb.insert(
-                    key,
-                    Place {
-                        target,
-                        flags,
-                        seen: AtomicU32::new(seen),
-                    },
-                );
+            Action::PutFdb(key, FdbEntry { target, flags, seen, .. }) => {
+                self.fdb.insert(key, Place { target, flags, seen: AtomicU32::new(seen) });
             }
             Action::DelFdb(key) => {
                 self.fdb.remove(&key);
@@ -209,20 +185,12 @@ impl TableSet {
 
     /// The counters of a port.
     pub fn port_counters(&self, index: u32) -> Counters {
-        lock(&self.counted)
-            .ports
-            .get(&index)
-            .copied()
-            .unwrap_or_default()
+        lock(&self.counted).ports.get(&index).copied().unwrap_or_default()
     }
 
     /// The counters of a peer.
     pub fn peer_counters(&self, index: u32) -> Counters {
-        lock(&self.counted)
-            .peers
-            .get(&index)
-            .copied()
-            .unwrap_or_default()
+        lock(&self.counted).peers.get(&index).copied().unwrap_or_default()
     }
 
     /// Takes the punts that came since the last call, oldest first.
@@ -280,25 +248,13 @@ impl Tables for TableSet {
 
     fn count_port(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
         if index < MAX_PORTS {
-            count(
-                &mut lock(&self.counted).ports,
-                index,
-                direction,
-                packets,
-                bytes,
-            );
+            count(&mut lock(&self.counted).ports, index, direction, packets, bytes);
         }
     }
 
     fn count_peer(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
         if index < MAX_PEERS {
-            count(
-                &mut lock(&self.counted).peers,
-                index,
-                direction,
-                packets,
-                bytes,
-            );
+            count(&mut lock(&self.counted).peers, index, direction, packets, bytes);
         }
     }
 
@@ -315,11 +271,7 @@ impl Tables for TableSet {
         if limit.per_second == 0 || limit.burst == 0 {
             return Err(DropReason::PuntLimited);
         }
-        let frame = if reason.carries_frame() {
-            bytes_of(packet)
-        } else {
-            Vec::new()
-        };
+        let frame = if reason.carries_frame() { bytes_of(packet) } else { Vec::new() };
         punt.captured = frame.len() as u32;
         let mut punts = lock(&self.punts);
         if punts.len() >= PUNT_QUEUE {
@@ -371,8 +323,5 @@ struct Byte(u8);
 unsafe impl Header for Byte {}
 
 fn bytes_of<P: Packet>(packet: &P) -> Vec<u8> {
-    (0..packet.len() as usize)
-        .map_while(|i| packet.at::<Byte>(i))
-        .map(|byte| byte.0)
-        .collect()
+    (0..packet.len() as usize).map_while(|i| packet.at::<Byte>(i)).map(|byte| byte.0).collect()
 }

@@ -19,13 +19,7 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            column,
-            message,
-            help,
-        } = self;
+        let Self { file, line, column, message, help } = self;
         write!(f, "{file}:{line}:{column}: {message}\n  help: {help}")
     }
 }

@@ -5,15 +5,31 @@
 //! once, each with its place. What only the host can tell (interfaces and
 //! addresses that exist) is checked by [`Config::check_host`].
 
+mod cross;
+mod document;
 mod error;
+mod finish;
+mod host;
+mod nearest;
+mod read;
+mod source;
+mod values;
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use overlay_common::id::Vni;
 use overlay_common::wire::Mac;
 
 pub use error::ConfigError;
+pub use host::HostFacts;
+
+use host::Places;
+use source::Problems;
+
+/// `node.ageing` where the file does not say, in seconds.
+pub const AGEING: u32 = 300;
+/// `node.fdb_entries` where the file does not say.
+pub const FDB_ENTRIES: u32 = 1 << 20;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -26,28 +42,32 @@ pub struct Config {
     pub segments: Vec<Segment>,
     /// `[[peer]]`.
     pub peers: Vec<Peer>,
+    places: Places,
 }
 
 impl Config {
     /// Reads and checks a configuration. `file` is its name in errors, which come
     /// in the order of their places.
-    pub fn parse(_text: &str, _file: &str) -> Result<Self, Vec<ConfigError>> {
-        Err(Vec::new())
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the text.
+    pub fn parse(text: &str, file: &str) -> Result<Self, Vec<ConfigError>> {
+        let mut problems = Problems::new(text, file);
+        let config = read::read(text, &mut problems).and_then(|draft| {
+            cross::check(&draft, &mut problems);
+            finish::finish(draft, &problems, file)
+        });
+        match config {
+            Some(config) if problems.len() == 0 => Ok(config),
+            _ => Err(problems.into_errors()),
+        }
     }
 
     /// What is wrong with this configuration on this host.
-    pub fn check_host(&self, _host: &HostFacts) -> Vec<ConfigError> {
-        Vec::new()
+    pub fn check_host(&self, host: &HostFacts) -> Vec<ConfigError> {
+        host::check(self, host)
     }
-}
-
-/// What a configuration needs to be right about the host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostFacts {
-    /// The names of the network devices in this namespace.
-    pub interfaces: BTreeSet<String>,
-    /// The addresses of this host in this namespace.
-    pub addresses: BTreeSet<IpAddr>,
 }
 
 /// `[node]`: this gateway.

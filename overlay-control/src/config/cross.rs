@@ -1,0 +1,226 @@
+//! What only several values together can get wrong: the same thing twice, and
+//! names that lead nowhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::ops::Range;
+
+use overlay_common::abi::{MAX_PEERS, MAX_PORTS, MAX_SEGMENTS};
+
+use super::nearest::nearest;
+use super::read::{Draft, DraftPort, DraftSegment, DraftStatic};
+use super::source::{At, Problems};
+use super::{FDB_ENTRIES, Mode};
+
+/// Reports everything that is wrong between the values of the file.
+pub fn check(draft: &Draft, problems: &mut Problems) {
+    sizes(draft, problems);
+    unique(&draft.segments, |s| s.name.as_ref(), "segment name", problems);
+    unique(&draft.segments, |s| s.vni.as_ref(), "vni", problems);
+    unique(&draft.peers, |p| p.name.as_ref(), "peer name", problems);
+    unique(&draft.peers, |p| p.vtep.as_ref(), "peer vtep", problems);
+    unique(&draft.uplinks, |u| u.interface.as_ref(), "uplink interface", problems);
+    own_vtep(draft, problems);
+    ports(draft, problems);
+    modes(draft, problems);
+    peer_segments(draft, problems);
+    for segment in &draft.segments {
+        unique(&segment.fdb, |entry| entry.mac.as_ref(), "mac of this segment", problems);
+        for entry in &segment.fdb {
+            static_place(draft, segment, entry, problems);
+        }
+    }
+}
+
+/// Reports each value that an earlier item has already.
+fn unique<'a, T, K: Ord + Display + 'a>(
+    items: &'a [T],
+    key: impl Fn(&'a T) -> Option<&'a At<K>>,
+    what: &str,
+    problems: &mut Problems,
+) {
+    let mut first: BTreeMap<&K, &Range<usize>> = BTreeMap::new();
+    for at in items.iter().filter_map(key) {
+        match first.get(&at.value) {
+            None => {
+                first.insert(&at.value, &at.span);
+            }
+            Some(earlier) => {
+                let line = problems.line(earlier);
+                let help = format!("each {what} may be used once; it is used on line {line}");
+                problems.add(&at.span, format!("{what} {} is used twice", at.value), help);
+            }
+        }
+    }
+}
+
+/// The kernel's tables have a fixed number of entries; index 0 is never used.
+fn sizes(draft: &Draft, problems: &mut Problems) {
+    let access: usize = draft.segments.iter().map(|s| s.ports.len()).sum();
+    let ports = draft.uplinks.len() + access;
+    let fdb: usize = draft.segments.iter().map(|s| s.fdb.len()).sum();
+    let entries = draft.node.as_ref().and_then(|n| n.fdb_entries.as_ref());
+    let (fdb_max, fdb_span) = entries.map_or((FDB_ENTRIES, 0..0), |e| (e.value, e.span.clone()));
+    let mut limit = |count: usize, max: u32, what: &str, span: Range<usize>, help: &str| {
+        if count > max as usize {
+            let message = format!("the file has {count} {what}, and this node takes {max}");
+            problems.add(&span, message, help);
+        }
+    };
+    let spread = "spread them over several gateways";
+    limit(ports, MAX_PORTS - 1, "ports, uplinks included", 0..0, spread);
+    limit(draft.segments.len(), MAX_SEGMENTS - 1, "segments", 0..0, spread);
+    limit(draft.peers.len(), MAX_PEERS - 1, "peers", 0..0, spread);
+    limit(fdb, fdb_max, "static addresses", fdb_span, "make node.fdb_entries larger");
+}
+
+fn own_vtep(draft: &Draft, problems: &mut Problems) {
+    let Some(own) = draft.node.as_ref().and_then(|n| n.vtep.as_ref()) else { return };
+    for vtep in draft.peers.iter().filter_map(|p| p.vtep.as_ref()) {
+        if vtep.value == own.value {
+            let line = problems.line(&own.span);
+            let message = format!("peer vtep {} is this node's own (line {line})", vtep.value);
+            problems.add(&vtep.span, message, "the address of the other gateway");
+        }
+    }
+}
+
+/// An interface and VLAN belong to one segment, and an uplink to none.
+fn ports(draft: &Draft, problems: &mut Problems) {
+    let uplinks: BTreeMap<&str, &Range<usize>> = draft
+        .uplinks
+        .iter()
+        .filter_map(|u| u.interface.as_ref())
+        .map(|at| (at.value.as_str(), &at.span))
+        .collect();
+    let mut taken: BTreeMap<(&str, u16), (&Range<usize>, &DraftSegment)> = BTreeMap::new();
+    for (segment, port) in access_ports(draft) {
+        let Some(interface) = &port.interface else { continue };
+        let name = interface.value.as_str();
+        if let Some(uplink) = uplinks.get(name) {
+            let line = problems.line(uplink);
+            let message = format!("interface {name} is an uplink (line {line})");
+            problems.add(&interface.span, message, "an access port needs a device of its own");
+        }
+        let vlan = port.vlan.as_ref().map_or(0, |at| at.value);
+        match taken.get(&(name, vlan)) {
+            None => {
+                taken.insert((name, vlan), (&port.span, segment));
+            }
+            Some((earlier, owner)) => {
+                let line = problems.line(earlier);
+                let owner = match &owner.name {
+                    Some(at) => format!("segment {}", at.value),
+                    None => "a segment".to_owned(),
+                };
+                let what = match vlan {
+                    0 => format!("untagged {name}"),
+                    _ => format!("VLAN {vlan} of {name}"),
+                };
+                let message = format!("{what} is in {owner} already (line {line})");
+                let help = "a port is in one segment: remove it here or there, or give it a vlan \
+                            that is free";
+                let place = port.vlan.as_ref().map_or(&interface.span, |at| &at.span);
+                problems.add(place, message, help);
+            }
+        }
+    }
+}
+
+/// A device has one hook, whatever VLANs it carries.
+fn modes(draft: &Draft, problems: &mut Problems) {
+    let mut first: BTreeMap<&str, &At<Mode>> = BTreeMap::new();
+    for (_, port) in access_ports(draft) {
+        let (Some(interface), Some(mode)) = (&port.interface, &port.mode) else { continue };
+        let earlier = first.entry(&interface.value).or_insert(mode);
+        if earlier.value != mode.value {
+            let line = problems.line(&earlier.span);
+            let (name, this, that) = (&interface.value, mode.value.name(), earlier.value.name());
+            let message = format!("mode {this} for {name}, which has mode {that} (line {line})");
+            let help = "all ports of one interface share its hook: give them the same mode";
+            problems.add(&mode.span, message, help);
+        }
+    }
+}
+
+fn peer_segments(draft: &Draft, problems: &mut Problems) {
+    let known: BTreeSet<&str> = segment_names(draft).collect();
+    for peer in &draft.peers {
+        let Some(list) = &peer.segments else { continue };
+        unique(&list.value, Some, "segment of this peer", problems);
+        for segment in &list.value {
+            if !known.contains(segment.value.as_str()) {
+                let message = format!("there is no segment {:?}", segment.value);
+                problems.add(&segment.span, message, meant(&segment.value, &known, "segment"));
+            }
+        }
+    }
+}
+
+/// A static address is behind a peer that may use the segment, or behind one of
+/// the segment's own ports.
+fn static_place(
+    draft: &Draft,
+    segment: &DraftSegment,
+    entry: &DraftStatic,
+    problems: &mut Problems,
+) {
+    let owner = segment.name.as_ref().map_or("", |at| at.value.as_str());
+    if let Some(name) = &entry.peer {
+        let known: BTreeSet<&str> =
+            draft.peers.iter().filter_map(|p| p.name.as_ref()).map(|n| n.value.as_str()).collect();
+        let named =
+            |p: &&super::read::DraftPeer| p.name.as_ref().is_some_and(|n| n.value == name.value);
+        let Some(peer) = draft.peers.iter().find(named) else {
+            let message = format!("there is no peer {:?}", name.value);
+            problems.add(&name.span, message, meant(&name.value, &known, "peer"));
+            return;
+        };
+        let Some(list) = &peer.segments else { return };
+        if !owner.is_empty() && !list.value.iter().any(|s| s.value == owner) {
+            let message = format!("peer {} may not use segment {owner}", name.value);
+            let help = format!("add {owner:?} to the peer's segments (line {})", {
+                problems.line(&list.span)
+            });
+            problems.add(&name.span, message, help);
+        }
+    }
+    if let Some(interface) = &entry.interface {
+        let vlan = entry.vlan.as_ref().map(|at| at.value);
+        let same = |port: &DraftPort| {
+            port.interface.as_ref().is_none_or(|at| at.value == interface.value)
+                && port.vlan.as_ref().map(|at| at.value) == vlan
+        };
+        if !segment.ports.iter().any(same) {
+            let what = match vlan {
+                None => format!("{} is no untagged port of this segment", interface.value),
+                Some(vlan) => {
+                    format!("VLAN {vlan} of {} is no port of this segment", interface.value)
+                }
+            };
+            let help = "name interface and vlan of one of its [[segment.port]]";
+            problems.add(&interface.span, what, help);
+        }
+    }
+}
+
+fn access_ports(draft: &Draft) -> impl Iterator<Item = (&DraftSegment, &DraftPort)> {
+    draft.segments.iter().flat_map(|s| s.ports.iter().map(move |port| (s, port)))
+}
+
+fn segment_names(draft: &Draft) -> impl Iterator<Item = &str> {
+    draft.segments.iter().filter_map(|s| s.name.as_ref()).map(|at| at.value.as_str())
+}
+
+fn meant(typed: &str, known: &BTreeSet<&str>, what: &str) -> String {
+    const SHOWN: usize = 10;
+    if let Some(word) = nearest(typed, known.iter().copied()) {
+        return format!("did you mean {word:?}?");
+    }
+    if known.is_empty() {
+        return format!("the file has no {what} with a name: add [[{what}]]");
+    }
+    let words: Vec<&str> = known.iter().copied().take(SHOWN).collect();
+    let more = if known.len() > SHOWN { ", ..." } else { "" };
+    format!("the file has {}{more}", words.join(", "))
+}

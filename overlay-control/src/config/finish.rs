@@ -1,0 +1,96 @@
+//! From a draft with nothing wrong to the configuration.
+
+use std::collections::BTreeMap;
+
+use super::host::Places;
+use super::read::{Draft, DraftPeer, DraftPort, DraftSegment, DraftStatic, DraftUplink};
+use super::source::{At, Problems};
+use super::{
+    AGEING, AccessPort, Config, FDB_ENTRIES, Mode, Node, Peer, Place, Segment, StaticMac, Uplink,
+};
+
+/// `None` where a required value is missing, which was reported.
+pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
+    let node = draft.node.as_ref()?;
+    let places = places(&draft, problems, file);
+    let modes = modes(&draft);
+    Some(Config {
+        node: Node {
+            name: node.name.as_ref()?.value.clone(),
+            vtep: node.vtep.as_ref()?.value,
+            ageing: node.ageing.as_ref().map_or(AGEING, |at| at.value),
+            fdb_entries: node.fdb_entries.as_ref().map_or(FDB_ENTRIES, |at| at.value),
+        },
+        uplinks: draft.uplinks.into_iter().map(uplink).collect::<Option<_>>()?,
+        segments: draft
+            .segments
+            .into_iter()
+            .map(|draft| segment(draft, &modes))
+            .collect::<Option<_>>()?,
+        peers: draft.peers.into_iter().map(peer).collect::<Option<_>>()?,
+        places,
+    })
+}
+
+fn places(draft: &Draft, problems: &Problems, file: &str) -> Places {
+    let uplinks = draft.uplinks.iter().filter_map(|u| u.interface.as_ref());
+    let ports = draft.segments.iter().flat_map(|s| &s.ports).filter_map(|p| p.interface.as_ref());
+    let place = |at: &At<String>| (at.value.clone(), problems.position(&at.span));
+    let vtep = draft.node.as_ref().and_then(|node| node.vtep.as_ref());
+    Places {
+        file: file.to_owned(),
+        vtep: vtep.map(|at| problems.position(&at.span)).unwrap_or_default(),
+        interfaces: uplinks.chain(ports).map(place).collect(),
+    }
+}
+
+/// The mode of each access interface. A port that names none has that of the
+/// other ports of its interface.
+fn modes(draft: &Draft) -> BTreeMap<String, Mode> {
+    let ports = draft.segments.iter().flat_map(|s| &s.ports);
+    ports
+        .filter_map(|port| {
+            Some((port.interface.as_ref()?.value.clone(), port.mode.as_ref()?.value))
+        })
+        .collect()
+}
+
+fn uplink(draft: DraftUplink) -> Option<Uplink> {
+    let mode = draft.mode.map(|at| at.value).unwrap_or_default();
+    Some(Uplink { interface: draft.interface?.value, mode })
+}
+
+fn segment(draft: DraftSegment, modes: &BTreeMap<String, Mode>) -> Option<Segment> {
+    Some(Segment {
+        name: draft.name?.value,
+        vni: draft.vni?.value,
+        learning: draft.learning.is_none_or(|at| at.value),
+        ports: draft.ports.into_iter().map(|d| port(d, modes)).collect::<Option<_>>()?,
+        fdb: draft.fdb.into_iter().map(static_mac).collect::<Option<_>>()?,
+    })
+}
+
+fn port(draft: DraftPort, modes: &BTreeMap<String, Mode>) -> Option<AccessPort> {
+    let interface = draft.interface?.value;
+    let mode = modes.get(&interface).copied().unwrap_or_default();
+    Some(AccessPort { interface, vlan: draft.vlan.map(|at| at.value), mode })
+}
+
+fn static_mac(draft: DraftStatic) -> Option<StaticMac> {
+    let vlan = draft.vlan.map(|at| at.value);
+    let place = match (draft.peer, draft.interface) {
+        (Some(peer), None) => Place::Peer(peer.value),
+        (None, Some(interface)) => Place::Port { interface: interface.value, vlan },
+        _ => return None,
+    };
+    Some(StaticMac { mac: draft.mac?.value, place })
+}
+
+fn peer(draft: DraftPeer) -> Option<Peer> {
+    Some(Peer {
+        name: draft.name?.value,
+        vtep: draft.vtep?.value,
+        encap: draft.encap.map(|at| at.value).unwrap_or_default(),
+        segments: draft.segments?.value.into_iter().map(|at| at.value).collect(),
+    })
+}

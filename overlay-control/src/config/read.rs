@@ -1,0 +1,208 @@
+//! From TOML to values that are legal each by itself, with their places.
+
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+use overlay_common::id::Vni;
+use overlay_common::wire::Mac;
+use toml::de::DeTable;
+
+use super::document::Section;
+use super::source::{At, Problems};
+use super::{Encap, Mode, values};
+
+/// The file. A `None` where a value is required was reported.
+pub struct Draft {
+    pub node: Option<DraftNode>,
+    pub uplinks: Vec<DraftUplink>,
+    pub segments: Vec<DraftSegment>,
+    pub peers: Vec<DraftPeer>,
+}
+
+pub struct DraftNode {
+    pub name: Option<At<String>>,
+    pub vtep: Option<At<Ipv4Addr>>,
+    pub ageing: Option<At<u32>>,
+    pub fdb_entries: Option<At<u32>>,
+}
+
+pub struct DraftUplink {
+    pub interface: Option<At<String>>,
+    pub mode: Option<At<Mode>>,
+}
+
+pub struct DraftSegment {
+    pub name: Option<At<String>>,
+    pub vni: Option<At<Vni>>,
+    pub learning: Option<At<bool>>,
+    pub ports: Vec<DraftPort>,
+    pub fdb: Vec<DraftStatic>,
+}
+
+pub struct DraftPort {
+    pub span: Range<usize>,
+    pub interface: Option<At<String>>,
+    pub vlan: Option<At<u16>>,
+    pub mode: Option<At<Mode>>,
+}
+
+pub struct DraftStatic {
+    pub mac: Option<At<Mac>>,
+    pub peer: Option<At<String>>,
+    pub interface: Option<At<String>>,
+    pub vlan: Option<At<u16>>,
+}
+
+pub struct DraftPeer {
+    pub name: Option<At<String>>,
+    pub vtep: Option<At<Ipv4Addr>>,
+    pub encap: Option<At<Encap>>,
+    pub segments: Option<At<Vec<At<String>>>>,
+}
+
+/// Reads the whole file. After an error of syntax nothing else is judged: what
+/// follows it may have been misread.
+pub fn read(text: &str, problems: &mut Problems) -> Option<Draft> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        let (message, help) = syntax(error.message());
+        problems.add(&span, message, help);
+    }
+    if errors.is_empty() { Some(draft(document.get_ref(), problems)) } else { None }
+}
+
+fn draft(document: &DeTable, problems: &mut Problems) -> Draft {
+    let mut root = Section::root(document);
+    if !root.has("node") {
+        let help =
+            "add [node] with name = \"gw1\" and vtep = \"192.0.2.1\", an address of this host";
+        problems.add(&(0..0), "the file has no [node]", help);
+    }
+    let node = root.table(problems, "node", "[node]");
+    let draft = Draft {
+        node: node.map(|section| read_node(section, problems)),
+        uplinks: uplinks(&mut root, problems),
+        segments: each(root.tables(problems, "segment", "[[segment]]"), problems, segment),
+        peers: each(root.tables(problems, "peer", "[[peer]]"), problems, peer),
+    };
+    root.finish(problems);
+    draft
+}
+
+/// At least one is needed.
+fn uplinks(root: &mut Section, problems: &mut Problems) -> Vec<DraftUplink> {
+    let before = problems.len();
+    let sections = root.tables(problems, "uplink", "[[uplink]]");
+    if sections.is_empty() && problems.len() == before {
+        let help = "add [[uplink]] with interface = \"eth0\", the device that faces the underlay";
+        problems.add(&(0..0), "the file has no [[uplink]]", help);
+    }
+    each(sections, problems, uplink)
+}
+
+fn each<'a, T>(
+    sections: Vec<Section<'a>>,
+    problems: &mut Problems,
+    read: impl Fn(Section<'a>, &mut Problems) -> T,
+) -> Vec<T> {
+    sections.into_iter().map(|section| read(section, problems)).collect()
+}
+
+fn read_node(mut s: Section, p: &mut Problems) -> DraftNode {
+    let node = DraftNode {
+        name: s.required(p, "name", values::name, "add name = \"gw1\": it names socket and pins"),
+        vtep: s.required(
+            p,
+            "vtep",
+            values::vtep,
+            "add vtep = \"192.0.2.1\", an address of this host",
+        ),
+        ageing: s.optional(p, "ageing", values::ageing),
+        fdb_entries: s.optional(p, "fdb_entries", values::fdb_entries),
+    };
+    s.finish(p);
+    node
+}
+
+fn uplink(mut s: Section, p: &mut Problems) -> DraftUplink {
+    let uplink = DraftUplink {
+        interface: s.required(p, "interface", values::interface, "add interface = \"eth0\""),
+        mode: s.optional(p, "mode", values::mode),
+    };
+    s.finish(p);
+    uplink
+}
+
+fn segment(mut s: Section, p: &mut Problems) -> DraftSegment {
+    let segment = DraftSegment {
+        name: s.required(p, "name", values::name, "add name = \"blue\""),
+        vni: s.required(p, "vni", values::vni, "add vni = 100, the same on every gateway"),
+        learning: s.optional(p, "learning", values::boolean),
+        ports: each(s.tables(p, "port", "[[segment.port]]"), p, port),
+        fdb: each(s.tables(p, "fdb", "[[segment.fdb]]"), p, static_mac),
+    };
+    s.finish(p);
+    segment
+}
+
+fn port(mut s: Section, p: &mut Problems) -> DraftPort {
+    let port = DraftPort {
+        span: s.span.clone(),
+        interface: s.required(p, "interface", values::interface, "add interface = \"eth1\""),
+        vlan: s.optional(p, "vlan", values::vlan),
+        mode: s.optional(p, "mode", values::mode),
+    };
+    s.finish(p);
+    port
+}
+
+fn static_mac(mut s: Section, p: &mut Problems) -> DraftStatic {
+    let entry = DraftStatic {
+        mac: s.required(p, "mac", values::mac, "add mac = \"02:00:00:00:02:02\""),
+        peer: s.optional(p, "peer", values::name),
+        interface: s.optional(p, "interface", values::interface),
+        vlan: s.optional(p, "vlan", values::vlan),
+    };
+    match (s.has("peer"), s.has("interface")) {
+        (false, false) => {
+            let help = "add peer = \"gw2\", or interface = \"eth1\" for a local port";
+            p.add(&s.span, "[[segment.fdb]] has neither peer nor interface", help);
+        }
+        (true, true) => {
+            let help = "an address is in one place: keep peer or interface";
+            p.add(&s.span, "[[segment.fdb]] has both peer and interface", help);
+        }
+        (true, false) if s.has("vlan") => {
+            let help = "vlan goes with interface; leave it out here";
+            p.add(&s.span, "[[segment.fdb]] has both peer and vlan", help);
+        }
+        _ => {}
+    }
+    s.finish(p);
+    entry
+}
+
+fn peer(mut s: Section, p: &mut Problems) -> DraftPeer {
+    let segments = "add segments = [\"blue\"]: a peer may use no segment that is not named";
+    let peer = DraftPeer {
+        name: s.required(p, "name", values::name, "add name = \"gw2\""),
+        vtep: s.required(p, "vtep", values::vtep, "add vtep = \"192.0.2.2\", the peer's address"),
+        encap: s.optional(p, "encap", values::encap),
+        segments: s.required(p, "segments", values::names, segments),
+    };
+    s.finish(p);
+    peer
+}
+
+/// The parser's words, and what to do about them.
+fn syntax(message: &str) -> (String, &'static str) {
+    let help = if message.contains("duplicate key") {
+        "keep one of the two; tables that may come several times have two brackets: [[segment]]"
+    } else if message.contains("must be quoted") {
+        "values are numbers, true or false, lists, or strings in double quotes"
+    } else {
+        "this is not TOML: tables are [node] or [[uplink]], values are key = \"value\""
+    };
+    (format!("syntax: {message}"), help)
+}

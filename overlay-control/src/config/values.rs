@@ -1,0 +1,224 @@
+//! Single values: what each key accepts, and what to say where it does not.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+
+use overlay_common::id::Vni;
+use overlay_common::wire::Mac;
+use toml::de::DeValue;
+
+use super::document::{Wrong, type_name};
+use super::nearest::nearest;
+use super::source::At;
+use super::{Encap, Mode};
+
+/// The longest name of a node, segment or peer.
+const NAME_MAX: usize = 64;
+/// Linux's IFNAMSIZ, less the terminating zero.
+const INTERFACE_MAX: usize = 15;
+
+/// The name of a node, a segment or a peer.
+pub fn name(value: &DeValue) -> Result<String, Wrong> {
+    let name = string(value, "a name in quotes")?;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let help = "use 1 to 64 letters, digits, dots, underscores and dashes, a letter or digit first";
+    if name.is_empty() {
+        return Err(Wrong::new("is empty", help));
+    }
+    if let Some(bad) = name.chars().find(|c| !legal(*c)) {
+        return Err(Wrong::new(format!("{name:?} holds {bad:?}"), help));
+    }
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Err(Wrong::new(format!("{name:?} begins with a sign"), help));
+    }
+    if name.len() > NAME_MAX {
+        return Err(Wrong::new(format!("has {} characters", name.len()), help));
+    }
+    Ok(name.to_owned())
+}
+
+/// The name of a network device.
+pub fn interface(value: &DeValue) -> Result<String, Wrong> {
+    let name = string(value, "the name of a network device in quotes")?;
+    let help = "Linux device names have 1 to 15 characters, no slash and no space (see: ip link)";
+    if name.is_empty() {
+        return Err(Wrong::new("is empty", help));
+    }
+    if name.len() > INTERFACE_MAX {
+        return Err(Wrong::new(format!("{name:?} has {} characters", name.len()), help));
+    }
+    let illegal = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+    if let Some(bad) = name.chars().find(|c| illegal(*c)) {
+        return Err(Wrong::new(format!("{name:?} holds {bad:?}"), help));
+    }
+    if name == "." || name == ".." {
+        return Err(Wrong::new(format!("{name:?} is no device name"), help));
+    }
+    Ok(name.to_owned())
+}
+
+/// A VTEP's address.
+pub fn vtep(value: &DeValue) -> Result<Ipv4Addr, Wrong> {
+    let help = "an IPv4 address such as \"192.0.2.1\"";
+    let text = string(value, help)?;
+    if let Some((address, _)) = text.split_once('/')
+        && address.parse::<IpAddr>().is_ok()
+    {
+        return Err(Wrong::new(
+            format!("{text:?} has a prefix length"),
+            format!("only the address: \"{address}\""),
+        ));
+    }
+    let address = match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address,
+        Ok(IpAddr::V6(_)) => {
+            return Err(Wrong::new(
+                format!("{text:?} is IPv6: not supported yet"),
+                format!("{help}; IPv6 is carried inside the overlay"),
+            ));
+        }
+        Err(_) => return Err(Wrong::new(format!("{text:?} is no IP address"), help)),
+    };
+    let kind = if address.is_unspecified() {
+        "the unspecified address"
+    } else if address.is_loopback() {
+        "a loopback address"
+    } else if address.is_multicast() {
+        "a multicast address"
+    } else if address.is_broadcast() {
+        "the broadcast address"
+    } else {
+        return Ok(address);
+    };
+    Err(Wrong::new(
+        format!("{text:?} is {kind}"),
+        "the unicast address of one gateway on the underlay, such as \"192.0.2.1\"",
+    ))
+}
+
+/// A segment's VNI.
+pub fn vni(value: &DeValue) -> Result<Vni, Wrong> {
+    let number = integer(value, 1..=u64::from(Vni::MAX), "a VNI has 24 bits and is not 0")?;
+    Ok(Vni::new(number as u32).expect("the range is that of a VNI"))
+}
+
+/// A VLAN identifier.
+pub fn vlan(value: &DeValue) -> Result<u16, Wrong> {
+    let help = "0 and 4095 are reserved (IEEE 802.1Q); leave vlan out for untagged frames";
+    Ok(integer(value, 1..=4094, help)? as u16)
+}
+
+/// Seconds until a silent address is forgotten.
+pub fn ageing(value: &DeValue) -> Result<u32, Wrong> {
+    Ok(integer(value, 10..=1_000_000, "seconds; 300 is usual")? as u32)
+}
+
+/// The FDB's size.
+pub fn fdb_entries(value: &DeValue) -> Result<u32, Wrong> {
+    Ok(integer(value, 1..=16_777_216, "addresses; 1048576 is the default")? as u32)
+}
+
+/// A switch.
+pub fn boolean(value: &DeValue) -> Result<bool, Wrong> {
+    match value {
+        DeValue::Boolean(value) => Ok(*value),
+        other => Err(Wrong::new(
+            format!("is {}, not a boolean", type_name(other)),
+            "true or false, without quotes",
+        )),
+    }
+}
+
+/// A station's address.
+pub fn mac(value: &DeValue) -> Result<Mac, Wrong> {
+    let help = "six pairs of hexadecimal digits, such as \"02:00:00:00:02:02\"";
+    let text = string(value, help)?;
+    let mac = parse_mac(text).ok_or_else(|| Wrong::new(format!("{text:?} is no MAC"), help))?;
+    if mac.is_group() {
+        return Err(Wrong::new(
+            format!("{text:?} is a broadcast or multicast address"),
+            "the address of one station: the first pair is even",
+        ));
+    }
+    if !mac.is_source() {
+        return Err(Wrong::new(
+            format!("{text:?} is the zero address"),
+            "the address of one station, such as \"02:00:00:00:02:02\"",
+        ));
+    }
+    Ok(mac)
+}
+
+/// The hook that a port asks for.
+pub fn mode(value: &DeValue) -> Result<Mode, Wrong> {
+    let all = Mode::ALL.map(Mode::name);
+    let choice = "\"auto\", \"xdp\", \"xdp-generic\" or \"tc\"";
+    let text = string(value, choice)?;
+    if text == "user" {
+        return Err(Wrong::new("\"user\" is not supported yet", choice));
+    }
+    Mode::ALL
+        .into_iter()
+        .find(|mode| mode.name() == text)
+        .ok_or_else(|| Wrong::new(format!("{text:?} does not exist"), suggest(text, all, choice)))
+}
+
+/// A tunnel encapsulation.
+pub fn encap(value: &DeValue) -> Result<Encap, Wrong> {
+    let text = string(value, "\"vxlan\"")?;
+    match text {
+        "vxlan" => Ok(Encap::Vxlan),
+        "geneve" => Err(Wrong::new("\"geneve\" is not supported yet", "\"vxlan\"")),
+        _ => Err(Wrong::new(format!("{text:?} does not exist"), "\"vxlan\"")),
+    }
+}
+
+/// A list of names, each with its place.
+pub fn names(value: &DeValue) -> Result<Vec<At<String>>, Wrong> {
+    let help = "a list of segment names, such as [\"blue\"]";
+    let DeValue::Array(items) = value else {
+        return Err(Wrong::new(format!("is {}, not a list", type_name(value)), help));
+    };
+    let read = |item: &toml::Spanned<DeValue>| match item.get_ref() {
+        DeValue::String(text) => Ok(At { value: text.to_string(), span: item.span() }),
+        other => Err(Wrong::new(format!("holds {}", type_name(other)), help)),
+    };
+    items.iter().map(read).collect()
+}
+
+fn string<'a>(value: &'a DeValue, help: &str) -> Result<&'a str, Wrong> {
+    let message = || format!("is {}, not a string", type_name(value));
+    value.as_str().ok_or_else(|| Wrong::new(message(), help))
+}
+
+fn integer(value: &DeValue, range: RangeInclusive<u64>, why: &str) -> Result<u64, Wrong> {
+    let help = format!("a number from {} to {}: {why}", range.start(), range.end());
+    let DeValue::Integer(integer) = value else {
+        return Err(Wrong::new(format!("is {}, not an integer", type_name(value)), help));
+    };
+    // What does not even fit 64 bits is out of every range.
+    u64::from_str_radix(integer.as_str(), integer.radix())
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| Wrong::new(format!("is {integer}: out of range"), help))
+}
+
+fn parse_mac(text: &str) -> Option<Mac> {
+    let mut bytes = [0; 6];
+    let mut pairs = text.split([':', '-']);
+    for byte in &mut bytes {
+        let pair = pairs.next()?;
+        if pair.len() != 2 || !pair.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    pairs.next().is_none().then_some(Mac(bytes))
+}
+
+fn suggest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>, choice: &str) -> String {
+    match nearest(typed, words) {
+        Some(meant) => format!("did you mean \"{meant}\"? It takes {choice}"),
+        None => choice.to_owned(),
+    }
+}
