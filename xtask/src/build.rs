@@ -1,5 +1,7 @@
 //! `cargo xtask build`: the `overlay` binary, with the BPF programs inside.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::setup::{self, Scope};
@@ -26,4 +28,10 @@ pub fn overlay(workspace: &Workspace) -> Result<()> {
     step("build overlay, with the BPF programs inside", || {
         execute(workspace.cargo("build").args(["--locked", "--release", "--package", PACKAGE]))
     })
+}
+
+/// Where the BPF programs are built: where the build script of the binary has
+/// them built too.
+pub fn bpf_dir(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("bpf-build")
 }

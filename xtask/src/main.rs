@@ -5,8 +5,11 @@
 
 mod bench;
 mod build;
+mod ci;
+mod run;
 mod setup;
 mod step;
+mod test;
 mod tools;
 mod workspace;
 
@@ -35,6 +38,13 @@ enum Command {
     },
     /// Builds the `overlay` binary, with the BPF programs inside.
     Build,
+    /// Brings up two gateways and two hosts on this machine, and sends traffic
+    /// across.
+    Run(run::Args),
+    /// Runs every test, and counts those that cannot run here.
+    Test(test::Args),
+    /// Runs everything that a change must pass.
+    Ci,
     /// Measures packets per second beside the kernel's own data plane.
     Bench(bench::Args),
 }
@@ -54,6 +64,9 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Setup { scope } => setup::run(scope),
         Command::Build => build::run(&workspace),
+        Command::Run(args) => run::run(&workspace, &args),
+        Command::Test(args) => test::run(&workspace, &args),
+        Command::Ci => ci::run(&workspace),
         Command::Bench(args) => bench::run(&workspace, &args),
     }
 }

@@ -1,0 +1,177 @@
+//! `cargo xtask test`: every test of the workspace, with those that could not
+//! run counted by name.
+
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::setup::{self, Scope};
+use crate::step::{line, step};
+use crate::workspace::Workspace;
+
+/// What a test prints, with its name and the reason, when it cannot run here.
+const SKIPPED: &str = "SKIPPED ";
+
+/// Arguments of the command.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Arguments of `cargo test`, such as `--package overlay-common`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// Sets up and runs the tests.
+pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+    setup::run(Scope::Test)?;
+    let strict = std::env::var_os("CI").is_some_and(|value| value == "true");
+    let tally = all(workspace, &args.args)?;
+    tally.judge(strict)
+}
+
+/// Runs the tests as a step and returns what became of them.
+pub fn all(workspace: &Workspace, args: &[String]) -> Result<Tally> {
+    step("tests: host, conformance, properties, and real traffic in namespaces", || {
+        let mut command = workspace.cargo("test");
+        command.args(["--locked", "--no-fail-fast"]).args(args).args(["--", "--show-output"]);
+        let mut tally = Tally::default();
+        tally.succeeded = follow(&mut command, |text| tally.read(text))?;
+        Ok(tally)
+    })
+}
+
+/// Runs a command, hands each line it prints to `show`, and prints those for
+/// which that returns true.
+fn follow(command: &mut Command, mut show: impl FnMut(&str) -> bool) -> Result<bool> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", line(command)))?;
+    let output = child.stdout.take().context("the tests have no output")?;
+    for text in BufReader::new(output).split(b'\n') {
+        let text = text.context("reading what the tests print")?;
+        let text = String::from_utf8_lossy(&text);
+        if show(&text) {
+            println!("{text}");
+        }
+    }
+    Ok(child.wait()?.success())
+}
+
+/// What became of the tests.
+#[derive(Debug, Default)]
+pub struct Tally {
+    passed: u32,
+    failed: u32,
+    /// Name and reason of each test that could not run.
+    skipped: Vec<String>,
+    succeeded: bool,
+    /// Inside the part of a report that repeats what passing tests printed.
+    in_successes: bool,
+}
+
+impl Tally {
+    /// Takes in a line of the tests' output, and says whether to show it.
+    fn read(&mut self, text: &str) -> bool {
+        if let Some(skip) = text.strip_prefix(SKIPPED) {
+            // A requirement that several threads look at may be printed twice.
+            if !self.skipped.iter().any(|known| known == skip) {
+                self.skipped.push(skip.to_owned());
+            }
+            return true;
+        }
+        if let Some(counts) = text.strip_prefix("test result: ") {
+            self.in_successes = false;
+            self.passed += count(counts, "passed");
+            self.failed += count(counts, "failed");
+        } else if text.starts_with("test ") && text.contains(" ... ignored") {
+            self.skipped.push(text.trim_start_matches("test ").to_owned());
+        } else if text == "successes:" {
+            self.in_successes = true;
+        } else if text == "failures:" {
+            self.in_successes = false;
+        }
+        !self.in_successes
+    }
+
+    /// Prints the tally, and makes an error of failures, and of skips where they
+    /// are not allowed.
+    pub fn judge(&self, strict: bool) -> Result<()> {
+        for skip in &self.skipped {
+            println!("skipped: {skip}");
+        }
+        println!("{self}");
+        if self.failed > 0 || !self.succeeded {
+            bail!("{} tests failed", self.failed);
+        }
+        if self.passed == 0 {
+            bail!("no test ran");
+        }
+        if strict && !self.skipped.is_empty() {
+            bail!("{} tests were skipped; here that is a failure", self.skipped.len());
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A skipped test returns early, so its harness counts it as passed; an
+        // ignored one is not counted there.
+        let early = self.skipped.iter().filter(|skip| !skip.contains(" ... ignored")).count();
+        let passed = self.passed.saturating_sub(early as u32);
+        write!(f, "{passed} passed, {} failed, {} skipped", self.failed, self.skipped.len())
+    }
+}
+
+/// 12 of `ok. 12 passed; 0 failed; …` for `passed`.
+fn count(counts: &str, what: &str) -> u32 {
+    counts
+        .split([';', '.'])
+        .find_map(|part| part.trim().strip_suffix(what)?.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = "\
+running 3 tests
+test a ... ok
+test b ... ok
+test slow ... ignored
+
+successes:
+
+---- b stdout ----
+chatter
+SKIPPED b: it needs root
+
+successes:
+    a
+    b
+
+test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+";
+
+    #[test]
+    fn skips_are_counted_by_name_and_not_as_passed() {
+        let mut tally = Tally { succeeded: true, ..Tally::default() };
+        let shown: Vec<&str> = REPORT.lines().filter(|text| tally.read(text)).collect();
+        assert_eq!(tally.to_string(), "1 passed, 0 failed, 2 skipped");
+        assert!(shown.contains(&"SKIPPED b: it needs root"));
+        assert!(!shown.contains(&"chatter"));
+        assert!(tally.judge(false).is_ok());
+        assert!(tally.judge(true).is_err());
+    }
+
+    #[test]
+    fn failures_and_empty_runs_are_errors() {
+        let failed = Tally { passed: 3, failed: 1, succeeded: true, ..Tally::default() };
+        assert!(failed.judge(false).is_err());
+        let empty = Tally { succeeded: true, ..Tally::default() };
+        assert!(empty.judge(false).is_err());
+    }
+}
