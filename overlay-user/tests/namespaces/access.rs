@@ -1,0 +1,223 @@
+//! Access ports: local switching, VLANs, and no way into the host's own stack.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use overlay_testbed::frame::{self, BROADCAST, Tunnel};
+use overlay_testbed::{Netns, RawSocket, mac_of, require_root, veth, wait_until};
+
+use crate::harness::{Overlay, has_mark, marked, octets};
+
+const MAC_1: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const MAC_2: [u8; 6] = [2, 0, 0, 0, 0, 2];
+const SOON: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(150);
+
+/// A segment of the configuration: name, VNI, ports (interface, VLAN).
+type SegmentOf<'a> = (&'a str, u32, &'a [(&'a str, u16)]);
+
+/// A gateway with three access interfaces, and one uplink.
+struct Switch {
+    gateway: Netns,
+    outside: Netns,
+    _hosts: Netns,
+    ends: [RawSocket; 3],
+    underlay: RawSocket,
+}
+
+impl Switch {
+    fn new() -> Result<Self> {
+        let gateway = Netns::new("gw")?;
+        let outside = Netns::new("outside")?;
+        let hosts = Netns::new("hosts")?;
+        veth(&gateway, "eth0", &outside, "eth0")?;
+        gateway.exec("ip addr add 192.0.2.1/24 dev eth0")?;
+        outside.exec("ip addr add 192.0.2.2/24 dev eth0")?;
+        for device in ["eth1", "eth2", "eth3"] {
+            veth(&gateway, device, &hosts, device)?;
+            // Frames that XDP redirects arrive only where the far end polls.
+            hosts.exec(&format!("ethtool -K {device} gro on"))?;
+        }
+        outside.exec("ethtool -K eth0 gro on")?;
+        let ends = [
+            RawSocket::open(&hosts, "eth1")?,
+            RawSocket::open(&hosts, "eth2")?,
+            RawSocket::open(&hosts, "eth3")?,
+        ];
+        let underlay = RawSocket::open(&outside, "eth0")?;
+        Ok(Self { gateway, outside, _hosts: hosts, ends, underlay })
+    }
+
+    /// Starts a gateway with these segments.
+    fn start(&self, mode: &str, segments: &[SegmentOf<'_>]) -> Result<Overlay<'_>> {
+        let name = self.gateway.name();
+        let mut config = format!(
+            "[node]\nname = \"{name}\"\nvtep = \"192.0.2.1\"\n\
+             [[uplink]]\ninterface = \"eth0\"\nmode = \"{mode}\"\n"
+        );
+        for (segment, vni, ports) in segments {
+            config += &format!("[[segment]]\nname = \"{segment}\"\nvni = {vni}\n");
+            for (interface, vlan) in *ports {
+                config +=
+                    &format!("[[segment.port]]\ninterface = \"{interface}\"\nmode = \"{mode}\"\n");
+                if *vlan != 0 {
+                    config += &format!("vlan = {vlan}\n");
+                }
+            }
+        }
+        let names: Vec<_> = segments.iter().map(|segment| format!("\"{}\"", segment.0)).collect();
+        config += &format!(
+            "[[peer]]\nname = \"peer\"\nvtep = \"192.0.2.2\"\nsegments = [{}]\n",
+            names.join(", ")
+        );
+        let ours = Overlay::start(&self.gateway, name, &config)?;
+        ours.wait_for_peers()?;
+        Ok(ours)
+    }
+
+    /// Who gets a frame with this mark, and how it looks there.
+    fn seen(&self, mark: &str) -> Result<[Vec<Vec<u8>>; 3]> {
+        let collect = |i: usize| self.ends[i].collect(QUIET, |frame| has_mark(frame, mark));
+        Ok([collect(0)?, collect(1)?, collect(2)?])
+    }
+}
+
+fn on_each_hook(name: &str, check: impl Fn(&Switch, &str) -> Result<()>) -> Result<()> {
+    if !require_root(name) {
+        return Ok(());
+    }
+    for mode in ["tc", "xdp"] {
+        check(&Switch::new()?, mode).with_context(|| format!("ports on {mode}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn ports_of_a_segment_switch_locally() -> Result<()> {
+    on_each_hook("ports_of_a_segment_switch_locally", |switch, mode| {
+        let ours =
+            switch.start(mode, &[("blue", 100, &[("eth1", 0), ("eth2", 0), ("eth3", 0)])])?;
+        let hello = marked(BROADCAST, MAC_2, "hello");
+        switch.ends[1].send(&hello)?;
+        ensure!(switch.seen("hello")? == [vec![hello.clone()], vec![], vec![hello]]);
+        ours.wait_for_mac("blue", MAC_2, "eth2")?;
+        let tunnelled = switch.underlay.find(SOON, |frame| has_mark(frame, "hello"))?;
+        ensure!(tunnelled.is_some(), "the peer's copy of a flooded frame");
+
+        let direct = marked(MAC_2, MAC_1, "direct");
+        switch.ends[0].send(&direct)?;
+        ensure!(switch.seen("direct")? == [vec![], vec![direct], vec![]]);
+        let tunnelled = switch.underlay.collect(QUIET, |frame| has_mark(frame, "direct"))?;
+        ensure!(tunnelled.is_empty(), "local traffic left the gateway");
+
+        // The host moves from one port to another.
+        switch.ends[2].send(&marked(MAC_1, MAC_2, "moved"))?;
+        ours.wait_for_mac("blue", MAC_2, "eth3")?;
+        let direct = marked(MAC_2, MAC_1, "to the new place");
+        switch.ends[0].send(&direct)?;
+        ensure!(switch.seen("to the new place")? == [vec![], vec![], vec![direct]]);
+
+        // To whom is on the same port: the frame has already been there.
+        switch.ends[0].send(&marked(MAC_1, [2, 0, 0, 0, 0, 9], "to a neighbour"))?;
+        ensure!(switch.seen("to a neighbour")?.iter().all(Vec::is_empty));
+        ensure!(ours.drops()?.get("same-port") == Some(&1), "{:?}", ours.drops()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn vlans_of_a_port_belong_to_their_segments() -> Result<()> {
+    on_each_hook("vlans_of_a_port_belong_to_their_segments", |switch, mode| {
+        let ours = switch.start(
+            mode,
+            &[
+                ("blue", 100, &[("eth1", 10), ("eth2", 0)]),
+                ("red", 200, &[("eth1", 20), ("eth3", 30)]),
+            ],
+        )?;
+        let plain = marked(BROADCAST, MAC_1, "ten");
+        switch.ends[0].send(&frame::tagged(&plain, 10))?;
+        ensure!(switch.seen("ten")? == [vec![], vec![plain.clone()], vec![]], "10 to untagged");
+        let tunnelled = switch.underlay.find(SOON, |frame| has_mark(frame, "ten"))?;
+        let tunnelled = tunnelled.context("nothing on the underlay")?;
+        ensure!(Tunnel::unwrap(&tunnelled) == Some((100, &plain[..])), "{tunnelled:02x?}");
+
+        let plain = marked(MAC_1, MAC_2, "back to ten");
+        ours.wait_for_mac("blue", MAC_1, "eth1")?;
+        switch.ends[1].send(&plain)?;
+        let wanted = frame::tagged(&plain, 10);
+        ensure!(switch.seen("back to ten")? == [vec![wanted], vec![], vec![]], "untagged to 10");
+
+        let plain = marked(BROADCAST, MAC_1, "twenty");
+        switch.ends[0].send(&frame::tagged(&plain, 20))?;
+        let wanted = frame::tagged(&plain, 30);
+        let seen = switch.seen("twenty")?;
+        ensure!(seen == [vec![], vec![], vec![wanted]], "20 to 30: {seen:02x?}");
+
+        // Priority-tagged (VLAN 0) is untagged.
+        let plain = marked(BROADCAST, MAC_2, "priority");
+        switch.ends[1].send(&frame::tagged(&plain, 5 << 13))?;
+        let seen = switch.seen("priority")?;
+        let vlans = |frames: &[Vec<u8>]| -> Vec<Vec<u8>> {
+            frames.iter().map(|frame| frame[12..16].to_vec()).collect()
+        };
+        ensure!(vlans(&seen[0]) == [[0x81, 0, 0, 10]] && seen[2].is_empty(), "{seen:02x?}");
+
+        // A tunnel's frame gets the port's tag.
+        let tunnel = Tunnel {
+            macs: (mac_of(&switch.gateway, "eth0")?, mac_of(&switch.outside, "eth0")?),
+            src: octets("192.0.2.2"),
+            dst: octets("192.0.2.1"),
+            vni: 200,
+        };
+        let plain = marked(BROADCAST, [2, 0, 0, 0, 0, 3], "from afar");
+        switch.underlay.send(&tunnel.wrap(&plain))?;
+        let (on_20, on_30) = (frame::tagged(&plain, 20), frame::tagged(&plain, 30));
+        let seen = switch.seen("from afar")?;
+        ensure!(seen == [vec![on_20], vec![], vec![on_30]], "{seen:02x?}");
+
+        let before = ours.drops()?;
+        switch.ends[0].send(&frame::tagged(&marked(BROADCAST, MAC_1, "nobody's"), 99))?;
+        switch.ends[0].send(&marked(BROADCAST, MAC_1, "nobody's"))?;
+        ensure!(switch.seen("nobody's")?.iter().all(Vec::is_empty));
+        let mut wanted = before;
+        *wanted.entry("unknown-vlan".into()).or_default() += 2;
+        ensure!(ours.drops()? == wanted, "{:?}", ours.drops()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn access_frames_never_reach_the_hosts_stack() -> Result<()> {
+    on_each_hook("access_frames_never_reach_the_hosts_stack", |switch, mode| {
+        switch.gateway.exec("ip addr add 10.9.9.1/24 dev eth1")?;
+        let ours = switch.start(mode, &[("blue", 100, &[("eth1", 0), ("eth2", 0)])])?;
+        let own = mac_of(&switch.gateway, "eth1")?;
+        let received = || -> Result<u64> {
+            let text = switch
+                .gateway
+                .enter(|| std::fs::read_to_string("/proc/thread-self/net/snmp"))??;
+            let values = text.lines().filter(|line| line.starts_with("Ip:")).nth(1);
+            let value = values.and_then(|line| line.split_whitespace().nth(3));
+            Ok(value.context("no InReceives in /proc/net/snmp")?.parse()?)
+        };
+        let before = received()?;
+        let datagram = frame::ipv4_udp(([10, 9, 9, 2], 9), ([10, 9, 9, 1], 9), b"to the host");
+        switch.ends[0].send(&frame::ethernet(own, MAC_1, 0x0800, &datagram))?;
+        switch.ends[0].send(&frame::ethernet(BROADCAST, MAC_1, 0x0800, &datagram))?;
+        switch.ends[0].send(&frame::arp_request(MAC_1, [10, 9, 9, 2], [10, 9, 9, 1]))?;
+        let is_answer = |frame: &[u8]| frame[6..12] == own;
+        let answer = switch.ends[0].find(Duration::from_millis(300), is_answer)?;
+        ensure!(answer.is_none(), "the host answered: {answer:02x?}");
+        ensure!(received()? == before, "the host's IP got frames of an access port");
+        let neighbours = switch.gateway.exec("ip neigh show dev eth1")?;
+        ensure!(neighbours.is_empty(), "the host learnt a neighbour: {neighbours}");
+        // The overlay took them: they went to the other port.
+        wait_until("the overlay's own count", SOON, || {
+            let ports = ours.show("ports").ok()?;
+            let port = ports.iter().find(|port| port["interface"] == "eth1")?;
+            (port["rx_packets"].as_u64()? >= 3).then_some(())
+        })
+        .with_context(|| format!("{:?}", ours.show("ports")))
+    })
+}

@@ -1,0 +1,184 @@
+//! Our gateway: a real `overlay run` process in a namespace.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use overlay_testbed::{Netns, Process, Scratch, run, wait_until};
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_overlay");
+const START: Duration = Duration::from_secs(15);
+
+/// The binary, to be run in a namespace.
+pub fn overlay(netns: &Netns) -> Command {
+    let mut command = netns.command(BINARY);
+    command.env("NO_COLOR", "1");
+    command
+}
+
+/// A running instance; dropping it ends it and removes what it attached, also
+/// where the daemon was killed.
+pub struct Overlay<'n> {
+    netns: &'n Netns,
+    name: String,
+    config: PathBuf,
+    process: Option<Process>,
+    scratch: Scratch,
+}
+
+impl<'n> Overlay<'n> {
+    /// Starts an instance and waits until it answers. `name` must be the
+    /// configuration's `node.name`.
+    pub fn start(netns: &'n Netns, name: &str, config: &str) -> Result<Self> {
+        let scratch = Scratch::new()?;
+        let path = scratch.write("overlay.toml", config)?;
+        let mut instance =
+            Self { netns, name: name.to_owned(), config: path, process: None, scratch };
+        instance.restart()?;
+        Ok(instance)
+    }
+
+    /// Starts the daemon (again), with no cleaning before.
+    pub fn restart(&mut self) -> Result<()> {
+        let mut command = overlay(self.netns);
+        command.arg("run").arg("--config").arg(&self.config).env("RUST_LOG", "info");
+        let process = self.process.insert(Process::spawn(&mut command)?);
+        let pid = process.pid();
+        let ready = wait_until("answer of the control socket", START, || {
+            let running = self.process.as_ref().is_some_and(Process::is_running);
+            // The dead daemon's socket must not be taken for the new one's.
+            let ours = || self.status().is_ok_and(|status| status.contains(&pid.to_string()));
+            (!running || ours()).then_some(running)
+        });
+        match ready {
+            Ok(true) => Ok(()),
+            Ok(false) => bail!("overlay run ended at once:\n{}", self.log()),
+            Err(error) => Err(error.context(self.log())),
+        }
+    }
+
+    fn status(&self) -> Result<String> {
+        self.run(&["status", "--json"])
+    }
+
+    /// Replaces the configuration file and reloads it.
+    pub fn reload(&self, config: &str) -> Result<String> {
+        self.scratch.write("overlay.toml", config)?;
+        self.run(&["reload"])
+    }
+
+    /// Runs a command against this instance.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        run(overlay(self.netns).args(arguments).args(["--name", &self.name]))
+    }
+
+    /// `overlay show WHAT --json`.
+    pub fn show(&self, what: &str) -> Result<Vec<Value>> {
+        let text = self.run(&["show", what, "--json"])?;
+        serde_json::from_str(&text).with_context(|| format!("show {what} --json: {text}"))
+    }
+
+    /// Dropped packets by reason, over every place and hook.
+    pub fn drops(&self) -> Result<BTreeMap<String, u64>> {
+        let mut sums = BTreeMap::new();
+        for row in self.show("drops")? {
+            let reason = row["reason"].as_str().context("a drop without a reason")?.to_owned();
+            *sums.entry(reason).or_default() += row["packets"].as_u64().context("packets")?;
+        }
+        Ok(sums)
+    }
+
+    /// The hook of an interface's port, as shown.
+    pub fn hook(&self, interface: &str) -> Result<String> {
+        let ports = self.show("ports")?;
+        let port = ports
+            .iter()
+            .find(|port| port["interface"] == interface || port["port"] == interface)
+            .with_context(|| format!("no port {interface} in {ports:?}"))?;
+        Ok(port["hook"].as_str().context("a port without a hook")?.to_owned())
+    }
+
+    /// Waits until every peer is ready to be sent to.
+    pub fn wait_for_peers(&self) -> Result<()> {
+        wait_until("ready state of every peer", Duration::from_secs(10), || {
+            let peers = self.show("peers").ok()?;
+            peers.iter().all(|peer| peer["state"] == "ready").then_some(())
+        })
+        .with_context(|| format!("{:?}\n{}", self.show("peers"), self.log()))
+    }
+
+    /// Waits until the FDB places a MAC address of a segment at a peer or
+    /// interface.
+    pub fn wait_for_mac(&self, segment: &str, mac: [u8; 6], place: &str) -> Result<()> {
+        wait_until(&format!("{segment} {mac:02x?} at {place}"), Duration::from_secs(3), || {
+            (self.place_of(segment, mac).ok()??.as_str() == place).then_some(())
+        })
+        .with_context(|| format!("{:?}\n{}", self.show("fdb"), self.log()))
+    }
+
+    /// Where the FDB says a MAC address is: the peer's or the interface's name.
+    pub fn place_of(&self, segment: &str, mac: [u8; 6]) -> Result<Option<String>> {
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        let entries = self.show("fdb")?;
+        let entry = entries.iter().find(|entry| entry["segment"] == segment && entry["mac"] == mac);
+        Ok(entry.and_then(|entry| {
+            let peer = entry["peer"].as_str().filter(|peer| !peer.is_empty());
+            peer.or(entry["interface"].as_str()).map(str::to_owned)
+        }))
+    }
+
+    /// Ends the daemon without warning.
+    pub fn kill(&mut self) -> Result<()> {
+        let process = self.process.take().context("no daemon runs")?;
+        process.signal(Signal::SIGKILL)?;
+        process.wait(Duration::from_secs(5))?;
+        Ok(())
+    }
+
+    /// Asks the daemon to end with a signal and returns its exit code.
+    pub fn end(&mut self, signal: Signal) -> Result<Option<i32>> {
+        let process = self.process.take().context("no daemon runs")?;
+        process.signal(signal)?;
+        Ok(process.wait(Duration::from_secs(10))?.code())
+    }
+
+    /// `overlay down`; afterwards the daemon must be gone.
+    pub fn down(&mut self) -> Result<()> {
+        self.run(&["down"])?;
+        if let Some(process) = self.process.take() {
+            let status = process.wait(Duration::from_secs(10))?;
+            ensure!(status.success(), "the daemon ended with {status}:\n{}", process.output());
+        }
+        Ok(())
+    }
+
+    /// What the daemon has printed.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::output).unwrap_or_default()
+    }
+
+    /// Whether the daemon runs.
+    pub fn is_running(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::is_running)
+    }
+}
+
+impl Drop for Overlay<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- {} ---\n{}", self.name, self.log());
+        }
+        let clean = self.process.take().is_some_and(|process| {
+            let ended =
+                process.signal(Signal::SIGTERM).and_then(|()| process.wait(Duration::from_secs(5)));
+            ended.is_ok_and(|status| status.success())
+        });
+        if !clean {
+            let _ = self.run(&["down"]);
+        }
+    }
+}

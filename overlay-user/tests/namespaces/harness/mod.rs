@@ -1,0 +1,33 @@
+//! What the tests share: our gateway, the kernel's, and applications between
+//! hosts.
+
+mod applications;
+mod capture;
+mod gateway;
+mod kernel_peer;
+
+pub use applications::{arp, between_hosts, http_download, ping, udp_sizes};
+pub use capture::Capture;
+pub use gateway::{Overlay, overlay};
+pub use kernel_peer::kernel_gateway;
+
+use std::net::Ipv4Addr;
+
+/// A marked Ethernet frame that nobody but the test understands.
+pub fn marked(dst: [u8; 6], src: [u8; 6], mark: &str) -> Vec<u8> {
+    let mut payload = mark.as_bytes().to_vec();
+    payload.resize(payload.len().max(46), 0);
+    overlay_testbed::frame::ethernet(dst, src, 0x88b5, &payload)
+}
+
+/// Whether a frame carries this mark behind its Ethernet header and tags.
+pub fn has_mark(frame: &[u8], mark: &str) -> bool {
+    let mut end = mark.as_bytes().to_vec();
+    end.push(0);
+    frame.windows(end.len()).any(|window| window == end)
+}
+
+/// The bytes of an address.
+pub fn octets(address: &str) -> [u8; 4] {
+    address.parse::<Ipv4Addr>().expect("an IPv4 address in the test's own source").octets()
+}

@@ -1,0 +1,323 @@
+//! Daemons that die, come back, leave, and live side by side.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use overlay_testbed::{
+    Netns, Process, RawSocket, TwoGateways, require_root, require_tools, veth, wait_until,
+};
+
+use crate::harness::{Overlay, has_mark, kernel_gateway, marked, ping};
+
+const TOOLS: &[&str] = &["bpftool", "tc", "bridge", "ping"];
+const RECOVERY: Duration = Duration::from_secs(5);
+const INSIDE: [u8; 6] = [2, 0, 0, 0, 7, 7];
+
+/// Everything in a namespace that an instance may change.
+fn footprint(netns: &Netns, name: &str) -> Result<String> {
+    let attached = netns.exec("bpftool net show")?;
+    let qdiscs = netns.exec("tc qdisc show")?;
+    let links: String = netns
+        .exec("ip -d -o link")?
+        .split_whitespace()
+        .filter(|word| matches!(*word, "promiscuity" | "1" | "2" | "0") || word.contains("PROMISC"))
+        .collect();
+    let files = ["/sys/fs/bpf/overlay", "/run/overlay"]
+        .map(|directory| entries_of(directory, name))
+        .concat();
+    Ok(format!("{attached}\n{qdiscs}\n{links}\n{files:?}"))
+}
+
+/// What lies in a directory under the name of an instance.
+fn entries_of(directory: &str, name: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let ours = |entry: &String| {
+        entry.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    names.filter(ours).collect()
+}
+
+/// Ours against the kernel's, with the hooks asked for.
+fn start<'n>(testbed: &'n TwoGateways, uplink: &str, access: &str) -> Result<Overlay<'n>> {
+    let gateway = &testbed.gw1;
+    let config = gateway.config(uplink, access, &[("kernel", TwoGateways::VTEP2)]);
+    let ours = Overlay::start(&gateway.netns, &gateway.name, &config)?;
+    ours.wait_for_peers()?;
+    Ok(ours)
+}
+
+fn against_kernel() -> Result<TwoGateways> {
+    let testbed = TwoGateways::new()?;
+    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    Ok(testbed)
+}
+
+#[test]
+fn killed_daemon_leaves_forwarding_and_starts_again() -> Result<()> {
+    let name = "killed_daemon_leaves_forwarding_and_starts_again";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    for (uplink, access) in [("auto", "auto"), ("xdp", "tc")] {
+        let testbed = against_kernel()?;
+        let gateway = &testbed.gw1;
+        let before = footprint(&gateway.netns, &gateway.name)?;
+        let mut ours = start(&testbed, uplink, access)?;
+        ping(&testbed.host1, TwoGateways::HOST2)?;
+        let echoes = pinging(&testbed, 200)?;
+        std::thread::sleep(Duration::from_millis(300));
+        ours.kill()?;
+        std::thread::sleep(Duration::from_millis(500));
+        ours.restart()?;
+        ours.wait_for_peers()?;
+        let report = finished(&echoes)?;
+        ensure!(report.contains(" 200 received"), "{uplink}: frames were lost: {report}");
+
+        // Again, at once, and then end it for good.
+        ours.kill()?;
+        ours.restart()?;
+        ours.wait_for_peers()?;
+        ping(&testbed.host1, TwoGateways::HOST2)?;
+        ensure!(ours.run(&["show", "ports"])?.contains("eth1"));
+        ours.down()?;
+        let after = footprint(&gateway.netns, &gateway.name)?;
+        ensure!(before == after, "{uplink}: before:\n{before}\nafter:\n{after}");
+    }
+    Ok(())
+}
+
+fn pinging(testbed: &TwoGateways, count: u32) -> Result<Process> {
+    let mut command = testbed.host1.command("ping");
+    command.args(["-n", "-q", "-i", "0.01", "-W", "2", "-c", &count.to_string()]);
+    Process::spawn(command.arg(TwoGateways::HOST2))
+}
+
+fn finished(echoes: &Process) -> Result<String> {
+    echoes.wait(Duration::from_secs(20))?;
+    Ok(echoes.output())
+}
+
+#[test]
+fn down_leaves_nothing_behind() -> Result<()> {
+    let name = "down_leaves_nothing_behind";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    for (uplink, access) in [("auto", "auto"), ("xdp", "xdp"), ("xdp-generic", "tc")] {
+        let testbed = against_kernel()?;
+        let gateway = &testbed.gw1;
+        let before = footprint(&gateway.netns, &gateway.name)?;
+        let check = |what: &str| -> Result<()> {
+            let after = footprint(&gateway.netns, &gateway.name)?;
+            ensure!(before == after, "{what}, {uplink}: before:\n{before}\nafter:\n{after}");
+            Ok(())
+        };
+        let mut ours = start(&testbed, uplink, access)?;
+        ensure!(before != footprint(&gateway.netns, &gateway.name)?, "nothing was attached");
+        ours.down()?;
+        check("down with a daemon")?;
+
+        ours.restart()?;
+        ours.kill()?;
+        ensure!(before != footprint(&gateway.netns, &gateway.name)?, "the kernel forgot it");
+        ours.down()?;
+        check("down without a daemon")?;
+
+        for signal in [Signal::SIGTERM, Signal::SIGINT] {
+            ours.restart()?;
+            let code = ours.end(signal)?;
+            ensure!(code == Some(0), "{signal}: exit code {code:?}");
+            check("a signal")?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_foreign_qdisc_and_program_survive() -> Result<()> {
+    let name = "a_foreign_qdisc_and_program_survive";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    let testbed = against_kernel()?;
+    let gateway = &testbed.gw1;
+    gateway.netns.exec("tc qdisc add dev eth0 clsact")?;
+    gateway.netns.exec(
+        "tc filter add dev eth0 ingress pref 7 protocol ip flower dst_port 9 ip_proto udp action ok",
+    )?;
+    let filters = || gateway.netns.exec("tc filter show dev eth0 ingress");
+    let before = (footprint(&gateway.netns, &gateway.name)?, filters()?);
+    let mut ours = start(&testbed, "tc", "tc")?;
+    ping(&testbed.host1, TwoGateways::HOST2)?;
+    ours.down()?;
+    let after = (footprint(&gateway.netns, &gateway.name)?, filters()?);
+    ensure!(before == after, "before:\n{before:?}\nafter:\n{after:?}");
+    Ok(())
+}
+
+/// A namespace with two gateways in it: `eth0` and `eth1` belong to the first,
+/// `eth2` and `eth3` to the second.
+struct Shared {
+    gateway: Netns,
+    outside: Netns,
+    hosts: Netns,
+}
+
+impl Shared {
+    fn new() -> Result<Self> {
+        let shared = Self {
+            gateway: Netns::new("two")?,
+            outside: Netns::new("outside")?,
+            hosts: Netns::new("hosts")?,
+        };
+        for (device, number) in [("eth0", 1), ("eth2", 2)] {
+            veth(&shared.gateway, device, &shared.outside, device)?;
+            let (ours, theirs) = (format!("192.0.{number}.1"), format!("192.0.{number}.2"));
+            shared.gateway.exec(&format!("ip addr add {ours}/24 dev {device}"))?;
+            shared.outside.exec(&format!("ip addr add {theirs}/24 dev {device}"))?;
+        }
+        for device in ["eth1", "eth3", "eth4", "eth5"] {
+            veth(&shared.gateway, device, &shared.hosts, device)?;
+        }
+        Ok(shared)
+    }
+
+    /// An instance with two access ports, so that frames can be seen to pass.
+    fn start(&self, number: u8, uplink: &str, ports: [&str; 2]) -> Result<Overlay<'_>> {
+        let name = format!("{}-{number}", self.gateway.name());
+        let config = format!(
+            "[node]\nname = \"{name}\"\nvtep = \"192.0.{number}.1\"\n\
+             [[uplink]]\ninterface = \"{uplink}\"\n\
+             [[segment]]\nname = \"blue\"\nvni = 100\n\
+             [[segment.port]]\ninterface = \"{}\"\n\
+             [[segment.port]]\ninterface = \"{}\"\n\
+             [[peer]]\nname = \"other\"\nvtep = \"192.0.{number}.2\"\nsegments = [\"blue\"]\n",
+            ports[0], ports[1]
+        );
+        Overlay::start(&self.gateway, &name, &config)
+    }
+
+    /// Whether a frame passes from one access port to another.
+    fn passes(&self, from: &str, to: &str, mark: &str) -> Result<bool> {
+        let end = RawSocket::open(&self.hosts, to)?;
+        let start = RawSocket::open(&self.hosts, from)?;
+        start.send(&marked([0xff; 6], INSIDE, mark))?;
+        Ok(end.find(Duration::from_millis(300), |frame| has_mark(frame, mark))?.is_some())
+    }
+}
+
+#[test]
+fn two_instances_do_not_disturb_each_other() -> Result<()> {
+    let name = "two_instances_do_not_disturb_each_other";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    let shared = Shared::new()?;
+    let mut first = shared.start(1, "eth0", ["eth1", "eth4"])?;
+    let second_name = format!("{}-2", shared.gateway.name());
+    let alone = footprint(&shared.gateway, &second_name)?;
+    let mut second = shared.start(2, "eth2", ["eth3", "eth5"])?;
+    ensure!(shared.passes("eth1", "eth4", "first")?);
+    ensure!(shared.passes("eth3", "eth5", "second")?);
+    ensure!(!shared.passes("eth1", "eth5", "first to second")?, "segments of two instances mix");
+    ensure!(first.show("ports")?.len() == 3 && second.show("ports")?.len() == 3);
+
+    second.down()?;
+    ensure!(alone == footprint(&shared.gateway, &second_name)?, "down took more than its own");
+    ensure!(shared.passes("eth1", "eth4", "first alone")?);
+    ensure!(!shared.passes("eth3", "eth5", "second is gone")?);
+
+    second.restart()?;
+    first.kill()?;
+    ensure!(shared.passes("eth3", "eth5", "second alone")?);
+    ensure!(shared.passes("eth1", "eth4", "first without its daemon")?);
+    first.restart()?;
+    first.down()?;
+    ensure!(shared.passes("eth3", "eth5", "second at last")?);
+    Ok(())
+}
+
+#[test]
+fn one_name_runs_once() -> Result<()> {
+    if !require_root("one_name_runs_once") {
+        return Ok(());
+    }
+    let shared = Shared::new()?;
+    let first = shared.start(1, "eth0", ["eth1", "eth4"])?;
+    let again = shared.start(1, "eth0", ["eth1", "eth4"]).err().context("it started twice")?;
+    println!("{again:#}");
+    ensure!(first.is_running() && first.run(&["status"]).is_ok(), "the first one suffered");
+    ensure!(shared.passes("eth1", "eth4", "still there")?);
+    Ok(())
+}
+
+/// The kernel's bridge behind `eth1` comes and goes, and so does the uplink.
+#[test]
+fn links_that_flap_come_back() -> Result<()> {
+    let name = "links_that_flap_come_back";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    for uplink in ["tc", "xdp"] {
+        let testbed = against_kernel()?;
+        let ours = start(&testbed, uplink, "tc")?;
+        ping(&testbed.host1, TwoGateways::HOST2)?;
+        for device in ["eth0", "eth1"] {
+            testbed.gw1.netns.exec(&format!("ip link set {device} down"))?;
+            std::thread::sleep(Duration::from_millis(200));
+            testbed.gw1.netns.exec(&format!("ip link set {device} up"))?;
+            recovers(&testbed).with_context(|| format!("{device} on {uplink}\n{}", ours.log()))?;
+        }
+        // Gone, and made again with another index and address.
+        testbed.gw1.netns.exec("ip link del eth1")?;
+        std::thread::sleep(Duration::from_millis(200));
+        ensure!(ours.is_running(), "the daemon followed its port:\n{}", ours.log());
+        veth(&testbed.gw1.netns, "eth1", &testbed.host1, "eth0")?;
+        testbed.host1.exec(&format!("ip addr add {}/24 dev eth0", TwoGateways::HOST1))?;
+        recovers(&testbed).with_context(|| format!("a new eth1 on {uplink}\n{}", ours.log()))?;
+    }
+    Ok(())
+}
+
+fn recovers(testbed: &TwoGateways) -> Result<()> {
+    let target = TwoGateways::HOST2;
+    wait_until("recovery", RECOVERY, || {
+        testbed.host1.exec(&format!("ping -n -q -c 1 -W 1 {target}")).is_ok().then_some(())
+    })?;
+    ping(&testbed.host1, target)
+}
+
+#[test]
+fn a_reload_changes_only_what_changed() -> Result<()> {
+    let name = "a_reload_changes_only_what_changed";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    let testbed = against_kernel()?;
+    let ours = start(&testbed, "auto", "auto")?;
+    let gateway = &testbed.gw1;
+    let good = gateway.config("auto", "auto", &[("kernel", TwoGateways::VTEP2)]);
+    let echoes = pinging(&testbed, 200)?;
+    std::thread::sleep(Duration::from_millis(300));
+    let more = format!("{good}\n[[segment]]\nname = \"red\"\nvni = 200\n");
+    ours.reload(&more)?;
+    ensure!(ours.show("segments")?.len() == 2);
+    // A bad file changes nothing.
+    let bad = more.replace("vni = 200", "vni = 0");
+    let refused = ours.reload(&bad).err().context("a bad file was taken")?;
+    ensure!(format!("{refused:#}").contains("vni"), "{refused:#}");
+    ensure!(ours.show("segments")?.len() == 2);
+    ours.reload(&good)?;
+    ensure!(ours.show("segments")?.len() == 1);
+    let report = finished(&echoes)?;
+    ensure!(report.contains(" 200 received"), "frames were lost: {report}");
+    // Without the peer nothing crosses any more.
+    ours.reload(&gateway.config("auto", "auto", &[]))?;
+    let lost = testbed.host1.exec(&format!("ping -n -q -c 2 -W 1 {}", TwoGateways::HOST2));
+    ensure!(lost.is_err(), "a removed peer still takes part");
+    ensure!(Path::new("/sys/fs/bpf/overlay").join(&gateway.name).exists());
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The binary in network namespaces: real interfaces, real peers, real
+//! applications, hostile frames.
+//!
+//! Each test makes namespaces of its own and removes them, so all of them may
+//! run at once. They need root; without it they say `SKIPPED` by name, which
+//! `CI=true` turns into a failure.
+
+mod harness;
+
+mod access;
+mod bad_config;
+mod closed;
+mod hooks;
+mod life;
+mod next_hop;
+mod real_peer;
+mod segments;
+mod uplink;

@@ -1,0 +1,114 @@
+//! An uplink still is the host's: what is not the overlay's passes untouched.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use overlay_testbed::frame::{BROADCAST, Tunnel};
+use overlay_testbed::{Netns, RawSocket, mac_of, require_root, veth};
+
+use crate::harness::{Overlay, marked, octets, ping};
+
+const SOON: Duration = Duration::from_secs(2);
+
+#[test]
+fn what_is_not_the_overlays_passes() -> Result<()> {
+    if !require_root("what_is_not_the_overlays_passes") {
+        return Ok(());
+    }
+    for mode in ["auto", "tc", "xdp", "xdp-generic"] {
+        passes(mode).with_context(|| format!("uplink on {mode}"))?;
+    }
+    Ok(())
+}
+
+fn passes(mode: &str) -> Result<()> {
+    let gateway = Netns::new("gw")?;
+    let outside = Netns::new("outside")?;
+    let inside = Netns::new("inside")?;
+    veth(&gateway, "eth0", &outside, "eth0")?;
+    veth(&gateway, "eth1", &inside, "eth0")?;
+    gateway.exec("ip addr add 192.0.2.1/24 dev eth0")?;
+    gateway.exec("ip addr add 192.0.2.11/24 dev eth0")?;
+    outside.exec("ip addr add 192.0.2.2/24 dev eth0")?;
+    for netns in [&gateway, &outside] {
+        netns.sysctl("net.ipv6.conf.eth0.disable_ipv6", "0")?;
+    }
+    gateway.exec("ip addr add 2001:db8::1/64 dev eth0 nodad")?;
+    outside.exec("ip addr add 2001:db8::2/64 dev eth0 nodad")?;
+    let name = gateway.name();
+    let config = format!(
+        "[node]\nname = \"{name}\"\nvtep = \"192.0.2.1\"\n\
+         [[uplink]]\ninterface = \"eth0\"\nmode = \"{mode}\"\n\
+         [[segment]]\nname = \"blue\"\nvni = 100\n\
+         [[segment.port]]\ninterface = \"eth1\"\n\
+         [[peer]]\nname = \"peer\"\nvtep = \"192.0.2.2\"\nsegments = [\"blue\"]\n"
+    );
+    let ours = Overlay::start(&gateway, name, &config)?;
+
+    ping(&outside, "192.0.2.1")?;
+    ping(&gateway, "192.0.2.2")?;
+    ping(&outside, "2001:db8::1")?;
+    outside.exec("ping -n -q -c 2 -i 0.02 -s 8000 192.0.2.1").context("fragments")?;
+    for (from, to) in [(&outside, &gateway), (&gateway, &outside)] {
+        let address = if std::ptr::eq(to, &gateway) { "192.0.2.1" } else { "192.0.2.2" };
+        // VXLAN's port is VXLAN's on UDP only.
+        stream(from, to, &format!("{address}:4789"))?;
+        datagram(from, to, &format!("{address}:4790"))?;
+    }
+    datagram(&outside, &gateway, "[2001:db8::1]:4789")?;
+    // The same port at an address that is not the VTEP.
+    datagram(&outside, &gateway, "192.0.2.11:4789")?;
+    ensure!(ours.drops()?.is_empty(), "dropped: {:?}", ours.drops()?);
+
+    // What is the overlay's does not reach a socket of the host, dropped or not.
+    let socket = gateway.enter(|| UdpSocket::bind("192.0.2.1:4789"))??;
+    socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+    let macs = (mac_of(&gateway, "eth0")?, mac_of(&outside, "eth0")?);
+    let (src, dst) = (octets("192.0.2.2"), octets("192.0.2.1"));
+    let raw = RawSocket::open(&outside, "eth0")?;
+    for vni in [100, 101] {
+        let tunnel = Tunnel { macs, src, dst, vni };
+        raw.send(&tunnel.wrap(&marked(BROADCAST, [2, 0, 0, 0, 0, 5], "inner")))?;
+    }
+    ensure!(socket.recv(&mut [0; 64]).is_err(), "a tunnel's packet reached the host");
+    Ok(())
+}
+
+/// Some megabytes over TCP arrive as they were sent.
+fn stream(from: &Netns, to: &Netns, address: &str) -> Result<()> {
+    let address: SocketAddr = address.parse()?;
+    let listener = to.enter(|| TcpListener::bind(address))??;
+    let sent: Vec<u8> =
+        (0..4 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut client = from.enter(|| TcpStream::connect_timeout(&address, SOON))??;
+    client.set_write_timeout(Some(SOON))?;
+    let (mut server, _) = listener.accept()?;
+    server.set_read_timeout(Some(SOON))?;
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| -> Result<()> {
+            client.write_all(&sent)?;
+            drop(client);
+            Ok(())
+        });
+        let mut received = Vec::new();
+        server.read_to_end(&mut received)?;
+        ensure!(received == sent, "TCP to {address}: {} bytes came", received.len());
+        sender.join().expect("the sender does not panic")
+    })
+}
+
+fn datagram(from: &Netns, to: &Netns, address: &str) -> Result<()> {
+    let address: SocketAddr = address.parse()?;
+    let receiver = to.enter(|| UdpSocket::bind(address))??;
+    receiver.set_read_timeout(Some(SOON))?;
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let sender = from.enter(|| UdpSocket::bind(any))??;
+    sender.send_to(b"to the host", address)?;
+    let mut buffer = [0; 64];
+    let (length, _) =
+        receiver.recv_from(&mut buffer).with_context(|| format!("UDP to {address}"))?;
+    ensure!(&buffer[..length] == b"to the host");
+    Ok(())
+}
