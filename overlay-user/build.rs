@@ -25,7 +25,8 @@ fn embed() -> Result<(), Box<dyn std::error::Error>> {
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
-    let built = bpf_build::build(workspace, &bpf_build::target_dir_for(&out_dir))?;
+    let built =
+        bpf_build::build(workspace, bpf_build::GATEWAY, &bpf_build::target_dir_for(&out_dir))?;
     // A copy: the shared build directory may move on while this binary is built.
     let object = out_dir.join("overlay-ebpf.o");
     std::fs::copy(&built, &object)?;

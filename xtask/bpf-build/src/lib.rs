@@ -1,7 +1,8 @@
-//! Builds the BPF object from `overlay-ebpf`.
+//! Builds BPF objects: the gateway's from `overlay-ebpf`, the benchmark's from
+//! `overlay-bench-ebpf`.
 //!
-//! The object is embedded in the `overlay` binary, so this crate is called from
-//! that binary's build script; `cargo xtask` calls it too. It finds a compiler
+//! Each is embedded in a binary, so this crate is called from that binary's build
+//! script; `cargo xtask` calls it too. It finds a compiler
 //! with matching library source ([`Toolchain`]), a linker ([`find_linker`]), and
 //! runs a nested cargo with them. What is missing is an [`Error`] that says what
 //! to do about it. Nothing is installed here: that is `cargo xtask setup`.
@@ -15,8 +16,12 @@ use std::process::{Command, Stdio};
 
 pub use toolchain::{Origin, Toolchain};
 
-/// The crate that holds the BPF programs; its binary has the same name.
-pub const PACKAGE: &str = "overlay-ebpf";
+/// The crate that holds the gateway's BPF programs; its binary has the same name.
+pub const GATEWAY: &str = "overlay-ebpf";
+
+/// The crate that holds the benchmark's BPF programs; its binary has the same
+/// name.
+pub const BENCH: &str = "overlay-bench-ebpf";
 
 /// The target that the programs are compiled for.
 pub const TARGET: &str = "bpfel-unknown-none";
@@ -49,19 +54,21 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Builds the object of the workspace at `workspace`, with `target_dir` for what
-/// the nested cargo keeps, and returns the object's path.
+/// Builds the object of a package ([`GATEWAY`], [`BENCH`]) of the workspace at
+/// `workspace`, with `target_dir` for what the nested cargo keeps, and returns the
+/// object's path.
 ///
 /// What the compiler says goes to standard error.
-pub fn build(workspace: &Path, target_dir: &Path) -> Result<PathBuf, Error> {
-    let status = command(workspace, target_dir, "build")?
-        .stdout(Stdio::null())
-        .status()
-        .map_err(|e| Error::new(format!("cannot start cargo for the BPF programs: {e}")))?;
+pub fn build(workspace: &Path, package: &str, target_dir: &Path) -> Result<PathBuf, Error> {
+    let status =
+        command(workspace, package, target_dir, "build")?
+            .stdout(Stdio::null())
+            .status()
+            .map_err(|e| Error::new(format!("cannot start cargo for the BPF programs: {e}")))?;
     if !status.success() {
-        return Err(Error::new("the BPF programs do not build (overlay-ebpf, see above)"));
+        return Err(Error::new(format!("the BPF programs do not build ({package}, see above)")));
     }
-    let object = target_dir.join(TARGET).join(PROFILE).join(PACKAGE);
+    let object = target_dir.join(TARGET).join(PROFILE).join(package);
     if object.is_file() {
         Ok(object)
     } else {
@@ -69,17 +76,22 @@ pub fn build(workspace: &Path, target_dir: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// A cargo command (`build`, `clippy`, …) for the BPF programs; arguments that
-/// follow cargo's own may be appended.
-pub fn command(workspace: &Path, target_dir: &Path, subcommand: &str) -> Result<Command, Error> {
+/// A cargo command (`build`, `clippy`, …) for a package of BPF programs; arguments
+/// that follow cargo's own may be appended.
+pub fn command(
+    workspace: &Path,
+    package: &str,
+    target_dir: &Path,
+    subcommand: &str,
+) -> Result<Command, Error> {
     let toolchain = Toolchain::find()?;
     let linker = find_linker()?;
     let mut command = toolchain.cargo();
     command
         .arg(subcommand)
         .arg("--manifest-path")
-        .arg(workspace.join(PACKAGE).join("Cargo.toml"))
-        .args(["--package", PACKAGE, "--profile", PROFILE, "--target", TARGET])
+        .arg(workspace.join("Cargo.toml"))
+        .args(["--package", package, "--profile", PROFILE, "--target", TARGET])
         .args(["-Z", "build-std=core", "--locked"])
         .arg("--target-dir")
         .arg(target_dir)

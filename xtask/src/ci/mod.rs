@@ -70,8 +70,12 @@ fn lints(workspace: &Workspace) -> Result<()> {
 }
 
 fn lints_of_bpf(workspace: &Workspace) -> Result<()> {
-    let mut clippy = bpf_build::command(&workspace.root, &build::bpf_dir(workspace), "clippy")?;
-    execute(clippy.args(["--", "-D", "warnings"]))
+    let target = build::bpf_dir(workspace);
+    for package in [bpf_build::GATEWAY, bpf_build::BENCH] {
+        let mut clippy = bpf_build::command(&workspace.root, package, &target, "clippy")?;
+        execute(clippy.args(["--", "-D", "warnings"]))?;
+    }
+    Ok(())
 }
 
 fn documentation(workspace: &Workspace) -> Result<()> {
