@@ -13,9 +13,12 @@
 //! - [`tables`]: a mirror of the kernel's tables in memory; the packet path runs
 //!   on it in user space and in tests.
 //! - [`frame`]: a packet buffer in memory, for the same purpose.
+//! - `sample` (a feature of its own): a small node's tables to run the path on.
 
 pub mod action;
 pub mod config;
 pub mod controller;
 pub mod frame;
+#[cfg(feature = "sample")]
+pub mod sample;
 pub mod tables;
