@@ -3,15 +3,31 @@
 //! The order of calls: after any number of `handle_*`, call
 //! [`Controller::poll_action`] until it returns `None` and carry the actions out
 //! in that order; then wait until the next input or
-//! [`Controller::poll_timeout`], whichever comes first.
+//! [`Controller::poll_timeout`], whichever comes first. Inputs that belong
+//! together (a dump of all links, say) are best handed in before polling: what
+//! follows from them is then computed once.
 
+mod fdb;
+mod flood;
+mod indices;
 mod input;
+mod links;
+mod profiles;
+mod settle;
+mod show;
+mod topology;
 mod view;
+mod way;
 
 use core::time::Duration;
-use std::net::IpAddr;
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 
-use overlay_common::abi::{FdbEntry, FdbKey, Punt};
+use overlay_common::abi::{
+    ABI_VERSION, FdbEntry, FdbKey, Node, Punt, PuntLimit, PuntReason, Target,
+};
+use overlay_common::id::SegmentId;
+use overlay_common::wire::Mac;
 
 use crate::action::Action;
 use crate::config::Config;
@@ -19,107 +35,294 @@ use crate::config::Config;
 pub use input::{LinkInfo, NextHop, Restored, RestoredPlace};
 pub use view::{FdbTotals, FdbView, PeerState, PeerView, PortView, Role, SegmentView};
 
+use fdb::{Clock, Fdb};
+use flood::FloodLists;
+use links::Links;
+use settle::{Dirty, Installed, Retired};
+use topology::{Ids, Topology};
+use way::{Obstacle, Way, Ways};
+
+/// How many news of stations a second, and at once, each CPU sends. A station
+/// that is not heard is learnt from its next frame.
+const LEARN_LIMIT: PuntLimit = PuntLimit { per_second: 20_000, burst: 2_000 };
+/// The same for frames to peers without a resolved next hop.
+const UNRESOLVED_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
+
 /// The node's state machine.
 #[derive(Debug)]
 pub struct Controller {
     config: Config,
+    started: Duration,
+    now: Duration,
+    ids: Ids,
+    topology: Topology,
+    links: Links,
+    ways: Ways,
+    fdb: Fdb,
+    flood: FloodLists,
+    installed: Installed,
+    node: Option<Node>,
+    dirty: Dirty,
+    retired: VecDeque<(Duration, Retired)>,
+    next_scan: Duration,
+    actions: VecDeque<Action>,
 }
 
 impl Controller {
     /// A controller for this configuration, which knows nothing of the host yet.
-    pub fn new(config: Config, _now: Duration) -> Self {
-        Self { config }
+    pub fn new(config: Config, now: Duration) -> Self {
+        let mut ids = Ids::new();
+        let topology = Topology::build(&config, &mut ids);
+        let mut controller = Self {
+            fdb: Fdb::new(config.node.fdb_entries),
+            started: now,
+            now,
+            ids,
+            topology,
+            links: Links::default(),
+            ways: Ways::default(),
+            flood: FloodLists::default(),
+            installed: Installed::default(),
+            node: None,
+            dirty: Dirty { config: true, ..Dirty::default() },
+            retired: VecDeque::new(),
+            next_scan: now,
+            actions: VecDeque::new(),
+            config,
+        };
+        controller.next_scan = now + controller.scan_interval();
+        controller.put_node();
+        let limits =
+            [(PuntReason::Learn, LEARN_LIMIT), (PuntReason::PeerUnresolved, UNRESOLVED_LIMIT)];
+        controller
+            .actions
+            .extend(limits.map(|(reason, limit)| Action::PutPuntLimit(reason, limit)));
+        controller
     }
 
     /// Replaces the configuration. What stays keeps its index and its learnt
-    /// addresses.
-    pub fn handle_config(&mut self, config: Config, _now: Duration) {
+    /// addresses. A larger `fdb_entries` takes effect at the next start: the
+    /// kernel's table keeps its size.
+    pub fn handle_config(&mut self, config: Config, now: Duration) {
+        self.advance(now);
+        // What was asked for before is to be known to the tables, so that what is
+        // gone is known too.
+        self.settle();
+        self.topology = Topology::build(&config, &mut self.ids);
+        self.fdb.limit(config.node.fdb_entries);
+        self.ways.retain(|vtep| self.topology.vteps.contains_key(vtep));
         self.config = config;
+        self.next_scan = self.next_scan.min(now + self.scan_interval());
+        self.dirty.config = true;
     }
 
     /// A device appeared or changed.
-    pub fn handle_link(&mut self, _link: LinkInfo, _now: Duration) {}
+    pub fn handle_link(&mut self, link: LinkInfo, now: Duration) {
+        self.advance(now);
+        for name in self.links.put(link) {
+            self.link_changed(&name);
+        }
+    }
 
     /// A device is gone.
-    pub fn handle_link_gone(&mut self, _name: &str, _now: Duration) {}
+    pub fn handle_link_gone(&mut self, name: &str, now: Duration) {
+        self.advance(now);
+        if self.links.remove(name) {
+            self.link_changed(name);
+        }
+    }
 
-    /// A program was attached to an interface; `egress_flags` are
+    /// A program was attached to a device that is known; `egress_flags` are
     /// [`Egress::XDP`](overlay_common::abi::Egress::XDP) and
     /// [`PEER`](overlay_common::abi::Egress::PEER). To be called again when they
     /// change.
-    pub fn handle_attached(&mut self, _interface: &str, _egress_flags: u32, _now: Duration) {}
+    pub fn handle_attached(&mut self, interface: &str, egress_flags: u32, now: Duration) {
+        self.advance(now);
+        if self.links.attach(interface, egress_flags) {
+            self.link_changed(interface);
+        }
+    }
 
-    /// The way to a peer's VTEP changed; `None`: there is no route.
-    pub fn handle_next_hop(&mut self, _vtep: IpAddr, _next_hop: Option<NextHop>, _now: Duration) {}
+    /// The way to a peer's VTEP changed; `None`: there is no route. Addresses that
+    /// are no peer's VTEP are ignored.
+    pub fn handle_next_hop(&mut self, vtep: IpAddr, next_hop: Option<NextHop>, now: Duration) {
+        self.advance(now);
+        let IpAddr::V4(vtep) = vtep else { return };
+        let Some(peer) = self.topology.vteps.get(&vtep) else { return };
+        if self.ways.put(vtep, next_hop) {
+            self.dirty.peers.insert(*peer);
+        }
+    }
 
     /// A packet came from an address that the FDB has not, or has elsewhere.
-    pub fn handle_learn(&mut self, _punt: &Punt, _now: Duration) {}
+    pub fn handle_learn(&mut self, punt: &Punt, now: Duration) {
+        self.advance(now);
+        let (segment, target) = (SegmentId(punt.segment), punt.source);
+        if punt.reason != PuntReason::Learn as u8
+            || !Mac(punt.mac).is_source()
+            || !self.topology.admits(segment, target, false)
+            || !self.is_alive(target)
+        {
+            return;
+        }
+        self.settle();
+        let key = FdbKey { mac: punt.mac, segment: punt.segment };
+        self.fdb.learn(key, target, self.clock(), &mut self.actions);
+    }
 
     /// Everything the kernel's FDB holds. `started` is the time at which the
     /// reading began; every action polled before then had been carried out.
     pub fn handle_scan(
         &mut self,
-        _entries: impl IntoIterator<Item = (FdbKey, FdbEntry)>,
-        _started: Duration,
-        _now: Duration,
+        entries: impl IntoIterator<Item = (FdbKey, FdbEntry)>,
+        started: Duration,
+        now: Duration,
     ) {
+        self.advance(now);
+        self.settle();
+        let (ageing, clock) = (self.config.node.ageing, self.clock());
+        self.fdb.scan(entries, seconds(started), ageing, clock, &mut self.actions);
+        self.next_scan = now + self.scan_interval();
     }
 
-    /// Learnt addresses of an earlier run of the daemon. To be called after
-    /// the links are known.
-    pub fn handle_restored(
-        &mut self,
-        _entries: impl IntoIterator<Item = Restored>,
-        _now: Duration,
-    ) {
+    /// Learnt addresses of an earlier run of the daemon. To be called once the
+    /// links are known; what does not fit the configuration is left out.
+    pub fn handle_restored(&mut self, entries: impl IntoIterator<Item = Restored>, now: Duration) {
+        self.advance(now);
+        self.settle();
+        let segments = self.topology.segments.iter();
+        let by_vni: std::collections::BTreeMap<u32, SegmentId> =
+            segments.map(|(id, segment)| (segment.vni, *id)).collect();
+        let clock = self.clock();
+        for entry in entries {
+            let Some(segment) = by_vni.get(&entry.vni) else { continue };
+            let Some(target) = self.restored_target(*segment, entry.place) else { continue };
+            let fits = self.topology.admits(*segment, target, false) && self.is_alive(target);
+            if fits && entry.mac.is_source() && entry.age < self.config.node.ageing {
+                let key = FdbKey { mac: entry.mac.0, segment: segment.0 };
+                self.fdb.restore(key, target, entry.age, clock, &mut self.actions);
+            }
+        }
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
-    pub fn handle_timeout(&mut self, _now: Duration) {}
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.advance(now);
+        self.put_node();
+        self.remove_retired();
+        if self.topology.waiting && self.retired.is_empty() {
+            self.handle_config(self.config.clone(), now);
+        }
+    }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called: at the
+    /// ageing clock's next second, or earlier.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        None
+        let elapsed = self.now.saturating_sub(self.started).as_secs();
+        let tick = self.started + Duration::from_secs(elapsed + 1);
+        let retired = self.retired.front().map(|(due, _)| *due);
+        Some(retired.map_or(tick, |due| due.min(tick)))
     }
 
     /// The next table change.
     pub fn poll_action(&mut self) -> Option<Action> {
-        None
+        if self.actions.is_empty() {
+            self.settle();
+        }
+        self.actions.pop_front()
     }
 
     /// Whether it is time to read the kernel's FDB for
-    /// [`handle_scan`](Self::handle_scan).
-    pub fn wants_scan(&self, _now: Duration) -> bool {
-        false
+    /// [`handle_scan`](Self::handle_scan): every tenth of the ageing time, at
+    /// least every 30 seconds.
+    pub fn wants_scan(&self, now: Duration) -> bool {
+        now >= self.next_scan
     }
 
-    /// The configuration in force.
-    pub fn config(&self) -> &Config {
-        &self.config
+    fn scan_interval(&self) -> Duration {
+        Duration::from_secs(u64::from(self.config.node.ageing / 10).clamp(1, 30))
     }
 
-    /// Uplinks, then access ports, in the configuration's order.
-    pub fn ports(&self) -> Vec<PortView> {
-        Vec::new()
+    /// Time does not run backwards here, whatever the caller's clock does.
+    fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
     }
 
-    /// The segments, in the configuration's order.
-    pub fn segments(&self) -> Vec<SegmentView> {
-        Vec::new()
+    fn clock(&self) -> Clock {
+        self.clock_at(self.now)
     }
 
-    /// The peers, in the configuration's order.
-    pub fn peers(&self) -> Vec<PeerView> {
-        Vec::new()
+    /// The epoch follows the time, so that a daemon that was held up for a while
+    /// does not make addresses younger than they are.
+    fn clock_at(&self, now: Duration) -> Clock {
+        let epoch = seconds(now.saturating_sub(self.started)).wrapping_add(1);
+        Clock { epoch, seconds: seconds(now) }
     }
 
-    /// The FDB, ordered by segment and address.
-    pub fn fdb(&self, _now: Duration) -> Vec<FdbView> {
-        Vec::new()
+    fn put_node(&mut self) {
+        let node = Node {
+            abi_version: ABI_VERSION,
+            vtep: self.config.node.vtep.octets(),
+            epoch: self.clock().epoch,
+            reserved: 0,
+        };
+        if self.node.replace(node) != Some(node) {
+            self.actions.push_back(Action::PutNode(node));
+        }
     }
 
-    /// What happened to the FDB so far.
-    pub fn fdb_totals(&self) -> FdbTotals {
-        FdbTotals::default()
+    /// Linux bridges forget a port's stations when it loses its carrier, and so
+    /// does this node: they may come back elsewhere.
+    fn link_changed(&mut self, name: &str) {
+        let Some(ports) = self.topology.interfaces.get(name) else { return };
+        self.dirty.ports = true;
+        let mut access = false;
+        for id in ports {
+            match self.topology.ports[id].segment {
+                Some(segment) => {
+                    access = true;
+                    self.dirty.segments.insert(segment);
+                }
+                None => self.dirty.peers.extend(self.topology.peers.keys()),
+            }
+        }
+        if access && self.links.up(name).is_none() {
+            let lost = |target: Target| ports.iter().any(|id| target == Target::port(id.0));
+            self.fdb.retain(|_, target| !lost(target), &mut self.actions);
+        }
     }
+
+    /// Whether frames can have come from there just now.
+    fn is_alive(&self, target: Target) -> bool {
+        if target.is_peer() {
+            return true;
+        }
+        let port = self.topology.ports.get(&overlay_common::id::PortId(target.index()));
+        port.is_some_and(|port| self.links.up(&port.interface).is_some())
+    }
+
+    fn restored_target(&self, segment: SegmentId, place: RestoredPlace) -> Option<Target> {
+        match place {
+            RestoredPlace::Peer(vtep) => {
+                self.topology.vteps.get(&vtep).map(|id| Target::peer(id.0))
+            }
+            RestoredPlace::Port { ifindex, vlan } => {
+                let interface = &self.links.indexed(ifindex)?.name;
+                let ports = self.topology.interfaces.get(interface)?;
+                let fits =
+                    |spec: &topology::Port| spec.vlan == vlan && spec.segment == Some(segment);
+                let id = ports.iter().find(|id| fits(&self.topology.ports[id]))?;
+                Some(Target::port(id.0))
+            }
+        }
+    }
+
+    fn way(&self, vtep: Ipv4Addr) -> Result<Way<'_>, Obstacle> {
+        let is_uplink = |name: &str| self.config.uplinks.iter().any(|u| u.interface == name);
+        self.ways.find(vtep, &self.links, is_uplink)
+    }
+}
+
+fn seconds(time: Duration) -> u32 {
+    time.as_secs() as u32
 }

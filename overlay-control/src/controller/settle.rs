@@ -1,0 +1,266 @@
+//! From what the controller believes to table actions.
+//!
+//! Wanted entries are compared with those that were put before. What others
+//! point to is put first and removed last: ports and peers, then flood lists,
+//! permits, VTEPs, static addresses, access; and back again. What a packet on its
+//! way may still come upon is removed a moment later ([`GRACE`]).
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use overlay_common::abi::{
+    Access, AccessKey, Egress, Peer, Permit, PermitKey, Port, Segment, Target, Vtep, VtepKey,
+};
+use overlay_common::id::{PeerId, PortId, SegmentId};
+
+use super::{Controller, way};
+use crate::action::Action;
+
+/// How long a packet may be on its way between two look-ups: far longer than any
+/// program runs, and not noticed by people.
+pub const GRACE: Duration = Duration::from_millis(100);
+
+/// An Ethernet header's length: what a frame is longer than its IP packet.
+const ETHERNET_LEN: u32 = 14;
+
+/// What has been put into the tables, except for flood slots and the FDB.
+#[derive(Debug, Default)]
+pub struct Installed {
+    access: BTreeMap<AccessKey, Access>,
+    ports: BTreeMap<PortId, Port>,
+    segments: BTreeMap<SegmentId, Segment>,
+    peers: BTreeMap<PeerId, Peer>,
+    vteps: BTreeMap<VtepKey, Vtep>,
+    permits: BTreeMap<PermitKey, Permit>,
+}
+
+/// What has to be compared again.
+#[derive(Debug, Default)]
+pub struct Dirty {
+    /// Everything, and what is gone has to be removed.
+    pub config: bool,
+    /// Ports and access.
+    pub ports: bool,
+    /// Flood lists.
+    pub segments: BTreeSet<SegmentId>,
+    pub peers: BTreeSet<PeerId>,
+}
+
+/// What is removed a moment after it went out of use.
+#[derive(Clone, Copy, Debug)]
+pub enum Retired {
+    /// The flood list before the one in force.
+    FloodList(SegmentId),
+    Segment(SegmentId),
+    Port(PortId),
+    Peer(PeerId),
+}
+
+impl Controller {
+    /// Emits what is needed to bring the tables in line.
+    pub(super) fn settle(&mut self) {
+        let dirty = std::mem::take(&mut self.dirty);
+        if dirty.config {
+            self.put_node();
+            self.put_ports();
+            self.put_peers(self.topology.peers.keys().copied().collect());
+            self.put_segments(self.topology.segments.keys().copied().collect());
+            self.put_admission();
+            self.fdb.put_statics(&self.topology.statics, self.clock(), &mut self.actions);
+            self.sync_access();
+            self.remove_gone();
+            return;
+        }
+        if dirty.ports {
+            self.put_ports();
+        }
+        self.put_peers(dirty.peers);
+        self.put_segments(dirty.segments);
+        if dirty.ports {
+            self.sync_access();
+        }
+    }
+
+    /// Removes what has been out of use long enough.
+    pub(super) fn remove_retired(&mut self) {
+        while let Some((_, retired)) = self.retired.pop_front_if(|(due, _)| *due <= self.now) {
+            self.remove(retired);
+        }
+    }
+
+    fn remove(&mut self, retired: Retired) {
+        match retired {
+            Retired::FloodList(segment) => {
+                self.flood.drop_due(segment, self.now, &mut self.actions);
+            }
+            Retired::Segment(id) => {
+                self.flood.remove(id, &mut self.actions);
+                self.ids.segments.free(u32::from(id.0));
+            }
+            Retired::Port(id) => {
+                self.actions.push_back(Action::DelPort(id));
+                self.ids.ports.free(id.0);
+            }
+            Retired::Peer(id) => {
+                self.actions.push_back(Action::DelPeer(id));
+                self.ids.peers.free(id.0);
+            }
+        }
+    }
+
+    fn put_ports(&mut self) {
+        let ports = &self.topology.ports;
+        let wanted: BTreeMap<PortId, Port> = ports.keys().map(|id| (*id, self.port(*id))).collect();
+        put(&mut self.installed.ports, &wanted, &mut self.actions, Action::PutPort);
+    }
+
+    /// A device that is down takes no frames: its index is left out, so that they
+    /// are counted as dropped.
+    fn port(&self, id: PortId) -> Port {
+        let spec = &self.topology.ports[&id];
+        let (vlan, segment) = (spec.vlan, spec.segment.map_or(0, |id| id.0));
+        match self.links.up(&spec.interface) {
+            Some(link) => {
+                let flags = self.links.attached(&spec.interface).unwrap_or(0);
+                let egress = Egress { ifindex: link.ifindex, flags };
+                Port { egress, max_frame: link.mtu.saturating_add(ETHERNET_LEN), vlan, segment }
+            }
+            None => Port { egress: Egress::default(), max_frame: 0, vlan, segment },
+        }
+    }
+
+    fn put_peers(&mut self, dirty: BTreeSet<PeerId>) {
+        for id in dirty {
+            let Some(spec) = self.topology.peers.get(&id) else { continue };
+            let local = self.config.node.vtep;
+            let peer = match self.way(spec.vtep) {
+                Ok(way) => way.entry(local, spec.vtep),
+                Err(_) => way::unresolved(local, spec.vtep),
+            };
+            if self.installed.peers.insert(id, peer) != Some(peer) {
+                self.actions.push_back(Action::PutPeer(id, peer));
+            }
+        }
+    }
+
+    fn put_segments(&mut self, dirty: BTreeSet<SegmentId>) {
+        let due = self.now + GRACE;
+        for id in dirty {
+            let Some(spec) = self.topology.segments.get(&id) else { continue };
+            let up =
+                |port: &&PortId| self.links.up(&self.topology.ports[*port].interface).is_some();
+            let ports: Vec<Target> =
+                spec.ports.iter().filter(up).map(|id| Target::port(id.0)).collect();
+            let peers: Vec<Target> = spec.peers.iter().map(|id| Target::peer(id.0)).collect();
+            let flood = self.flood.put(id, &ports, &peers, due, &mut self.actions);
+            let segment = Segment { flood, vni: spec.vni, reserved: 0 };
+            let before = self.installed.segments.insert(id, segment);
+            if before != Some(segment) {
+                self.actions.push_back(Action::PutSegment(id, segment));
+            }
+            if before.is_some_and(|s| s.flood != flood) {
+                self.retire(Retired::FloodList(id));
+            }
+        }
+    }
+
+    /// Permits first: a VTEP entry names a profile.
+    fn put_admission(&mut self) {
+        let (permits, vteps) = (self.permits(), self.vteps());
+        put(&mut self.installed.permits, &permits, &mut self.actions, Action::PutPermit);
+        put(&mut self.installed.vteps, &vteps, &mut self.actions, Action::PutVtep);
+    }
+
+    fn permits(&self) -> BTreeMap<PermitKey, Permit> {
+        let segments = &self.topology.segments;
+        let any = segments.keys().map(|id| (PermitKey::ANY, *id));
+        let profiles = self.ids.profiles.iter();
+        let permitted =
+            profiles.flat_map(|(profile, set)| set.iter().map(move |id| (profile, *id)));
+        let entry = |(profile, id): (u32, SegmentId)| {
+            let spec = segments.get(&id)?;
+            let learn = spec.learning && profile != PermitKey::ANY;
+            let flags = if learn { Permit::LEARN } else { 0 };
+            let permit = Permit { segment: id.0, flags, reserved: 0 };
+            Some((PermitKey { profile, vni: spec.vni }, permit))
+        };
+        any.chain(permitted).filter_map(entry).collect()
+    }
+
+    fn vteps(&self) -> BTreeMap<VtepKey, Vtep> {
+        let peers = self.topology.peers.iter();
+        peers
+            .map(|(id, spec)| {
+                (VtepKey(spec.vtep.octets()), Vtep { peer: id.0, profile: spec.profile })
+            })
+            .collect()
+    }
+
+    fn sync_access(&mut self) {
+        let mut wanted = BTreeMap::new();
+        for (id, spec) in &self.topology.ports {
+            let (Some(segment), Some(link)) = (spec.segment, self.links.named(&spec.interface))
+            else {
+                continue;
+            };
+            let key = AccessKey { ifindex: link.ifindex, vlan: spec.vlan, reserved: 0 };
+            wanted.insert(key, Access { port: id.0, segment: segment.0, reserved: 0 });
+        }
+        put(&mut self.installed.access, &wanted, &mut self.actions, Action::PutAccess);
+        let gone = gone(&mut self.installed.access, |key| wanted.contains_key(key));
+        self.actions.extend(gone.into_iter().map(Action::DelAccess));
+    }
+
+    /// Removes what the configuration does not have any more.
+    fn remove_gone(&mut self) {
+        let (vteps, permits) = (self.vteps(), self.permits());
+        let topology = &self.topology;
+        let installed = &mut self.installed;
+        let out = &mut self.actions;
+        let vteps = gone(&mut installed.vteps, |key| vteps.contains_key(key));
+        out.extend(vteps.into_iter().map(Action::DelVtep));
+        let permits = gone(&mut installed.permits, |key| permits.contains_key(key));
+        out.extend(permits.into_iter().map(Action::DelPermit));
+
+        self.fdb.drop_statics(&topology.statics, out);
+        let admitted = |key: overlay_common::abi::FdbKey, target| {
+            topology.admits(SegmentId(key.segment), target, false)
+        };
+        self.fdb.retain(admitted, out);
+
+        let segments = gone(&mut installed.segments, |id| topology.segments.contains_key(id));
+        out.extend(segments.iter().copied().map(Action::DelSegment));
+        let ports = gone(&mut installed.ports, |id| topology.ports.contains_key(id));
+        let peers = gone(&mut installed.peers, |id| topology.peers.contains_key(id));
+        segments.into_iter().for_each(|id| self.retire(Retired::Segment(id)));
+        ports.into_iter().for_each(|id| self.retire(Retired::Port(id)));
+        peers.into_iter().for_each(|id| self.retire(Retired::Peer(id)));
+    }
+
+    fn retire(&mut self, retired: Retired) {
+        self.retired.push_back((self.now + GRACE, retired));
+    }
+}
+
+/// Puts what is wanted and not yet there.
+fn put<K: Ord + Copy, V: Copy + PartialEq>(
+    installed: &mut BTreeMap<K, V>,
+    wanted: &BTreeMap<K, V>,
+    out: &mut VecDeque<Action>,
+    action: impl Fn(K, V) -> Action,
+) {
+    for (key, value) in wanted {
+        if installed.insert(*key, *value) != Some(*value) {
+            out.push_back(action(*key, *value));
+        }
+    }
+}
+
+/// Takes the entries out that are not wanted.
+fn gone<K: Ord + Copy, V>(installed: &mut BTreeMap<K, V>, wanted: impl Fn(&K) -> bool) -> Vec<K> {
+    let gone: Vec<K> = installed.keys().filter(|key| !wanted(key)).copied().collect();
+    for key in &gone {
+        installed.remove(key);
+    }
+    gone
+}
