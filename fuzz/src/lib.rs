@@ -1,0 +1,43 @@
+//! What the fuzz targets share: a node with tables, and how bytes become a frame.
+
+mod input;
+mod world;
+
+pub use input::Input;
+pub use world::{
+    ACCESS_DEVICES, LOCAL_VTEP, NOBODY_VTEP, PEER_EGRESS, PORTS, REMOTE_VTEP, SILENT_VTEP, VNIS,
+    mac, node, remote_node,
+};
+
+use overlay_common::abi::Egress;
+use overlay_common::packet::Packet;
+use overlay_control::frame::HostFrame;
+
+/// A copy or a frame that left: the device, the tag, the bytes without it.
+#[derive(Debug)]
+pub struct Sent {
+    /// The way out.
+    pub egress: Egress,
+    /// VLAN identifier, 0 for none.
+    pub vlan: u16,
+    /// The frame without its tag.
+    pub bytes: Vec<u8>,
+}
+
+/// Everything that left: the copies, and the frame itself where its verdict
+/// names a way out.
+pub fn sent<const COPIES: bool>(frame: &HostFrame<COPIES>, out: Option<Egress>) -> Vec<Sent> {
+    let copies = frame.copies.iter().map(|copy| untag(copy.egress, copy.vlan, &copy.bytes));
+    let last = out.map(|egress| untag(egress, frame.stripped_vlan, frame.bytes()));
+    copies.chain(last).collect()
+}
+
+fn untag(egress: Egress, stripped: Option<u16>, bytes: &[u8]) -> Sent {
+    let mut frame = HostFrame::<true>::new(bytes);
+    frame.stripped_vlan = stripped;
+    let vlan = frame.vlan().unwrap_or(0) & 0x0fff;
+    if vlan != 0 {
+        frame.pop_vlan().expect("a tag that was just read");
+    }
+    Sent { egress, vlan, bytes: frame.bytes().to_vec() }
+}
