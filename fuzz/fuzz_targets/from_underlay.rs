@@ -49,6 +49,7 @@ fn wrap(input: &Input) -> Vec<u8> {
         ip.seal();
     }
     bytes.extend_from_slice(input.bytes);
+    bytes.resize(bytes.len() + usize::from(input.padding), 0);
     bytes
 }
 

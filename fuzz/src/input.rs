@@ -13,6 +13,8 @@ pub struct Input<'a> {
     gso_size: u16,
     /// A byte of the outer headers to change, and how.
     patch: (u8, u8),
+    /// Bytes of link-layer padding behind the outer packet.
+    pub padding: u8,
     /// The frame's bytes, or those of the inner frame.
     pub bytes: &'a [u8],
 }
@@ -20,13 +22,14 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// `None` where there are too few bytes.
     pub fn new(data: &'a [u8]) -> Option<Self> {
-        let (head, bytes) = data.split_first_chunk::<7>()?;
-        let [choices, t1, t2, g1, g2, at, how] = *head;
+        let (head, bytes) = data.split_first_chunk::<8>()?;
+        let [choices, t1, t2, g1, g2, at, how, padding] = *head;
         Some(Self {
             choices,
             tci: u16::from_be_bytes([t1, t2]),
             gso_size: u16::from_be_bytes([g1, g2]),
             patch: (at, how),
+            padding,
             bytes,
         })
     }
