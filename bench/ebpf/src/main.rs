@@ -46,7 +46,10 @@ static TEMPLATE: Array<Template> = Array::with_max_entries(1, 0);
 /// Index 0: the device that `generate_*` and `redirect` send to.
 #[map]
 static OUT: DevMap = DevMap::with_max_entries(1, 0);
-/// Index 0: frames that reached `sink`.
+/// Index 0: the length of the frames that `sink` counts.
+#[map]
+static EXPECTED: Array<u32> = Array::with_max_entries(1, 0);
+/// Index 0: frames of that length that reached `sink`.
 #[map]
 static RECEIVED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
@@ -68,13 +71,18 @@ pub fn redirect(_ctx: XdpContext) -> u32 {
     OUT.redirect(0, 0).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
-/// Counts and drops IPv4; leaves the rest, ARP first of all, to the host.
+/// Drops IPv4, and counts what has the length that a gateway should have given
+/// it; leaves the rest, ARP first of all, to the host.
 #[xdp]
 pub fn sink(ctx: XdpContext) -> u32 {
     let Some(ethertype) = at::<[u8; 2]>(&ctx, ETHERTYPE) else { return xdp_action::XDP_PASS };
     // SAFETY: `at` checked the bounds.
     if unsafe { *ethertype } != ETHERTYPE_IPV4 {
         return xdp_action::XDP_PASS;
+    }
+    let len = (ctx.data_end() - ctx.data()) as u32;
+    if EXPECTED.get(0) != Some(&len) {
+        return xdp_action::XDP_DROP;
     }
     if let Some(received) = RECEIVED.get_ptr_mut(0) {
         // SAFETY: the value is this CPU's own, and programs are not preempted by
