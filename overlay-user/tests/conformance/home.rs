@@ -1,0 +1,115 @@
+//! The devices that the kernel's runs need, and the comparison itself.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use overlay_common::abi::Hook;
+use overlay_control::sample::Devices;
+use overlay_testbed::{Netns, RawSocket};
+
+use crate::host;
+use crate::kernel::Kernel;
+use crate::vector::Vector;
+
+/// The indexes of ports and peers whose counters are compared.
+pub const INDEXES: RangeInclusive<u32> = 1..=7;
+
+/// A namespace in which frames that the programs copy really leave.
+pub struct Home {
+    pub devices: Devices,
+    netns: Option<Netns>,
+    far_ends: Vec<(u32, RawSocket)>,
+}
+
+impl Home {
+    /// Devices that exist on paper, for runs on the host alone.
+    pub fn imagined() -> Self {
+        Self { devices: Devices::default(), netns: None, far_ends: Vec::new() }
+    }
+
+    /// A namespace with five veths whose far ends are listened on. Test frames
+    /// come in on the loopback device, as `BPF_PROG_TEST_RUN` has them.
+    pub fn new() -> Result<Self> {
+        let netns = Netns::new("conform")?;
+        let mut indexes = Vec::new();
+        let mut far_ends = Vec::new();
+        for number in 0..5 {
+            let (near, far) = (format!("n{number}"), format!("f{number}"));
+            netns.exec(&format!("ip link add {near} type veth peer name {far}"))?;
+            netns.exec(&format!("ip link set {near} up"))?;
+            netns.exec(&format!("ip link set {far} up"))?;
+            let index = netns.ifindex(&near)?;
+            indexes.push(index);
+            far_ends.push((index, RawSocket::open(&netns, &far)?));
+        }
+        let [a, b, c, d, e] = indexes.try_into().ok().context("five devices")?;
+        let devices = Devices { ingress: netns.ifindex("lo")?, ports: [a, b, c], uplinks: [d, e] };
+        Ok(Self { devices, netns: Some(netns), far_ends })
+    }
+
+    /// Runs every vector in both programs of its direction and on the host, and
+    /// describes what differs.
+    pub fn compare(&self, vectors: &[Vector]) -> (usize, Vec<String>) {
+        let netns = self.netns.as_ref().expect("a namespace");
+        netns.enter(|| self.compare_inside(vectors)).expect("entered the namespace")
+    }
+
+    fn compare_inside(&self, vectors: &[Vector]) -> (usize, Vec<String>) {
+        let mut kernel = Kernel::load(self).expect("the programs loaded");
+        let (mut compared, mut differences) = (0, Vec::new());
+        for vector in vectors {
+            for hook in [Hook::Xdp, Hook::Tc].into_iter().filter(|hook| can_run(vector, *hook)) {
+                let expected = host::run(vector, hook, self);
+                let mut observed = kernel
+                    .run(vector, hook, self, expected.punts.len())
+                    .unwrap_or_else(|error| panic!("{}: {error:#}", vector.name));
+                observed.copies = self.copies(&expected.copies);
+                // Copies to the loopback device are not listened to.
+                let mut expected = expected;
+                expected.copies.remove(&self.devices.ingress);
+                if observed != expected {
+                    differences.push(format!(
+                        "{} on {}:\nkernel {observed:?}\nhost   {expected:?}\nframe  {:02x?}",
+                        vector.name,
+                        hook.name(),
+                        vector.frame
+                    ));
+                }
+                compared += 1;
+            }
+        }
+        (compared, differences)
+    }
+
+    /// The copies that arrived. Where none are expected a short look shows
+    /// whether there are any; delivery between veths is immediate.
+    fn copies(
+        &self,
+        expected: &std::collections::BTreeMap<u32, Vec<Vec<u8>>>,
+    ) -> std::collections::BTreeMap<u32, Vec<Vec<u8>>> {
+        let wait = |index| {
+            if expected.contains_key(index) { Duration::from_millis(2) } else { Duration::ZERO }
+        };
+        let mut copies = std::collections::BTreeMap::new();
+        for (index, socket) in &self.far_ends {
+            let frames = socket.collect(wait(index), |_| true).expect("received");
+            if !frames.is_empty() {
+                copies.insert(*index, frames);
+            }
+        }
+        copies
+    }
+}
+
+/// `BPF_PROG_TEST_RUN` wants an Ethernet header, and makes no socket buffer of an
+/// IP packet without its header.
+pub fn can_run(vector: &Vector, hook: Hook) -> bool {
+    let ethertype = vector.frame.get(12..14);
+    let least = match (hook, ethertype) {
+        (Hook::Tc, Some([0x08, 0x00])) => 34,
+        (Hook::Tc, Some([0x86, 0xdd])) => 54,
+        _ => 14,
+    };
+    vector.frame.len() >= least
+}

@@ -1,0 +1,164 @@
+//! The kernel's run of a vector, through `BPF_PROG_TEST_RUN`.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use aya::programs::{Program, TestRun, TestRunOptions, TestRunResult};
+use overlay_common::abi::{Counters, Hook, programs};
+use overlay_control::sample;
+use overlay_user::dataplane::Dataplane;
+use overlay_user::dataplane::punts::{Punted, Readers};
+
+use crate::home::{Home, INDEXES};
+use crate::host::{Observed, PuntSeen, place};
+use crate::vector::{Direction, Outcome, Vector};
+
+/// Actions of the two hooks (`<linux/bpf.h>`, `<linux/pkt_cls.h>`).
+const XDP: [u32; 3] = [2, 4, 1];
+const TC: [u32; 3] = [u32::MAX, 7, 2];
+
+/// The loaded programs with the sample node's tables.
+pub struct Kernel {
+    dataplane: Dataplane,
+    punts: Receiver<PuntSeen>,
+    _readers: Readers,
+    _runtime: tokio::runtime::Runtime,
+    before: Counted,
+}
+
+#[derive(Clone, Default)]
+struct Counted {
+    drops: BTreeMap<(u8, u8, u32), u64>,
+    ports: Vec<Counters>,
+    peers: Vec<Counters>,
+}
+
+impl Kernel {
+    /// Loads the programs; must be called in the home's namespace.
+    pub fn load(home: &Home) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mut dataplane, punts, readers) = {
+            let _inside = runtime.enter();
+            let mut dataplane = Dataplane::load(1 << 12)?;
+            let (sender, punts) = channel();
+            let readers = dataplane.read_punts(move |punted| match punted {
+                Punted::Frame(punt, frame) => {
+                    let _ = sender.send(PuntSeen::new(&punt, &frame));
+                }
+                Punted::Lost(count) => panic!("{count} punts were lost"),
+            })?;
+            (dataplane, punts, readers)
+        };
+        for ifindex in home.devices.ports.iter().chain(&home.devices.uplinks) {
+            dataplane.tables.set_redirected(*ifindex, true)?;
+        }
+        dataplane.tables.set_redirected(home.devices.ingress, true)?;
+        fill(&mut dataplane, home)?;
+        let before = counted(&dataplane);
+        Ok(Self { dataplane, punts, _readers: readers, _runtime: runtime, before })
+    }
+
+    /// Runs a vector in the program of its direction, and waits for `punts` punts.
+    pub fn run(
+        &mut self,
+        vector: &Vector,
+        hook: Hook,
+        home: &Home,
+        punts: usize,
+    ) -> Result<Observed> {
+        fill(&mut self.dataplane, home)?;
+        let (name, actions) = match (hook, vector.direction) {
+            (Hook::Xdp, Direction::FromAccess) => (programs::XDP_ACCESS, XDP),
+            (Hook::Xdp, Direction::FromUnderlay) => (programs::XDP_UPLINK, XDP),
+            (_, Direction::FromAccess) => (programs::TC_ACCESS, TC),
+            (_, Direction::FromUnderlay) => (programs::TC_UPLINK, TC),
+        };
+        let (result, bytes) = self.test_run(name, &vector.frame)?;
+        let outcome = match actions.iter().position(|action| *action == result.return_value) {
+            Some(0) if bytes == vector.frame => Outcome::Untouched,
+            Some(0) => bail!("{name} passed {} on, but changed it: {bytes:02x?}", vector.name),
+            Some(1) => Outcome::Sent(bytes),
+            Some(_) => Outcome::Ended,
+            None => bail!("{name} answered {} to {}", result.return_value, vector.name),
+        };
+        let now = counted(&self.dataplane);
+        let before = std::mem::replace(&mut self.before, now.clone());
+        let wanted_hook = hook as u8;
+        let mut drops = BTreeMap::new();
+        for ((reason, at, ifindex), count) in now.drops {
+            let news = count - before.drops.get(&(reason, at, ifindex)).copied().unwrap_or(0);
+            if news != 0 {
+                anyhow::ensure!(at == wanted_hook, "a drop was counted at hook {at}");
+                drops.insert((reason, ifindex), news);
+            }
+        }
+        Ok(Observed {
+            outcome,
+            drops,
+            ports: difference(&now.ports, &before.ports),
+            peers: difference(&now.peers, &before.peers),
+            fdb: self
+                .dataplane
+                .tables
+                .scan_fdb()?
+                .into_iter()
+                .map(|(k, e)| (k, place(e)))
+                .collect(),
+            copies: BTreeMap::new(),
+            punts: self.wait_for(punts),
+        })
+    }
+
+    /// Punts come by way of the readers' threads.
+    fn wait_for(&self, punts: usize) -> Vec<PuntSeen> {
+        let mut seen = Vec::new();
+        while seen.len() < punts {
+            let Ok(punt) = self.punts.recv_timeout(Duration::from_secs(2)) else { break };
+            seen.push(punt);
+        }
+        seen.extend(self.punts.try_iter());
+        seen
+    }
+
+    fn test_run(&mut self, name: &str, frame: &[u8]) -> Result<(TestRunResult, Vec<u8>)> {
+        let mut out = vec![0; frame.len() + 256];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ..TestRunOptions::default()
+        };
+        let program = self.dataplane.ebpf_mut().program_mut(name).context("a program")?;
+        let result = match program {
+            Program::Xdp(program) => program.test_run(options)?,
+            Program::SchedClassifier(program) => program.test_run(options)?,
+            _ => bail!("{name} is of another type"),
+        };
+        out.truncate(result.data_size_out as usize);
+        Ok((result, out))
+    }
+}
+
+fn fill(dataplane: &mut Dataplane, home: &Home) -> Result<()> {
+    sample::actions(&home.devices).iter().try_for_each(|action| dataplane.tables.apply(action))
+}
+
+fn counted(dataplane: &Dataplane) -> Counted {
+    let drops = dataplane.tables.drops().into_iter();
+    Counted {
+        drops: drops.map(|(key, n)| ((key.reason, key.hook, key.ifindex), n)).collect(),
+        ports: INDEXES.map(|index| dataplane.tables.port_counters(index)).collect(),
+        peers: INDEXES.map(|index| dataplane.tables.peer_counters(index)).collect(),
+    }
+}
+
+fn difference(now: &[Counters], before: &[Counters]) -> Vec<Counters> {
+    let minus = |(now, before): (&Counters, &Counters)| Counters {
+        rx_packets: now.rx_packets - before.rx_packets,
+        rx_bytes: now.rx_bytes - before.rx_bytes,
+        tx_packets: now.tx_packets - before.tx_packets,
+        tx_bytes: now.tx_bytes - before.tx_bytes,
+    };
+    now.iter().zip(before).map(minus).collect()
+}

@@ -1,0 +1,72 @@
+//! One path, three homes: each vector (frame, tables → verdict, bytes, counters)
+//! runs on the host and, through `BPF_PROG_TEST_RUN`, in the kernel's XDP and tc
+//! programs. All three must agree, and hand-picked vectors must agree with what
+//! was written down for them.
+
+mod home;
+mod host;
+mod kernel;
+mod outer;
+mod picked;
+mod vector;
+
+use std::collections::BTreeMap;
+
+use home::Home;
+use overlay_common::abi::Hook;
+use overlay_testbed::require_root;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, TestRng, TestRunner};
+use vector::{Direction, Vector};
+
+/// How many generated vectors there are beside the hand-picked ones.
+const GENERATED: usize = 400;
+
+#[test]
+fn hand_picked_vectors_hold_on_the_host() {
+    let vectors = picked::vectors();
+    let names: BTreeMap<_, _> = vectors.iter().map(|v| (v.vector.name.as_str(), ())).collect();
+    assert_eq!(names.len(), vectors.len(), "names are unique");
+    assert!(vectors.len() >= 60, "{} vectors", vectors.len());
+    for picked in &vectors {
+        for hook in [Hook::Tc, Hook::Xdp] {
+            let observed = host::run(&picked.vector, hook, &Home::imagined());
+            if let Err(difference) = picked.check(hook, &observed) {
+                panic!("{} on {}:\n{difference}", picked.vector.name, hook.name());
+            }
+        }
+    }
+    println!("{} vectors, each as XDP and as tc", vectors.len());
+}
+
+#[test]
+fn kernel_programs_agree_with_the_host() {
+    if !require_root("kernel_programs_agree_with_the_host") {
+        return;
+    }
+    let mut vectors: Vec<Vector> = picked::vectors().into_iter().map(|p| p.vector).collect();
+    vectors.extend(generated());
+    let home = Home::new().expect("a namespace with devices");
+    let (compared, differences) = home.compare(&vectors);
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+    assert!(compared + 10 >= 2 * vectors.len(), "only {compared} comparisons");
+    println!("{} vectors, {compared} comparisons of kernel and host", vectors.len());
+}
+
+/// Generated from a fixed seed: frames of both directions, mutated at random.
+fn generated() -> Vec<Vector> {
+    let rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let strategy = vector::strategy();
+    (0..GENERATED)
+        .map(|number| {
+            let mut vector = strategy.new_tree(&mut runner).expect("a vector").current();
+            let direction = match vector.direction {
+                Direction::FromAccess => "access",
+                Direction::FromUnderlay => "underlay",
+            };
+            vector.name = format!("generated {number} from {direction}");
+            vector
+        })
+        .collect()
+}

@@ -1,0 +1,462 @@
+//! The hand-picked vectors, each with what must become of it.
+
+use overlay_common::abi::Hook;
+use overlay_common::verdict::DropReason as Why;
+use overlay_common::wire::{Mac, Outer, bytes_of};
+use overlay_control::sample::{
+    DANGLING_STATION, DOWN_PORT, LOCAL_VTEP, PEER_VTEPS, STATIC_STATION, UPLINK_MAC, next_hop,
+    station,
+};
+
+use crate::host::Observed;
+use crate::outer::tunnel;
+use crate::vector::{Direction, Outcome, Vector, ethernet, tagged};
+
+/// What must become of a frame.
+#[derive(Clone, Debug)]
+pub enum Expect {
+    /// Left as it is.
+    Untouched,
+    /// Sent into the tunnel to this peer, with this VNI and type of service.
+    Tunnelled { peer: u8, vni: u32, tos: u8, inner: Vec<u8> },
+    /// Sent as it is here; where a tag is given, tc has it beside the bytes.
+    Delivered(Vec<u8>, Option<u16>),
+    /// Dropped, and counted under this reason.
+    Dropped(Why),
+    /// Copied or punted.
+    Consumed,
+}
+
+/// A vector and what must become of it at each hook.
+pub struct Picked {
+    pub vector: Vector,
+    tc: Expect,
+    xdp: Expect,
+}
+
+impl Picked {
+    /// Whether a run was as expected; the error says how it was not.
+    pub fn check(&self, hook: Hook, observed: &Observed) -> Result<(), String> {
+        let expected = if hook == Hook::Xdp { &self.xdp } else { &self.tc };
+        let held = match (expected, &observed.outcome) {
+            (Expect::Untouched, Outcome::Untouched) => observed.drops.is_empty(),
+            (Expect::Delivered(bytes, tag), Outcome::Sent(sent)) => match tag {
+                Some(tci) if hook == Hook::Xdp => *sent == tagged(bytes, *tci),
+                _ => sent == bytes,
+            },
+            (Expect::Tunnelled { peer, vni, tos, inner }, Outcome::Sent(sent)) => {
+                is_tunnel(sent, *peer, *vni, *tos, inner)
+            }
+            (Expect::Dropped(why), Outcome::Ended) => {
+                observed.drops.len() == 1
+                    && observed
+                        .drops
+                        .iter()
+                        .all(|((reason, _), n)| *reason == *why as u8 && *n == 1)
+            }
+            (Expect::Consumed, Outcome::Ended) => true,
+            _ => false,
+        };
+        if held {
+            Ok(())
+        } else {
+            Err(format!("expected {expected:02x?}\nobserved {observed:02x?}"))
+        }
+    }
+}
+
+/// Compares byte by byte, but for the source port, which only has its range.
+fn is_tunnel(sent: &[u8], peer: u8, vni: u32, tos: u8, inner: &[u8]) -> bool {
+    if sent.len() < 50 {
+        return false;
+    }
+    let vtep = PEER_VTEPS[usize::from(peer) - 1];
+    let total = (inner.len() + 36) as u16;
+    let mut ip = vec![0x45, tos];
+    ip.extend(total.to_be_bytes());
+    ip.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
+    ip.extend(LOCAL_VTEP);
+    ip.extend(vtep);
+    let sum = overlay_common::wire::checksum::full(&ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    let head = ethernet(next_hop(peer), UPLINK_MAC, 0x0800, &ip);
+    let port = u16::from_be_bytes([sent[34], sent[35]]);
+    let mut tail = 4789_u16.to_be_bytes().to_vec();
+    tail.extend((total - 20).to_be_bytes());
+    tail.extend([0, 0, 8, 0, 0, 0]);
+    tail.extend(&(vni << 8).to_be_bytes()[..]);
+    tail.extend(inner);
+    sent[..34] == head && port >= 49152 && sent[36..] == tail
+}
+
+fn ipv4(tos: u8, protocol: u8, payload_len: usize) -> Vec<u8> {
+    let total = (20 + 20 + payload_len) as u16;
+    let mut packet = vec![0x45, tos];
+    packet.extend(total.to_be_bytes());
+    packet.extend([0, 1, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    let sum = overlay_common::wire::checksum::full(&packet);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet.extend([0x30, 0x39, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+    packet.extend((0..payload_len).map(|i| i as u8));
+    packet
+}
+
+fn ipv6(class: u8, next_header: u8) -> Vec<u8> {
+    let mut packet = vec![0x60 | class >> 4, class << 4, 0x12, 0x34, 0, 20, next_header, 64];
+    packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    packet.extend([0x30, 0x39, 0, 80, 0, 20, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]);
+    packet
+}
+
+fn arp() -> Vec<u8> {
+    let mut packet = vec![0, 1, 8, 0, 6, 4, 0, 1];
+    packet.extend([2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+    packet
+}
+
+/// A TCP segment from station 1.
+fn tcp_to(destination: Mac) -> Vec<u8> {
+    ethernet(destination, station(1), 0x0800, &ipv4(0, 6, 40))
+}
+
+struct Picks(Vec<Picked>);
+
+impl Picks {
+    fn add(&mut self, direction: Direction, name: &str, frame: Vec<u8>, tc: Expect, xdp: Expect) {
+        let vector = Vector { name: name.to_owned(), direction, frame };
+        self.0.push(Picked { vector, tc, xdp });
+    }
+
+    fn access(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
+        self.add(Direction::FromAccess, name, frame, expect.clone(), expect);
+    }
+
+    /// XDP leaves the frame to tc.
+    fn access_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
+        self.add(Direction::FromAccess, name, frame, tc, Expect::Untouched);
+    }
+
+    fn tunnelled(&mut self, name: &str, inner: Vec<u8>, tos: u8) {
+        let expect = Expect::Tunnelled { peer: 1, vni: 100, tos, inner: inner.clone() };
+        self.access(name, inner, expect);
+    }
+
+    fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
+        self.add(Direction::FromUnderlay, name, frame, expect.clone(), expect);
+    }
+
+    fn underlay_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
+        self.add(Direction::FromUnderlay, name, frame, tc, Expect::Untouched);
+    }
+}
+
+/// All of them.
+pub fn vectors() -> Vec<Picked> {
+    let mut picks = Picks(Vec::new());
+    encapsulation(&mut picks);
+    access_refusals(&mut picks);
+    local_switching(&mut picks);
+    decapsulation(&mut picks);
+    outer_refusals(&mut picks);
+    inner_refusals(&mut picks);
+    foreign(&mut picks);
+    congestion(&mut picks);
+    picks.0
+}
+
+fn encapsulation(picks: &mut Picks) {
+    picks.tunnelled("TCP over IPv4", tcp_to(station(0x11)), 0);
+    for (ecn, name) in ["Not-ECT", "ECT(1)", "ECT(0)", "CE"].iter().enumerate() {
+        let tos = ecn as u8;
+        let v4 = ethernet(station(0x11), station(1), 0x0800, &ipv4(tos | 0xb8, 17, 10));
+        picks.tunnelled(&format!("{name} in IPv4 is copied outwards, DSCP is not"), v4, tos);
+        let v6 = ethernet(station(0x11), station(1), 0x86dd, &ipv6(tos, 6));
+        picks.tunnelled(&format!("{name} in IPv6 is copied outwards"), v6, tos);
+    }
+    let options = [&[0x46, 0, 0, 44][..], &[0; 40]].concat();
+    let cases = [
+        ("ARP to a known station", ethernet(station(0x11), station(1), 0x0806, &arp())),
+        ("ICMP", ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 1, 8))),
+        ("ICMPv6", ethernet(station(0x11), station(1), 0x86dd, &ipv6(0, 58))),
+        ("IPv4 with options", ethernet(station(0x11), station(1), 0x0800, &options)),
+        ("IPv4 in name only", ethernet(station(0x11), station(1), 0x0800, &[0x15; 46])),
+        ("IPv6 in name only", ethernet(station(0x11), station(1), 0x86dd, &[0x15; 46])),
+        ("an unknown EtherType", ethernet(station(0x11), station(1), 0x88b5, &[7; 46])),
+        ("an 802.3 length", ethernet(station(0x11), station(1), 40, &[7; 46])),
+        ("from an unknown station", ethernet(station(0x11), station(0x70), 0x0806, &arp())),
+        ("the longest frame that fits", {
+            ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 6, 1460))
+        }),
+    ];
+    for (name, frame) in cases {
+        picks.tunnelled(name, frame, 0);
+    }
+    let long = ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 6, 1461));
+    picks.access("one byte too long for the uplink", long, Expect::Dropped(Why::TooBig));
+
+    let second = ethernet(station(0x11), station(5), 0x0800, &ipv4(0, 6, 40));
+    let tunnel = Expect::Tunnelled { peer: 1, vni: 200, tos: 0, inner: second.clone() };
+    picks.access("VLAN 20 is the second segment", tagged(&second, 20), tunnel.clone());
+    picks.access("the tag's priority does not matter", tagged(&second, 0xe014), tunnel);
+    let plain = tcp_to(station(0x11));
+    let tunnel = Expect::Tunnelled { peer: 1, vni: 100, tos: 0, inner: plain.clone() };
+    picks.access("a priority tag counts as none", tagged(&plain, 0x6000), tunnel);
+
+    let far = tcp_to(station(0x12));
+    let tunnel = Expect::Tunnelled { peer: 2, vni: 100, tos: 0, inner: far.clone() };
+    picks.access_by_tc("XDP cannot reach the uplink", far, tunnel);
+    picks.access("the peer is not resolved", tcp_to(station(0x13)), Expect::Consumed);
+}
+
+fn access_refusals(picks: &mut Picks) {
+    picks.access("empty", vec![], Expect::Dropped(Why::Truncated));
+    picks.access("half a header", vec![2; 13], Expect::Dropped(Why::Truncated));
+    let frame = tcp_to(station(0x11));
+    for vlan in [1, 30, 4095] {
+        let name = format!("VLAN {vlan} is nobody's");
+        picks.access(&name, tagged(&frame, vlan), Expect::Dropped(Why::UnknownVlan));
+    }
+    let from = |source| ethernet(station(0x11), source, 0x0800, &ipv4(0, 6, 40));
+    for (name, source) in [
+        ("broadcast as source", Mac::BROADCAST),
+        ("multicast as source", Mac([1, 0, 0x5e, 0, 0, 1])),
+        ("zero as source", Mac([0; 6])),
+    ] {
+        picks.access(name, from(source), Expect::Dropped(Why::InvalidSource));
+    }
+    for last in [0x00, 0x02, 0x0e, 0x0f] {
+        let group = ethernet(Mac([1, 0x80, 0xc2, 0, 0, last]), station(1), 0x88cc, &[0; 46]);
+        let name = format!("link-local group {last:02x}");
+        picks.access(&name, group, Expect::Dropped(Why::LinkLocalGroup));
+    }
+    let own = ethernet(station(1), station(0x71), 0x0800, &ipv4(0, 6, 40));
+    picks.access("to a station on the same port", own, Expect::Dropped(Why::SamePort));
+    let double = tagged(&tagged(&frame, 7), 20);
+    let to_second = |mut frame: Vec<u8>| {
+        frame[..6].copy_from_slice(&station(0x11).0);
+        frame
+    };
+    let double = to_second(double);
+    picks.access("a tag inside the tag", double, Expect::Dropped(Why::InnerVlan));
+    let lonely = tagged(&ethernet(Mac::BROADCAST, station(6), 0x0806, &arp()), 40);
+    picks.access_by_tc("nobody to flood to", lonely, Expect::Dropped(Why::NoReceiver));
+}
+
+fn local_switching(picks: &mut Picks) {
+    let plain = tcp_to(station(2));
+    picks.access("to another port", plain.clone(), Expect::Delivered(plain, None));
+    let to_tagged = tcp_to(station(3));
+    picks.access(
+        "to a port with a VLAN",
+        to_tagged.clone(),
+        Expect::Delivered(to_tagged, Some(30)),
+    );
+    let small = tcp_to(station(4));
+    picks.access_by_tc(
+        "to a port that XDP cannot reach",
+        small.clone(),
+        Expect::Delivered(small, None),
+    );
+    let long = ethernet(station(4), station(1), 0x0800, &ipv4(0, 6, 961));
+    picks.access_by_tc("too long for the port", long, Expect::Dropped(Why::TooBig));
+    let down = tcp_to(station(DOWN_PORT as u8));
+    picks.access("to a port without a device", down, Expect::Dropped(Why::PortDown));
+    let dangling = tcp_to(DANGLING_STATION);
+    picks.access("to a port that is none", dangling, Expect::Dropped(Why::TableInconsistent));
+
+    let arp = ethernet(Mac::BROADCAST, station(1), 0x0806, &arp());
+    picks.access_by_tc("broadcast", arp, Expect::Consumed);
+    let multicast = ethernet(Mac([1, 0, 0x5e, 0, 0, 5]), station(1), 0x0800, &ipv4(0, 17, 10));
+    picks.access_by_tc("multicast", multicast, Expect::Consumed);
+    picks.access_by_tc("unknown unicast", tcp_to(station(0x72)), Expect::Consumed);
+    let second = tagged(&ethernet(Mac::BROADCAST, station(5), 0x88b5, &[3; 46]), 20);
+    picks.access_by_tc("broadcast in the second segment", second, Expect::Consumed);
+}
+
+/// What peer 1 sends.
+fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
+    [bytes_of::<Outer>(&tunnel(PEER_VTEPS[0], vni, inner.len())), inner].concat()
+}
+
+fn inner_to(destination: Mac) -> Vec<u8> {
+    ethernet(destination, station(0x11), 0x0800, &ipv4(0, 6, 40))
+}
+
+fn decapsulation(picks: &mut Picks) {
+    let inner = inner_to(station(2));
+    picks.underlay("to a port", from_peer(100, &inner), Expect::Delivered(inner.clone(), None));
+    let to_tagged = inner_to(station(3));
+    picks.underlay(
+        "to a port with a VLAN, from a peer",
+        from_peer(100, &to_tagged),
+        Expect::Delivered(to_tagged, Some(30)),
+    );
+    let small = inner_to(station(4));
+    picks.underlay_by_tc(
+        "to a port that XDP cannot reach, from a peer",
+        from_peer(100, &small),
+        Expect::Delivered(small, None),
+    );
+    let v6 = ethernet(station(2), station(0x11), 0x86dd, &ipv6(0, 6));
+    picks.underlay("IPv6 in IPv4", from_peer(100, &v6), Expect::Delivered(v6, None));
+    let arp_reply = ethernet(station(2), station(0x11), 0x0806, &arp());
+    picks.underlay("ARP", from_peer(100, &arp_reply), Expect::Delivered(arp_reply, None));
+    let mut padded = from_peer(100, &inner);
+    padded.extend([0; 9]);
+    picks.underlay("link-layer padding is cut", padded, Expect::Delivered(inner.clone(), None));
+    let mut reserved = from_peer(100, &inner);
+    reserved[42] = 0xff;
+    reserved[43] = 0xff;
+    reserved[49] = 0xff;
+    picks.underlay(
+        "reserved VXLAN bits are ignored",
+        reserved,
+        Expect::Delivered(inner.clone(), None),
+    );
+    let mut summed = from_peer(100, &inner);
+    summed[40..42].copy_from_slice(&[0xbe, 0xef]);
+    picks.underlay(
+        "an outer UDP checksum is not verified (RFC 7348, 5)",
+        summed,
+        Expect::Delivered(inner.clone(), None),
+    );
+    let moved = ethernet(station(2), station(1), 0x0800, &ipv4(0, 6, 40));
+    picks.underlay(
+        "a station that moved to a peer",
+        from_peer(100, &moved),
+        Expect::Delivered(moved, None),
+    );
+    let fixed = ethernet(station(2), STATIC_STATION, 0x0800, &ipv4(0, 6, 40));
+    picks.underlay("a static station", from_peer(100, &fixed), Expect::Delivered(fixed, None));
+    let broadcast = ethernet(Mac::BROADCAST, station(0x11), 0x0806, &arp());
+    picks.underlay_by_tc("broadcast from a peer", from_peer(100, &broadcast), Expect::Consumed);
+    let unknown = inner_to(station(0x73));
+    picks.underlay_by_tc("unknown unicast from a peer", from_peer(100, &unknown), Expect::Consumed);
+}
+
+fn outer_refusals(picks: &mut Picks) {
+    let inner = inner_to(station(2));
+    let good = tunnel(PEER_VTEPS[0], 100, inner.len());
+    let with = |change: &dyn Fn(&mut Outer)| {
+        let mut outer = good;
+        change(&mut outer);
+        outer.ip.seal();
+        [bytes_of::<Outer>(&outer), &inner[..]].concat()
+    };
+    let mut refuse = |name: &str, frame, why| picks.underlay(name, frame, Expect::Dropped(why));
+    let from = |vtep, vni| {
+        [bytes_of::<Outer>(&tunnel(vtep, vni, inner.len())), &inner[..]].concat()
+    };
+    refuse("unknown VTEP", from([192, 0, 2, 9], 100), Why::UnknownVtep);
+    refuse("unknown VNI", from_peer(101, &inner), Why::UnknownVni);
+    refuse("VNI 0", from_peer(0, &inner), Why::UnknownVni);
+    refuse("VNI of another peer", from(PEER_VTEPS[1], 200), Why::VniNotPermitted);
+    refuse("VNI of no peer", from_peer(300, &inner), Why::VniNotPermitted);
+    refuse("I flag clear", with(&|o| o.vxlan.flags = 0), Why::NoVniFlag);
+    refuse("all flags but I", with(&|o| o.vxlan.flags = 0xf7), Why::NoVniFlag);
+    refuse("more fragments", with(&|o| o.ip.set_fragment(0x2000)), Why::OuterFragment);
+    let len = (inner.len() + 36) as u16;
+    refuse("IP length beyond the frame", with(&|o| o.ip.set_total_len(len + 1)), Why::Truncated);
+    refuse("IP length short of UDP's", with(&|o| o.ip.set_total_len(len - 1)), Why::BadLength);
+    refuse("IP length of headers alone", with(&|o| o.ip.set_total_len(20)), Why::BadLength);
+    refuse("UDP length too long", with(&|o| o.udp.fill(50_000, len - 19)), Why::BadLength);
+    refuse("UDP length too short", with(&|o| o.udp.fill(50_000, len - 21)), Why::BadLength);
+    refuse("UDP length 0", with(&|o| o.udp.fill(50_000, 0)), Why::BadLength);
+    let mut wrong = with(&|_| {});
+    wrong[24] ^= 1;
+    refuse("wrong IP checksum", wrong, Why::BadChecksum);
+    let mut options = good;
+    options.ip.set_version_ihl(0x46);
+    options.ip.set_total_len(len + 4);
+    let bytes = bytes_of(&options);
+    let with_options = [&bytes[..34], &[1; 4], &bytes[34..], &inner[..]].concat();
+    refuse("IP options", with_options, Why::OuterOptions);
+    let whole = from_peer(100, &inner);
+    for cut in [34, 41, 42, 43, 49, 50, 63, 64, whole.len() - 1] {
+        refuse(&format!("cut to {cut} bytes"), whole[..cut].to_vec(), Why::Truncated);
+    }
+}
+
+fn inner_refusals(picks: &mut Picks) {
+    let mut refuse = |name: &str, inner: &[u8], why| {
+        picks.underlay(name, from_peer(100, inner), Expect::Dropped(why));
+    };
+    refuse("nothing inside", &[], Why::InnerTruncated);
+    refuse("half an inner header", &[2; 13], Why::InnerTruncated);
+    let from = |source| ethernet(station(2), source, 0x0800, &ipv4(0, 6, 40));
+    refuse("inner source broadcast", &from(Mac::BROADCAST), Why::InvalidSource);
+    refuse("inner source zero", &from(Mac([0; 6])), Why::InvalidSource);
+    let tag = tagged(&inner_to(station(2)), 10);
+    refuse("inner VLAN tag", &tag, Why::InnerVlan);
+    refuse("inner VLAN tag cut off", &tag[..15], Why::InnerTruncated);
+    let mut service = tag.clone();
+    service[12..14].copy_from_slice(&[0x88, 0xa8]);
+    refuse("inner service tag", &service, Why::InnerVlan);
+    let group = ethernet(Mac([1, 0x80, 0xc2, 0, 0, 0]), station(0x11), 39, &[0; 46]);
+    refuse("inner spanning tree", &group, Why::LinkLocalGroup);
+    refuse("to a station behind a peer", &inner_to(station(0x12)), Why::SplitHorizon);
+    refuse("back to the peer it came from", &inner_to(station(0x11)), Why::SplitHorizon);
+    refuse("to a port without a device, from a peer", &inner_to(station(7)), Why::PortDown);
+    let long = ethernet(station(4), station(0x11), 0x0800, &ipv4(0, 6, 961));
+    let frame = from_peer(100, &long);
+    picks.underlay_by_tc("too long for the port, from a peer", frame, Expect::Dropped(Why::TooBig));
+}
+
+fn foreign(picks: &mut Picks) {
+    let inner = inner_to(station(2));
+    let whole = from_peer(100, &inner);
+    let mut pass = |name: &str, frame: Vec<u8>| picks.underlay(name, frame, Expect::Untouched);
+    let with = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut frame = whole.clone();
+        change(&mut frame);
+        frame
+    };
+    pass("another destination", with(&|f| f[33] = 77));
+    pass("another UDP port", with(&|f| f[37] = 0));
+    pass("TCP", with(&|f| f[23] = 6));
+    pass("ARP on the underlay", ethernet(Mac::BROADCAST, station(9), 0x0806, &arp()));
+    pass("IPv6 on the underlay", ethernet(UPLINK_MAC, station(9), 0x86dd, &ipv6(0, 17)));
+    pass("a later fragment", with(&|f| f[20..22].copy_from_slice(&[0x00, 0xb9])));
+    pass("tagged on the underlay", tagged(&whole, 5));
+    pass("IPv4 in name only, on the underlay", with(&|f| f[14] = 0x65));
+    pass("cut before the addresses", whole[..33].to_vec());
+    pass("an Ethernet header alone", whole[..14].to_vec());
+}
+
+/// RFC 6040, figure 4, for IPv4 and IPv6.
+fn congestion(picks: &mut Picks) {
+    const NAMES: [&str; 4] = ["Not-ECT", "ECT(1)", "ECT(0)", "CE"];
+    let result = |inner: u8, outer: u8| match (inner, outer) {
+        (0, 3) => None,
+        (0, _) => Some(0),
+        (3, _) | (_, 3) => Some(3),
+        (2, 1) => Some(1),
+        (inner, _) => Some(inner),
+    };
+    for inner in 0..4_u8 {
+        for outer in 0..4_u8 {
+            for v6 in [false, true] {
+                let frame = |ecn: u8| {
+                    if v6 {
+                        ethernet(station(2), station(0x11), 0x86dd, &ipv6(0x40 | ecn, 6))
+                    } else {
+                        ethernet(station(2), station(0x11), 0x0800, &ipv4(0x40 | ecn, 6, 40))
+                    }
+                };
+                let sent = frame(inner);
+                let mut header = tunnel(PEER_VTEPS[0], 100, sent.len());
+                header.ip.set_tos(outer);
+                header.ip.seal();
+                let expect = match result(inner, outer) {
+                    Some(ecn) => Expect::Delivered(frame(ecn), None),
+                    None => Expect::Dropped(Why::EcnNotCapable),
+                };
+                let (i, o) = (NAMES[usize::from(inner)], NAMES[usize::from(outer)]);
+                let family = if v6 { "IPv6" } else { "IPv4" };
+                let frame = [bytes_of::<Outer>(&header), &sent[..]].concat();
+                picks.underlay(&format!("{i} {family} in {o}"), frame, expect);
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a vector is, and how they are generated.
+
+use overlay_common::wire::{Mac, Outer, TUNNEL_LEN, bytes_of};
+use overlay_control::sample::{PEER_VTEPS, STATIC_STATION, station};
+use proptest::prelude::*;
+
+use crate::outer;
+
+/// The path that a vector goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    FromAccess,
+    FromUnderlay,
+}
+
+/// A frame that comes in, to the sample node's tables.
+#[derive(Clone, Debug)]
+pub struct Vector {
+    pub name: String,
+    pub direction: Direction,
+    pub frame: Vec<u8>,
+}
+
+/// What became of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Passed on untouched, to the host's stack or to the next hook.
+    Untouched,
+    /// Sent, with these bytes.
+    Sent(Vec<u8>),
+    /// Ended here: dropped, copied or punted.
+    Ended,
+}
+
+/// An Ethernet frame.
+pub fn ethernet(destination: Mac, source: Mac, ethertype: u16, payload: &[u8]) -> Vec<u8> {
+    [&destination.0[..], &source.0, &ethertype.to_be_bytes(), payload].concat()
+}
+
+/// Any frame to any interesting address, some of them tagged, some of them in a
+/// tunnel, some of those damaged.
+pub fn strategy() -> impl Strategy<Value = Vector> {
+    let access = (inner(), prop_oneof![4 => Just(None), 1 => tag().prop_map(Some)]).prop_map(
+        |(frame, tag)| Vector {
+            name: String::new(),
+            direction: Direction::FromAccess,
+            frame: match tag {
+                Some(tci) => tagged(&frame, tci),
+                None => frame,
+            },
+        },
+    );
+    let damage = (any::<prop::sample::Index>(), any::<u8>());
+    let underlay = (inner(), vtep(), vni(), any::<u8>(), proptest::option::weighted(0.3, damage))
+        .prop_map(|(frame, vtep, vni, tos, damage)| {
+            let mut header = outer::tunnel(vtep, vni, frame.len());
+            header.ip.set_tos(tos & 3);
+            header.ip.seal();
+            let mut frame = [bytes_of::<Outer>(&header), &frame].concat();
+            if let Some((at, value)) = damage {
+                let at = at.index(TUNNEL_LEN + 14);
+                frame[at] = value;
+            }
+            Vector { name: String::new(), direction: Direction::FromUnderlay, frame }
+        });
+    prop_oneof![access, underlay]
+}
+
+/// Inserts an 802.1Q tag.
+pub fn tagged(frame: &[u8], tci: u16) -> Vec<u8> {
+    let (stations, rest) = frame.split_at(12);
+    [stations, &[0x81, 0x00], &tci.to_be_bytes(), rest].concat()
+}
+
+fn tag() -> impl Strategy<Value = u16> {
+    prop_oneof![Just(0), Just(20), Just(40), Just(0x6014), any::<u16>()]
+}
+
+fn vtep() -> impl Strategy<Value = [u8; 4]> {
+    prop_oneof![
+        8 => proptest::sample::select(PEER_VTEPS.to_vec()),
+        1 => any::<[u8; 4]>(),
+    ]
+}
+
+fn vni() -> impl Strategy<Value = u32> {
+    prop_oneof![6 => Just(100), 2 => Just(200), 1 => Just(300), 1 => 0_u32..1 << 24]
+}
+
+fn address() -> impl Strategy<Value = Mac> {
+    let known = [1, 2, 3, 4, 5, 7, 0x11, 0x12, 0x13, 0x66, 0x77].map(station);
+    prop_oneof![
+        8 => proptest::sample::select(known.to_vec()),
+        1 => Just(STATIC_STATION),
+        1 => Just(Mac::BROADCAST),
+        1 => Just(Mac([1, 0x80, 0xc2, 0, 0, 3])),
+        1 => any::<[u8; 6]>().prop_map(Mac),
+    ]
+}
+
+fn inner() -> impl Strategy<Value = Vec<u8>> {
+    let payload = |first: u8| {
+        proptest::collection::vec(any::<u8>(), 46..300).prop_map(move |mut payload| {
+            payload[0] = first;
+            payload[9] = if payload[9] & 1 == 0 { 6 } else { 17 };
+            payload[6] &= 0x41;
+            payload
+        })
+    };
+    let body = prop_oneof![
+        4 => payload(0x45).prop_map(|p| (0x0800, p)),
+        2 => payload(0x60).prop_map(|p| (0x86dd, p)),
+        1 => payload(0x46).prop_map(|p| (0x0800, p)),
+        1 => payload(0).prop_map(|p| (0x0806, p)),
+        1 => payload(0x45).prop_map(|p| (0x88b5, p)),
+        1 => payload(0x45).prop_map(|p| (0x8100, p)),
+    ];
+    (address(), address(), body)
+        .prop_map(|(to, from, (kind, payload))| ethernet(to, from, kind, &payload))
+}
