@@ -1,0 +1,13 @@
+//! The control socket: HTTP/1.1 and JSON over a Unix socket.
+//!
+//! - [`model`]: what is asked and answered.
+//! - [`server`]: the daemon's end.
+//! - [`client`]: the commands' end.
+
+pub mod client;
+pub mod model;
+pub mod server;
+
+pub use model::{
+    Answer, Done, DropRow, Failure, FdbRow, PeerRow, PortRow, Question, SegmentRow, Status,
+};

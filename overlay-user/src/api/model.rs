@@ -1,0 +1,264 @@
+//! What is asked and answered on the control socket. The names of the fields
+//! are the configuration's words where those exist, and part of the interface.
+
+use serde::{Deserialize, Serialize};
+
+/// What may be asked of a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// How the instance is.
+    Status,
+    /// Its ports.
+    Ports,
+    /// Its segments.
+    Segments,
+    /// Its peers.
+    Peers,
+    /// Its FDB.
+    Fdb,
+    /// What was dropped, where and why.
+    Drops,
+    /// To apply its configuration file again.
+    Reload,
+    /// To detach everything and end.
+    Down,
+}
+
+impl Question {
+    /// Every question.
+    pub const ALL: [Self; 8] = [
+        Self::Status,
+        Self::Ports,
+        Self::Segments,
+        Self::Peers,
+        Self::Fdb,
+        Self::Drops,
+        Self::Reload,
+        Self::Down,
+    ];
+
+    /// The path of its resource.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Status => "/status",
+            Self::Ports => "/ports",
+            Self::Segments => "/segments",
+            Self::Peers => "/peers",
+            Self::Fdb => "/fdb",
+            Self::Drops => "/drops",
+            Self::Reload => "/reload",
+            Self::Down => "/down",
+        }
+    }
+
+    /// Whether it changes something, and is therefore a POST.
+    pub const fn is_order(self) -> bool {
+        matches!(self, Self::Reload | Self::Down)
+    }
+}
+
+/// What a daemon answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To [`Question::Status`].
+    Status(Box<Status>),
+    /// To [`Question::Ports`].
+    Ports(Vec<PortRow>),
+    /// To [`Question::Segments`].
+    Segments(Vec<SegmentRow>),
+    /// To [`Question::Peers`].
+    Peers(Vec<PeerRow>),
+    /// To [`Question::Fdb`].
+    Fdb(Vec<FdbRow>),
+    /// To [`Question::Drops`].
+    Drops(Vec<DropRow>),
+    /// To an order.
+    Done(Done),
+}
+
+/// Why a daemon refuses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What was refused.
+    pub error: String,
+    /// Each thing that is wrong, for a configuration file with its place.
+    pub details: Vec<String>,
+    /// Whether the configuration is at fault, and not the machine.
+    pub is_configuration: bool,
+}
+
+/// What an order has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// One line a change.
+    pub changes: Vec<String>,
+}
+
+/// How an instance is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// `node.name`.
+    pub name: String,
+    /// `node.vtep`.
+    pub vtep: String,
+    /// The version of the daemon.
+    pub version: String,
+    /// The version of the tables' layout.
+    pub abi_version: u32,
+    /// The daemon's process.
+    pub pid: u32,
+    /// Seconds since the daemon started.
+    pub uptime: u64,
+    /// The configuration file.
+    pub config: String,
+    /// The network namespace of the instance.
+    pub netns: String,
+    /// Where its maps and links are pinned.
+    pub pins: String,
+    /// How many ports it has.
+    pub ports: usize,
+    /// How many of them have programs attached.
+    pub ports_attached: usize,
+    /// How many segments it has.
+    pub segments: usize,
+    /// How many peers it has.
+    pub peers: usize,
+    /// How many of them can be sent to.
+    pub peers_ready: usize,
+    /// How many addresses the FDB holds.
+    pub fdb: usize,
+    /// How many it has room for (`node.fdb_entries`).
+    pub fdb_entries: u32,
+    /// Addresses learnt that were not known.
+    pub fdb_learned: u64,
+    /// Addresses that turned up elsewhere.
+    pub fdb_moved: u64,
+    /// Addresses forgotten because they were silent for `node.ageing`.
+    pub fdb_aged: u64,
+    /// Addresses forgotten because their port or peer went away.
+    pub fdb_flushed: u64,
+    /// Addresses not learnt because the FDB was full.
+    pub fdb_refused: u64,
+    /// Packets dropped, for all reasons.
+    pub drops: u64,
+    /// What is wrong now, in sentences.
+    pub problems: Vec<String>,
+}
+
+/// A port.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PortRow {
+    /// The device.
+    pub interface: String,
+    /// The VLAN of its frames; `None`: untagged.
+    pub vlan: Option<u16>,
+    /// `uplink` or `access`.
+    pub role: String,
+    /// The segment of an access port.
+    pub segment: Option<String>,
+    /// The hook asked for.
+    pub mode: String,
+    /// The hook in use; `None`: nothing is attached.
+    pub hook: Option<String>,
+    /// Why this hook, or why none.
+    pub why: String,
+    /// Whether the device is up and has a carrier.
+    pub up: bool,
+    /// The device's index.
+    pub ifindex: Option<u32>,
+    /// The device's MTU.
+    pub mtu: Option<u32>,
+    /// Overlay packets taken in.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Overlay packets sent.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+}
+
+/// A segment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SegmentRow {
+    /// Its name.
+    pub name: String,
+    /// Its VNI.
+    pub vni: u32,
+    /// Whether MACs behind peers are learnt.
+    pub learning: bool,
+    /// How many access ports it has.
+    pub ports: usize,
+    /// How many peers may use it.
+    pub peers: usize,
+    /// How many addresses the FDB has in it.
+    pub fdb: usize,
+}
+
+/// A peer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// Its name.
+    pub name: String,
+    /// Its VTEP.
+    pub vtep: String,
+    /// Its encapsulation.
+    pub encap: String,
+    /// The segments that it may use.
+    pub segments: Vec<String>,
+    /// `ready` or `unresolved`.
+    pub state: String,
+    /// What is missing where it is unresolved.
+    pub why: Option<String>,
+    /// The uplink towards it.
+    pub interface: Option<String>,
+    /// The next hop.
+    pub next_hop: Option<String>,
+    /// The next hop's MAC.
+    pub mac: Option<String>,
+    /// Packets from it, of inner frames.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Packets to it, of inner frames.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
+}
+
+/// An address in the FDB.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FdbRow {
+    /// Its segment.
+    pub segment: String,
+    /// The segment's VNI.
+    pub vni: u32,
+    /// The address.
+    pub mac: String,
+    /// The peer that it is behind.
+    pub peer: Option<String>,
+    /// The access port that it is behind.
+    pub interface: Option<String>,
+    /// That port's VLAN.
+    pub vlan: Option<u16>,
+    /// Whether it was configured.
+    #[serde(rename = "static")]
+    pub is_static: bool,
+    /// Seconds since a frame from it was last seen.
+    pub age: u32,
+}
+
+/// A drop counter that is not zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropRow {
+    /// The reason's label.
+    pub reason: String,
+    /// The device that the packets came in on.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// How many packets.
+    pub packets: u64,
+    /// `xdp`, `tc` or `user`.
+    pub hook: String,
+}

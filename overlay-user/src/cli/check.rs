@@ -1,0 +1,38 @@
+//! `overlay check`, and reading a configuration for `run` and `reload`.
+
+use std::path::Path;
+
+use overlay_control::config::{Config, HostFacts};
+
+use super::CommandFailure;
+use crate::netlink::Netlink;
+
+/// Validates a file against itself and this host.
+pub async fn check(file: &Path) -> Result<(), CommandFailure> {
+    let config = load(file, &Netlink::open()?).await?;
+    let ports: usize = config.segments.iter().map(|segment| segment.ports.len()).sum();
+    println!(
+        "{}: OK: {} with {} uplink(s), {} segment(s), {ports} access port(s), {} peer(s)",
+        file.display(),
+        config.node.name,
+        config.uplinks.len(),
+        config.segments.len(),
+        config.peers.len(),
+    );
+    Ok(())
+}
+
+/// Reads a file and checks it against itself and this host, in that order: a
+/// file that does not parse has nothing to compare.
+pub async fn load(file: &Path, netlink: &Netlink) -> Result<Config, CommandFailure> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CommandFailure::Wrong(format!("cannot read {name}: {error}")))?;
+    let config = Config::parse(&text, &name).map_err(CommandFailure::Configuration)?;
+    let interfaces = netlink.links().await?.into_iter().map(|link| link.name).collect();
+    let host = HostFacts { interfaces, addresses: netlink.addresses().await? };
+    match config.check_host(&host) {
+        errors if errors.is_empty() => Ok(config),
+        errors => Err(CommandFailure::Configuration(errors)),
+    }
+}

@@ -1,0 +1,162 @@
+//! The commands.
+//!
+//! Exit codes: 0 done; 1 the machine or a daemon refused; 2 the command line or
+//! the configuration is wrong.
+
+pub(crate) mod check;
+mod down;
+mod failure;
+mod query;
+mod run;
+mod select;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use failure::CommandFailure;
+
+use crate::api::Question;
+
+/// The path of the configuration file that `run` and `check` read by default.
+const CONFIG: &str = "/etc/overlay/overlay.toml";
+
+/// Overlay: VXLAN gateways in XDP and tc.
+#[derive(Debug, Parser)]
+#[command(name = "overlay", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a gateway in the foreground.
+    Run(Configured),
+    /// Validate a configuration file; changes nothing.
+    Check(Configured),
+    /// Say how a running gateway is.
+    Status(Query),
+    /// Show what a running gateway knows.
+    Show {
+        /// What to show.
+        what: What,
+        #[command(flatten)]
+        query: Query,
+    },
+    /// Have a running gateway apply its configuration file again.
+    Reload(Query),
+    /// Remove everything that a gateway attached or pinned, and end it.
+    Down(Query),
+}
+
+#[derive(Debug, Args)]
+struct Configured {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
+    /// The instance's name, in place of the file's node.name.
+    #[arg(long, value_name = "NAME", value_parser = instance_name)]
+    name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Query {
+    /// The instance; may be left out where only one runs.
+    #[arg(long, value_name = "NAME", value_parser = instance_name)]
+    name: Option<String>,
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `show` shows.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    /// Devices, their hooks and why, their counters.
+    Ports,
+    /// Segments.
+    Segments,
+    /// Peers and the way to them.
+    Peers,
+    /// Which MAC address is where.
+    Fdb,
+    /// What was dropped, where and why.
+    Drops,
+}
+
+impl What {
+    const fn question(self) -> Question {
+        match self {
+            Self::Ports => Question::Ports,
+            Self::Segments => Question::Segments,
+            Self::Peers => Question::Peers,
+            Self::Fdb => Question::Fdb,
+            Self::Drops => Question::Drops,
+        }
+    }
+}
+
+/// A name becomes part of paths, so it may not be one.
+fn instance_name(name: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(legal) || name.starts_with('.') {
+        return Err("1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+/// Runs the command of this process's command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                eprintln!("overlay: cannot start: {error}");
+                return ExitCode::from(1);
+            }
+        };
+    let result = runtime.block_on(execute(cli.command));
+    // A blocked helper thread must not keep the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+async fn execute(command: Command) -> Result<(), CommandFailure> {
+    match command {
+        Command::Run(configured) => run::run(&configured.config, configured.name).await,
+        Command::Check(configured) => check::check(&configured.config).await,
+        Command::Status(query) => query::ask(query.name, Question::Status, query.json).await,
+        Command::Show { what, query } => query::ask(query.name, what.question(), query.json).await,
+        Command::Reload(query) => query::ask(query.name, Question::Reload, query.json).await,
+        Command::Down(query) => down::down(query.name, query.json).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_cannot_leave_their_directory() {
+        assert!(instance_name("gw1.example_A-2").is_ok());
+        for bad in ["", "..", "a/b", ".hidden", "a b", &"x".repeat(65)] {
+            assert!(instance_name(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Commands that ask a running daemon.
+
+use anyhow::{Context as _, anyhow};
+use serde::de::DeserializeOwned;
+
+use super::{CommandFailure, select};
+use crate::api::client::{self, Outcome};
+use crate::api::{Done, Failure, Question};
+use crate::instance::Instance;
+use crate::show;
+
+/// Asks, and prints the answer.
+pub async fn ask(
+    name: Option<String>,
+    question: Question,
+    json: bool,
+) -> Result<(), CommandFailure> {
+    let instance = select::running(name).await?;
+    match client::ask(&instance, question).await? {
+        Outcome::Answered(body) => print(question, &body, json),
+        Outcome::Refused(failure) => Err(refusal(failure)),
+        Outcome::NoDaemon => Err(no_daemon(&instance)),
+    }
+}
+
+/// The failure of a command whose daemon does not run.
+fn no_daemon(instance: &Instance) -> CommandFailure {
+    CommandFailure::Refused(anyhow!("no overlay instance named {} runs", instance.name))
+}
+
+/// The failure of a command that a daemon refused.
+pub fn refusal(failure: Failure) -> CommandFailure {
+    let Failure { error, details, is_configuration } = failure;
+    let mut lines = details;
+    if !error.is_empty() {
+        lines.push(error);
+    }
+    let text = lines.join("\n");
+    if is_configuration {
+        CommandFailure::Wrong(text)
+    } else {
+        CommandFailure::Refused(anyhow!(text))
+    }
+}
+
+/// Prints an answer.
+pub fn print(question: Question, body: &[u8], json: bool) -> Result<(), CommandFailure> {
+    let text = if json {
+        let value: serde_json::Value = parse(body)?;
+        serde_json::to_string_pretty(&value).context("cannot print the answer")? + "\n"
+    } else {
+        match question {
+            Question::Status => show::status(&parse(body)?),
+            Question::Ports => show::ports(&parse::<Vec<_>>(body)?),
+            Question::Segments => show::segments(&parse::<Vec<_>>(body)?),
+            Question::Peers => show::peers(&parse::<Vec<_>>(body)?),
+            Question::Fdb => show::fdb(&parse::<Vec<_>>(body)?),
+            Question::Drops => show::drops(&parse::<Vec<_>>(body)?),
+            Question::Reload | Question::Down => {
+                let done: Done = parse(body)?;
+                done.changes.into_iter().map(|change| change + "\n").collect()
+            }
+        }
+    };
+    write(&text)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandFailure> {
+    let parsed = serde_json::from_slice(body)
+        .context("the daemon's answer is not understood; is it of another version?");
+    Ok(parsed?)
+}
+
+/// A reader that has seen enough, like `head`, is no failure.
+fn write(text: &str) -> Result<(), CommandFailure> {
+    use std::io::{ErrorKind, Write as _};
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(CommandFailure::Refused(error.into()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,240 @@
+//! What is asked over the control socket.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::PoisonError;
+
+use overlay_common::abi::{ABI_VERSION, Counters, DropKey, Hook};
+use overlay_common::verdict::DropReason;
+use overlay_control::config::Place;
+use overlay_control::controller::{FdbView, PeerState, PeerView, PortView, SegmentView};
+
+use super::Daemon;
+use crate::api::{
+    Answer, DropRow, Failure, FdbRow, PeerRow, PortRow, Question, SegmentRow, Status,
+};
+use crate::dataplane::pins::Pins;
+use crate::state::own_netns;
+
+/// A failure that is the machine's.
+pub fn failure(error: &anyhow::Error) -> Failure {
+    Failure { error: format!("{error:#}"), ..Failure::default() }
+}
+
+impl Daemon {
+    pub(super) async fn answer(&mut self, question: Question) -> Result<Answer, Failure> {
+        match question {
+            Question::Status => Ok(Answer::Status(Box::new(self.status()))),
+            Question::Ports => Ok(Answer::Ports(self.port_rows())),
+            Question::Segments => {
+                let rows = self.controller.segments().into_iter().map(segment_row).collect();
+                Ok(Answer::Segments(rows))
+            }
+            Question::Peers => Ok(Answer::Peers(self.peer_rows())),
+            Question::Fdb => {
+                // The programs know best when an address was seen.
+                self.scan();
+                self.flush();
+                let rows = self.controller.fdb(self.now()).into_iter().map(fdb_row).collect();
+                Ok(Answer::Fdb(rows))
+            }
+            Question::Drops => Ok(Answer::Drops(self.drop_rows())),
+            Question::Reload => self.reload().await,
+            Question::Down => Err(Failure::default()),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let config = self.controller.config();
+        let peers = self.controller.peers();
+        let segments = self.controller.segments();
+        let totals = self.controller.fdb_totals();
+        let ready = |peer: &&PeerView| peer.state == PeerState::Ready;
+        Status {
+            name: self.instance.name.clone(),
+            vtep: config.node.vtep.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            abi_version: ABI_VERSION,
+            pid: std::process::id(),
+            uptime: self.started.elapsed().as_secs(),
+            config: self.file.display().to_string(),
+            netns: own_netns(),
+            pins: Pins::new(&self.bpffs, &self.instance.name).links().display().to_string(),
+            ports: self.ports.len(),
+            ports_attached: self.ports.values().filter(|port| port.live.is_some()).count(),
+            segments: segments.len(),
+            peers: peers.len(),
+            peers_ready: peers.iter().filter(ready).count(),
+            fdb: segments.iter().map(|segment| segment.fdb).sum(),
+            fdb_entries: config.node.fdb_entries,
+            fdb_learned: totals.learned,
+            fdb_moved: totals.moved,
+            fdb_aged: totals.aged,
+            fdb_flushed: totals.flushed,
+            fdb_refused: totals.refused,
+            drops: self.drops().values().sum(),
+            problems: self.problems(&peers),
+        }
+    }
+
+    fn problems(&self, peers: &[PeerView]) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (name, port) in &self.ports {
+            match self.link_named(name) {
+                _ if port.live.is_none() => {
+                    problems.push(format!("port {name}: {}", port.why(None)));
+                }
+                Some(link) if !link.up => problems.push(format!("port {name} is down")),
+                _ => {}
+            }
+        }
+        for peer in peers.iter().filter(|peer| peer.state != PeerState::Ready) {
+            let why = peer.why.as_deref().unwrap_or("not resolved");
+            problems.push(format!("peer {}: {why}", peer.name));
+        }
+        if self.refused > 0 {
+            problems
+                .push(format!("the kernel refused {} table entries; see the log", self.refused));
+        }
+        problems
+    }
+
+    fn port_rows(&self) -> Vec<PortRow> {
+        self.controller.ports().into_iter().map(|view| self.port_row(view)).collect()
+    }
+
+    fn port_row(&self, view: PortView) -> PortRow {
+        let port = self.ports.get(&view.interface);
+        let live = port.and_then(|port| port.live.as_ref());
+        let link = self.link_named(&view.interface);
+        let counters = view.id.map_or_else(Counters::default, |id| {
+            let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
+            sum(self.dataplane.tables.port_counters(id.0), mirror.port_counters(id.0))
+        });
+        PortRow {
+            role: view.role.name().to_owned(),
+            vlan: view.vlan,
+            segment: view.segment,
+            mode: view.mode.name().to_owned(),
+            hook: live.map(|live| live.attached.hook.name().to_owned()),
+            why: port.map(|port| port.why(link)).unwrap_or_default(),
+            up: view.up,
+            ifindex: view.ifindex,
+            mtu: view.mtu,
+            rx_packets: counters.rx_packets,
+            rx_bytes: counters.rx_bytes,
+            tx_packets: counters.tx_packets,
+            tx_bytes: counters.tx_bytes,
+            interface: view.interface,
+        }
+    }
+
+    fn peer_rows(&self) -> Vec<PeerRow> {
+        self.controller.peers().into_iter().map(|view| self.peer_row(view)).collect()
+    }
+
+    fn peer_row(&self, view: PeerView) -> PeerRow {
+        let counters = view.id.map_or_else(Counters::default, |id| {
+            let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
+            sum(self.dataplane.tables.peer_counters(id.0), mirror.peer_counters(id.0))
+        });
+        PeerRow {
+            vtep: view.vtep.to_string(),
+            encap: view.encap.name().to_owned(),
+            segments: view.segments,
+            state: view.state.name().to_owned(),
+            why: view.why,
+            interface: view.interface,
+            next_hop: view.next_hop.map(|ip| ip.to_string()),
+            mac: view.mac.map(|mac| mac.to_string()),
+            rx_packets: counters.rx_packets,
+            rx_bytes: counters.rx_bytes,
+            tx_packets: counters.tx_packets,
+            tx_bytes: counters.tx_bytes,
+            name: view.name,
+        }
+    }
+
+    /// The kernel's drop counters, the forwarder's and the queues'.
+    fn drops(&self) -> BTreeMap<DropKey, u64> {
+        let mut drops: BTreeMap<DropKey, u64> = BTreeMap::new();
+        let kernel = self.dataplane.tables.drops();
+        let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
+        for (key, packets) in kernel.into_iter().chain(mirror.drops()).chain(self.queues.drops()) {
+            *drops.entry(key).or_default() += packets;
+        }
+        drops.retain(|_, packets| *packets > 0);
+        drops
+    }
+
+    fn drop_rows(&self) -> Vec<DropRow> {
+        self.drops().into_iter().map(|(key, packets)| drop_row(key, packets, &self.names)).collect()
+    }
+}
+
+fn drop_row(key: DropKey, packets: u64, names: &HashMap<u32, String>) -> DropRow {
+    let reason = DropReason::from_u8(key.reason)
+        .map_or_else(|| format!("reason-{}", key.reason), |reason| reason.name().to_owned());
+    let place = match (key.ifindex, names.get(&key.ifindex)) {
+        (_, Some(name)) => name.clone(),
+        (0, None) => "-".to_owned(),
+        (ifindex, None) => format!("ifindex-{ifindex}"),
+    };
+    let hook = Hook::from_u8(key.hook)
+        .map_or_else(|| format!("hook-{}", key.hook), |hook| hook.name().to_owned());
+    DropRow { reason, place, packets, hook }
+}
+
+fn segment_row(view: SegmentView) -> SegmentRow {
+    SegmentRow {
+        name: view.name,
+        vni: view.vni,
+        learning: view.learning,
+        ports: view.ports,
+        peers: view.peers,
+        fdb: view.fdb,
+    }
+}
+
+fn fdb_row(view: FdbView) -> FdbRow {
+    let (peer, interface, vlan) = match view.place {
+        Place::Peer(name) => (Some(name), None, None),
+        Place::Port { interface, vlan } => (None, Some(interface), vlan),
+    };
+    FdbRow {
+        segment: view.segment,
+        vni: view.vni,
+        mac: view.mac.to_string(),
+        peer,
+        interface,
+        vlan,
+        is_static: view.is_static,
+        age: view.age,
+    }
+}
+
+fn sum(a: Counters, b: Counters) -> Counters {
+    Counters {
+        rx_packets: a.rx_packets + b.rx_packets,
+        rx_bytes: a.rx_bytes + b.rx_bytes,
+        tx_packets: a.tx_packets + b.tx_packets,
+        tx_bytes: a.tx_bytes + b.tx_bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drop_names_its_device_even_after_that_is_gone() {
+        let names = HashMap::from([(3, "eth0".to_owned())]);
+        let row = |ifindex| {
+            let key = DropKey::new(ifindex, DropReason::UnknownVtep, Hook::Xdp);
+            drop_row(key, 2, &names)
+        };
+        let DropRow { reason, place, packets, hook } = row(3);
+        assert_eq!((&*reason, &*place, packets, &*hook), ("unknown-vtep", "eth0", 2, "xdp"));
+        assert_eq!(row(9).place, "ifindex-9");
+        assert_eq!(row(0).place, "-");
+    }
+}

@@ -1,0 +1,244 @@
+//! What the host reports, and what is done every second.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use overlay_common::wire::Mac;
+use overlay_control::controller::{LinkInfo, NextHop};
+
+use super::Daemon;
+use crate::netlink::{Event, Link, Monitor};
+
+/// Routes change in bursts; they are asked for again once a burst is over.
+const ROUTES_SETTLE: Duration = Duration::from_millis(50);
+/// A burst that does not end is not waited for.
+const ROUTES_AT_MOST: Duration = Duration::from_millis(500);
+
+impl Daemon {
+    /// Reads everything about the host, as at the start.
+    pub(super) async fn read_host(&mut self) -> Result<()> {
+        let links = self.netlink.links().await?;
+        let present: HashSet<u32> = links.iter().map(|link| link.ifindex).collect();
+        let gone: Vec<Link> =
+            self.links.values().filter(|link| !present.contains(&link.ifindex)).cloned().collect();
+        for link in gone {
+            self.link_gone(&link);
+        }
+        for link in links {
+            self.put_link(link).await;
+        }
+        let neighbours = self.netlink.neighbours().await?;
+        self.next_hops.reset_neighbours(neighbours, Instant::now());
+        self.track_peers();
+        self.refresh_routes().await;
+        Ok(())
+    }
+
+    /// Has the ways to the configured peers followed, and to no others.
+    pub(super) fn track_peers(&mut self) {
+        let vteps: HashSet<IpAddr> =
+            self.controller.config().peers.iter().map(|peer| peer.vtep.into()).collect();
+        self.told.retain(|vtep, _| vteps.contains(vtep));
+        self.next_hops.track(vteps);
+    }
+
+    pub(super) async fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Link(link) => {
+                if self.links.get(&link.ifindex).is_none_or(|old| *old != link) {
+                    // Routes disappear with a link without a message each.
+                    self.routes_soon();
+                }
+                self.attach_if_wanted(link).await;
+            }
+            Event::LinkGone(link) => {
+                self.link_gone(&link);
+                self.routes_soon();
+            }
+            Event::Neighbour(neighbour) => {
+                self.next_hops.put_neighbour(neighbour, Instant::now());
+                self.tell_next_hops();
+            }
+            Event::NeighbourGone(neighbour) => {
+                self.next_hops.remove_neighbour(&neighbour);
+                self.tell_next_hops();
+            }
+            Event::Routes => self.routes_soon(),
+            Event::Overrun => {
+                tracing::warn!("netlink messages were lost; reading everything again");
+                if let Err(error) = self.read_host().await {
+                    tracing::error!("{error:#}");
+                }
+            }
+        }
+    }
+
+    pub(super) async fn reopen_monitor(&mut self) -> Result<()> {
+        tracing::warn!("the netlink subscription ended; subscribing again");
+        self.monitor = Monitor::open()?;
+        self.read_host().await
+    }
+
+    fn routes_soon(&mut self) {
+        let now = Instant::now();
+        let settled = now + ROUTES_SETTLE;
+        self.routes_due = match self.routes_due {
+            None => {
+                self.routes_asked = now;
+                Some(settled)
+            }
+            Some(_) => Some(settled.min(self.routes_asked + ROUTES_AT_MOST)),
+        };
+    }
+
+    pub(super) async fn refresh_routes(&mut self) {
+        self.routes_due = None;
+        let source = self.controller.config().node.vtep.into();
+        self.next_hops.refresh_routes(&self.netlink, source).await;
+        self.tell_next_hops();
+        self.prod().await;
+    }
+
+    /// Tells the controller of ways that changed.
+    fn tell_next_hops(&mut self) {
+        let now = self.now();
+        for (vtep, way) in self.next_hops.ways(Instant::now()) {
+            if self.told.get(&vtep) == Some(&way) {
+                continue;
+            }
+            let next_hop = way.map(|way| NextHop {
+                ifindex: way.route.ifindex,
+                gateway: way.route.next_hop,
+                mac: way.mac.map(Mac),
+            });
+            self.controller.handle_next_hop(vtep, next_hop, now);
+            self.told.insert(vtep, way);
+        }
+    }
+
+    async fn prod(&mut self) {
+        for (ifindex, address, prod) in self.next_hops.prods(Instant::now()) {
+            if let Err(error) = self.netlink.prod(ifindex, address, prod).await {
+                // A link that is down resolves nothing; the next tick asks again.
+                tracing::debug!(ifindex, %address, "{error:#}");
+            }
+        }
+    }
+
+    async fn put_link(&mut self, link: Link) {
+        let info = LinkInfo {
+            name: link.name.clone(),
+            ifindex: link.ifindex,
+            mac: Mac(link.mac),
+            mtu: link.mtu,
+            up: link.up,
+        };
+        self.names.insert(link.ifindex, link.name.clone());
+        let former = self.links.insert(link.ifindex, link.clone());
+        if let Some(former) = former.filter(|former| former.name != link.name) {
+            self.leave(&former.name).await;
+        }
+        self.controller.handle_link(info, self.now());
+    }
+
+    async fn attach_if_wanted(&mut self, link: Link) {
+        let (name, ifindex) = (link.name.clone(), link.ifindex);
+        let replaced = self
+            .ports
+            .get(&name)
+            .and_then(|port| port.live.as_ref())
+            .is_some_and(|live| live.ifindex != ifindex);
+        if replaced {
+            // The message that the former device is gone is still to come.
+            self.forget_port(&name);
+        }
+        // Where a veth's far end is, and whether it is there at all.
+        let reach_changed =
+            self.links.get(&ifindex).is_some_and(|old| old.kind != link.kind || old.up != link.up);
+        self.put_link(link).await;
+        match self.ports.get(&name).map(|port| port.live.is_some()) {
+            Some(false) => self.try_attach(&name).await,
+            Some(true) if reach_changed => {
+                if let Err(error) = self.refresh_egress(&name) {
+                    tracing::error!(interface = name, "{error:#}");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Attaches a port that appeared, or tries again. The same failure is not
+    /// logged every second.
+    async fn try_attach(&mut self, name: &str) {
+        let known = self.ports.get(name).and_then(|port| port.failure.clone());
+        if let Err(error) = self.attach(name, None).await {
+            let failure = format!("{error:#}");
+            if known.as_ref() != Some(&failure) {
+                tracing::error!(interface = name, "{failure}");
+            }
+        }
+    }
+
+    fn link_gone(&mut self, link: &Link) {
+        self.links.remove(&link.ifindex);
+        self.next_hops.remove_device(link.ifindex);
+        let is_its = |port: &super::Port| {
+            port.live.as_ref().is_some_and(|live| live.ifindex == link.ifindex)
+        };
+        if self.ports.get(&link.name).is_some_and(is_its) {
+            tracing::warn!(interface = link.name, "the interface is gone");
+            self.forget_port(&link.name);
+        }
+        // A device of the same name may have come before this one went.
+        if self.link_named(&link.name).is_none() {
+            self.controller.handle_link_gone(&link.name, self.now());
+        }
+    }
+
+    /// Drops what is known of a port's attachment to a device that is gone.
+    fn forget_port(&mut self, name: &str) {
+        let Some(port) = self.ports.get_mut(name) else { return };
+        port.failure = None;
+        if let Some(live) = port.live.take() {
+            self.dataplane.forget(live.ifindex);
+            let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
+        }
+        if let Err(error) = self.write_state() {
+            tracing::error!("{error:#}");
+        }
+    }
+
+    /// Detaches a port whose device was given another name.
+    async fn leave(&mut self, name: &str) {
+        let live = self.ports.get_mut(name).and_then(|port| port.live.take());
+        if let Some(live) = live {
+            tracing::warn!(interface = name, "the interface was renamed");
+            self.detach(&live).await;
+            if let Err(error) = self.write_state() {
+                tracing::error!("{error:#}");
+            }
+        }
+    }
+
+    /// What is done every second.
+    pub(super) async fn tick(&mut self) {
+        self.ticks += 1;
+        self.prod().await;
+        // A MAC that is kept for a while after it was lost runs out.
+        self.tell_next_hops();
+        let detached: Vec<String> = self
+            .ports
+            .iter()
+            .filter(|(name, port)| port.live.is_none() && self.link_named(name).is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in detached {
+            self.try_attach(&name).await;
+        }
+        if self.ticks.is_multiple_of(2) {
+            self.probe_again();
+        }
+    }
+}

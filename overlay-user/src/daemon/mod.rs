@@ -1,0 +1,202 @@
+//! The daemon: one loop in which the host's news, the programs' news and the
+//! commands meet the controller, and its actions go into the tables.
+//!
+//! - [`start`]: from a configuration file to attached programs.
+//! - [`events`]: what the host and the programs report.
+//! - [`ports`]: attaching, detaching, and what a port can do.
+//! - [`answers`]: what is asked over the control socket.
+//! - [`reload`]: another configuration.
+//! - [`removal`]: leaving nothing behind.
+
+mod answers;
+mod events;
+mod ports;
+mod reload;
+pub mod removal;
+mod start;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use overlay_control::action::Action;
+use overlay_control::controller::Controller;
+use overlay_control::tables::TableSet;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+use crate::api::server::{Request, Server};
+use crate::api::{Answer, Done, Question};
+use crate::dataplane::Dataplane;
+use crate::dataplane::punts::Readers;
+use crate::forwarder::{Forwarder, Learnt, Queues};
+use crate::instance::{Instance, Lock};
+use crate::netlink::next_hops::Way;
+use crate::netlink::{Link, Monitor, Netlink, NextHops};
+use ports::Port;
+
+/// Neighbours are prodded, and what failed is tried again, this often.
+const TICK: Duration = Duration::from_secs(1);
+/// Records of source addresses that are taken in before anything else gets its
+/// turn.
+const LEARN_AT_ONCE: usize = 4096;
+
+/// A gateway.
+pub struct Daemon {
+    instance: Instance,
+    /// Whether `--name` was given, which then stands over the file's name.
+    named: bool,
+    file: PathBuf,
+    started: Instant,
+
+    netlink: Netlink,
+    monitor: Monitor,
+    links: HashMap<u32, Link>,
+    /// Names of devices, also of those that are gone, for their drop counters.
+    names: HashMap<u32, String>,
+    next_hops: NextHops,
+    told: HashMap<IpAddr, Option<Way>>,
+    routes_due: Option<Instant>,
+    routes_asked: Instant,
+
+    controller: Controller,
+    dataplane: Dataplane,
+    mirror: Arc<RwLock<TableSet>>,
+    refused: u64,
+
+    ports: BTreeMap<String, Port>,
+    bpffs: PathBuf,
+    ticks: u64,
+
+    queues: Queues,
+    learnt: Learnt,
+    // The readers feed the forwarder, so they go first.
+    readers: Option<Readers>,
+    forwarder: Forwarder,
+
+    server: Option<Server>,
+    requests: mpsc::Receiver<Request>,
+    /// Held to the end; fields are dropped in their order.
+    _lock: Lock,
+}
+
+/// What ends the loop.
+enum End {
+    Signal,
+    Down(Request),
+}
+
+impl Daemon {
+    /// Works until told to end, then detaches everything.
+    pub async fn run(mut self) -> Result<()> {
+        let end = self.work().await?;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("ending: detaching everything");
+        let server = self.server.take();
+        let removed = self.remove().await;
+        if let End::Down(request) = end {
+            let answer = match &removed {
+                Ok(changes) => Ok(Answer::Done(Done { changes: changes.clone() })),
+                Err(error) => Err(answers::failure(error)),
+            };
+            let _ = request.reply.send(answer);
+        }
+        if let Some(server) = server {
+            server.stop().await;
+        }
+        removed.map(drop)
+    }
+
+    async fn work(&mut self) -> Result<End> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let routes_due = self.routes_due;
+            let timeout = self.controller.poll_timeout().map(|at| self.started + at);
+            tokio::select! {
+                _ = interrupt.recv() => return Ok(End::Signal),
+                _ = terminate.recv() => return Ok(End::Signal),
+                request = self.requests.recv() => match request {
+                    Some(request) if request.question == Question::Down => {
+                        return Ok(End::Down(request));
+                    }
+                    Some(request) => {
+                        let answer = self.answer(request.question).await;
+                        let _ = request.reply.send(answer);
+                    }
+                    None => anyhow::bail!("the control socket's task ended"),
+                },
+                event = self.monitor.next() => match event {
+                    Some(event) => self.handle_event(event).await,
+                    None => self.reopen_monitor().await?,
+                },
+                () = self.learnt.ready() => self.learn(),
+                () = at(routes_due) => self.refresh_routes().await,
+                () = at(timeout) => self.controller.handle_timeout(self.now()),
+                _ = tick.tick() => self.tick().await,
+            }
+            if self.controller.wants_scan(self.now()) {
+                self.scan();
+            }
+            self.flush();
+        }
+    }
+
+    /// The controller's clock.
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn learn(&mut self) {
+        let now = self.now();
+        for punt in self.learnt.take(LEARN_AT_ONCE) {
+            self.controller.handle_learn(&punt, now);
+        }
+    }
+
+    /// Takes in what the programs know of the FDB: when addresses were seen.
+    fn scan(&mut self) {
+        let begun = self.now();
+        match self.dataplane.tables.scan_fdb() {
+            Ok(entries) => self.controller.handle_scan(entries, begun, self.now()),
+            Err(error) => tracing::error!("{error:#}"),
+        }
+    }
+
+    /// Carries out what the controller wants, in the kernel and in the mirror.
+    fn flush(&mut self) {
+        let Some(mut action) = self.controller.poll_action() else { return };
+        let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);
+        let mut peers_changed = false;
+        loop {
+            peers_changed |= matches!(action, Action::PutPeer(..));
+            if let Err(error) = self.dataplane.tables.apply(&action) {
+                self.refused += 1;
+                tracing::error!("{error:#}");
+            }
+            mirror.apply(&action);
+            match self.controller.poll_action() {
+                Some(next) => action = next,
+                None => break,
+            }
+        }
+        drop(mirror);
+        if peers_changed {
+            self.forwarder.retry();
+        }
+    }
+}
+
+/// Waits until then; for ever where there is no such time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
+}

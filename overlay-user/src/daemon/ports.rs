@@ -1,0 +1,277 @@
+//! Attaching programs to the configured ports, and finding out what their
+//! devices can do.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use overlay_common::abi::Egress;
+use overlay_control::config::{Config, Mode};
+use overlay_control::controller::Role;
+
+use super::Daemon;
+use crate::dataplane::attach::{Attached, Device, Inherited};
+use crate::dataplane::hook::{self, Hook};
+use crate::netlink::Link;
+use crate::netlink::link::Kind;
+use crate::state::{DeviceState, State, own_netns};
+
+/// How a device is to be used. VLANs of one device share its programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its role.
+    pub role: Role,
+    /// The hook asked for.
+    pub mode: Mode,
+}
+
+/// A configured device.
+#[derive(Debug)]
+pub struct Port {
+    /// How it is to be used.
+    pub wanted: Wanted,
+    /// What is attached, while something is.
+    pub live: Option<Live>,
+    /// Why nothing is attached.
+    pub failure: Option<String>,
+}
+
+/// What is attached to a device.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The device.
+    pub ifindex: u32,
+    /// Hook and reason.
+    pub attached: Attached,
+    /// [`Egress`] flags.
+    pub flags: u32,
+    /// Whether promiscuous mode was switched on for it.
+    pub made_promiscuous: bool,
+}
+
+impl Port {
+    /// A port that nothing is attached to yet.
+    pub fn new(wanted: Wanted) -> Self {
+        Self { wanted, live: None, failure: None }
+    }
+
+    /// Why this hook, or why none, with what follows from it.
+    pub fn why(&self, link: Option<&Link>) -> String {
+        match (&self.live, &self.failure) {
+            (Some(live), _) => {
+                let note = match link.map(|link| link.kind) {
+                    Some(Kind::Veth { .. })
+                        if live.attached.hook != Hook::Tc && live.flags & Egress::XDP == 0 =>
+                    {
+                        "; its far end takes no redirected frames (no GRO, no XDP program), \
+                         so tc sends to it"
+                    }
+                    _ => "",
+                };
+                format!("{}{note}", live.attached.why)
+            }
+            (None, Some(failure)) => failure.clone(),
+            (None, None) => "the interface does not exist".to_owned(),
+        }
+    }
+}
+
+/// The devices that a configuration names.
+pub fn wanted(config: &Config) -> BTreeMap<String, Wanted> {
+    let uplinks = config
+        .uplinks
+        .iter()
+        .map(|uplink| (uplink.interface.clone(), Wanted { role: Role::Uplink, mode: uplink.mode }));
+    let access = config
+        .segments
+        .iter()
+        .flat_map(|segment| &segment.ports)
+        .map(|port| (port.interface.clone(), Wanted { role: Role::Access, mode: port.mode }));
+    uplinks.chain(access).collect()
+}
+
+impl Daemon {
+    /// The configured devices, access ports first: what they send belongs to the
+    /// overlay from the moment on that there is one.
+    pub(super) fn port_names(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            self.ports.iter().map(|(name, port)| (port.wanted.role, name.clone())).collect();
+        names.sort_by(|a, b| b.cmp(a));
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    pub(super) fn link_named(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    /// Attaches the programs of a port, or moves them to the hook now wanted.
+    pub(super) async fn attach(&mut self, name: &str, former: Option<DeviceState>) -> Result<()> {
+        let link = self
+            .link_named(name)
+            .cloned()
+            .with_context(|| format!("interface {name} does not exist"))?;
+        let port = self.ports.get(name).context("not a port of this configuration")?;
+        let wanted = port.wanted;
+        let current = port
+            .live
+            .as_ref()
+            .map(|live| Inherited { hook: live.attached.hook, filter: live.attached.filter });
+        let was_made_promiscuous = port.live.as_ref().map(|live| live.made_promiscuous);
+
+        // The tables come first, with what holds on every hook.
+        let flags = base_flags(&link);
+        self.set_egress(name, link.ifindex, flags)?;
+        let device = Device {
+            name,
+            ifindex: link.ifindex,
+            role: wanted.role,
+            choice: hook::choose(wanted.mode, link.kind),
+            inherited: current.or_else(|| former.as_ref()?.inherited()),
+        };
+        let attached = match self.dataplane.attach(&device) {
+            Ok(attached) => attached,
+            Err(error) => {
+                if let Some(port) = self.ports.get_mut(name) {
+                    port.live = None;
+                    port.failure = Some(format!("{error:#}"));
+                }
+                return Err(error);
+            }
+        };
+        let made_promiscuous = self
+            .make_promiscuous(wanted.role, &link)
+            .await
+            .with_context(|| format!("cannot use interface {name} as an access port"))?
+            || was_made_promiscuous.unwrap_or(false)
+            || former.is_some_and(|former| former.made_promiscuous);
+        tracing::info!(
+            interface = name,
+            hook = attached.hook.name(),
+            why = attached.why,
+            "attached"
+        );
+        if let Some(port) = self.ports.get_mut(name) {
+            let ifindex = link.ifindex;
+            port.live = Some(Live { ifindex, attached, flags, made_promiscuous });
+            port.failure = None;
+        }
+        self.write_state()?;
+        self.refresh_egress(name)
+    }
+
+    /// A hardware device discards frames for other MACs unless told not to; an
+    /// access port takes frames for whatever is behind the overlay.
+    async fn make_promiscuous(&self, role: Role, link: &Link) -> Result<bool> {
+        let needed = role == Role::Access
+            && matches!(link.kind, Kind::Physical | Kind::Virtual)
+            && !link.promiscuous;
+        if needed {
+            self.netlink.set_promiscuous(link.ifindex, true).await?;
+        }
+        Ok(needed)
+    }
+
+    /// Detaches the programs of a device and undoes what was changed on it.
+    pub(super) async fn detach(&mut self, live: &Live) {
+        let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
+        self.dataplane.detach(live.ifindex);
+        if live.made_promiscuous && self.links.contains_key(&live.ifindex) {
+            let _ = self.netlink.set_promiscuous(live.ifindex, false).await;
+        }
+        if live.attached.filter.is_some_and(|filter| filter.made_clsact) {
+            let _ = self.netlink.remove_clsact(live.ifindex).await;
+        }
+    }
+
+    /// Finds out again how frames can leave through a port.
+    pub(super) fn refresh_egress(&mut self, name: &str) -> Result<()> {
+        let Some(link) = self.link_named(name).cloned() else { return Ok(()) };
+        let Some(live) = self.ports.get(name).and_then(|port| port.live.clone()) else {
+            return Ok(());
+        };
+        let flags = base_flags(&link) | self.xdp_flag(&link, live.attached.hook);
+        if flags == live.flags {
+            return Ok(());
+        }
+        self.set_egress(name, link.ifindex, flags)?;
+        if let Some(live) = self.ports.get_mut(name).and_then(|port| port.live.as_mut()) {
+            live.flags = flags;
+        }
+        Ok(())
+    }
+
+    fn xdp_flag(&self, link: &Link, hook: Hook) -> u32 {
+        let takes = match (link.kind, hook) {
+            (_, Hook::Tc) => false,
+            (Kind::Veth { .. }, _) => match self.dataplane.takes_redirected(link) {
+                Ok(takes) => takes == Some(true),
+                Err(error) => {
+                    tracing::debug!(interface = link.name, "{error:#}");
+                    false
+                }
+            },
+            (_, Hook::Xdp) => true,
+            (_, Hook::XdpGeneric) => false,
+        };
+        if takes { Egress::XDP } else { 0 }
+    }
+
+    /// Tells programs and controller how frames can leave through a device; the
+    /// map of devices holds whatever a flag promises.
+    fn set_egress(&mut self, name: &str, ifindex: u32, flags: u32) -> Result<()> {
+        let redirected = flags & Egress::XDP != 0;
+        if redirected {
+            self.dataplane.tables.set_redirected(ifindex, true)?;
+        }
+        self.controller.handle_attached(name, flags, self.now());
+        self.flush();
+        if !redirected {
+            self.dataplane.tables.set_redirected(ifindex, false)?;
+        }
+        Ok(())
+    }
+
+    /// Veths on XDP whose far end may have changed.
+    pub(super) fn probe_again(&mut self) {
+        let names: Vec<String> = self
+            .ports
+            .iter()
+            .filter(|(_, port)| {
+                port.live.as_ref().is_some_and(|live| {
+                    let link = self.links.get(&live.ifindex);
+                    live.attached.hook != Hook::Tc
+                        && link.is_some_and(|link| matches!(link.kind, Kind::Veth { .. }))
+                })
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in names {
+            if let Err(error) = self.refresh_egress(&name) {
+                tracing::error!(interface = name, "{error:#}");
+            }
+        }
+    }
+
+    /// Writes down what is attached.
+    pub(super) fn write_state(&self) -> Result<()> {
+        let device = |(name, port): (&String, &Port)| {
+            let live = port.live.as_ref()?;
+            Some(DeviceState {
+                interface: name.clone(),
+                ifindex: live.ifindex,
+                hook: live.attached.hook.name().to_owned(),
+                made_promiscuous: live.made_promiscuous,
+                filter: live.attached.filter.map(Into::into),
+            })
+        };
+        let devices = self.ports.iter().filter_map(device).collect();
+        let state = State { netns: own_netns(), bpffs: self.bpffs.clone(), devices };
+        state.write(&self.instance.state())
+    }
+}
+
+fn base_flags(link: &Link) -> u32 {
+    match link.kind {
+        Kind::Veth { far_end_elsewhere: true } => Egress::PEER,
+        _ => 0,
+    }
+}

@@ -1,0 +1,160 @@
+//! Another configuration: what is new is attached first, so that a port that
+//! refuses leaves everything as it was.
+
+use std::collections::BTreeMap;
+
+use overlay_control::config::Config;
+
+use super::Daemon;
+use super::answers::failure;
+use super::ports::{Port, Wanted, wanted};
+use crate::api::{Answer, Done, Failure};
+use crate::cli::{CommandFailure, check};
+
+impl Daemon {
+    /// Applies the configuration file again.
+    pub(super) async fn reload(&mut self) -> Result<Answer, Failure> {
+        let config = match check::load(&self.file, &self.netlink).await {
+            Ok(config) => config,
+            Err(CommandFailure::Configuration(errors)) => {
+                let details: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                return Err(refused("nothing was changed".to_owned(), details));
+            }
+            Err(CommandFailure::Wrong(message)) => {
+                return Err(refused(format!("{message}; nothing was changed"), Vec::new()));
+            }
+            Err(CommandFailure::Refused(error)) => return Err(failure(&error)),
+        };
+        let current = self.controller.config();
+        if !self.named && config.node.name != current.node.name {
+            return Err(refused(
+                format!(
+                    "{}: node.name is now {:?}, but this instance is {:?}; \
+                     nothing was changed: a name is changed by overlay down and overlay run",
+                    self.file.display(),
+                    config.node.name,
+                    current.node.name
+                ),
+                Vec::new(),
+            ));
+        }
+        let changes = differences(current, &config);
+        self.change_to(config).await.map_err(|error| failure(&error))?;
+        for change in &changes {
+            tracing::info!("reload: {change}");
+        }
+        Ok(Answer::Done(Done { changes }))
+    }
+
+    async fn change_to(&mut self, config: Config) -> anyhow::Result<()> {
+        let new = wanted(&config);
+        let old: BTreeMap<String, Wanted> =
+            self.ports.iter().map(|(name, port)| (name.clone(), port.wanted)).collect();
+        let mut touched = Vec::new();
+        for (name, wanted) in &new {
+            if old.get(name) == Some(wanted) {
+                continue;
+            }
+            touched.push(name.clone());
+            let port = self.ports.entry(name.clone()).or_insert_with(|| Port::new(*wanted));
+            port.wanted = *wanted;
+            if let Err(error) = self.attach(name, None).await {
+                self.undo(&touched, &old).await;
+                return Err(error.context("nothing was changed"));
+            }
+        }
+        self.controller.handle_config(config, self.now());
+        self.track_peers();
+        self.refresh_routes().await;
+        self.flush();
+        for name in old.keys().filter(|name| !new.contains_key(*name)) {
+            self.drop_port(name).await;
+        }
+        // The new configuration's ports are known to the controller only now.
+        for name in touched {
+            let flags = self.ports.get(&name).and_then(|p| Some(p.live.as_ref()?.flags));
+            if let Some(flags) = flags {
+                self.controller.handle_attached(&name, flags, self.now());
+            }
+        }
+        self.flush();
+        self.write_state()
+    }
+
+    /// Puts ports back to what they were.
+    async fn undo(&mut self, touched: &[String], old: &BTreeMap<String, Wanted>) {
+        for name in touched {
+            match (old.get(name), self.ports.get_mut(name)) {
+                (Some(wanted), Some(port)) => {
+                    port.wanted = *wanted;
+                    if let Err(error) = self.attach(name, None).await {
+                        tracing::error!(interface = name, "{error:#}");
+                    }
+                }
+                _ => self.drop_port(name).await,
+            }
+        }
+    }
+
+    async fn drop_port(&mut self, name: &str) {
+        if let Some(live) = self.ports.remove(name).and_then(|port| port.live) {
+            self.detach(&live).await;
+        }
+        if let Err(error) = self.write_state() {
+            tracing::error!("{error:#}");
+        }
+    }
+}
+
+fn refused(error: String, details: Vec<String>) -> Failure {
+    Failure { error, details, is_configuration: true }
+}
+
+/// What is different in a new configuration, a line each.
+fn differences(old: &Config, new: &Config) -> Vec<String> {
+    let mut changes = Vec::new();
+    let mut value = |what: &str, old: String, new: String| {
+        if old != new {
+            changes.push(format!("node.{what}: {old} → {new}"));
+        }
+    };
+    value("vtep", old.node.vtep.to_string(), new.node.vtep.to_string());
+    value("ageing", old.node.ageing.to_string(), new.node.ageing.to_string());
+    if old.node.fdb_entries != new.node.fdb_entries {
+        changes.push(format!(
+            "node.fdb_entries: {} → {}, from the next start on",
+            old.node.fdb_entries, new.node.fdb_entries
+        ));
+    }
+    compare(&mut changes, "port", &wanted(old), &wanted(new));
+    let segments = |config: &Config| {
+        config.segments.iter().map(|s| (s.name.clone(), s.clone())).collect::<BTreeMap<_, _>>()
+    };
+    compare(&mut changes, "segment", &segments(old), &segments(new));
+    let peers = |config: &Config| {
+        config.peers.iter().map(|p| (p.name.clone(), p.clone())).collect::<BTreeMap<_, _>>()
+    };
+    compare(&mut changes, "peer", &peers(old), &peers(new));
+    if changes.is_empty() {
+        changes.push("nothing has changed".to_owned());
+    }
+    changes
+}
+
+fn compare<T: PartialEq>(
+    changes: &mut Vec<String>,
+    what: &str,
+    old: &BTreeMap<String, T>,
+    new: &BTreeMap<String, T>,
+) {
+    for (name, value) in new {
+        match old.get(name) {
+            None => changes.push(format!("{what} {name}: added")),
+            Some(before) if before != value => changes.push(format!("{what} {name}: changed")),
+            Some(_) => {}
+        }
+    }
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        changes.push(format!("{what} {name}: removed"));
+    }
+}

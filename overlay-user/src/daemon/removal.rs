@@ -1,0 +1,89 @@
+//! Leaving nothing behind.
+
+use anyhow::Result;
+use overlay_control::controller::Role;
+
+use super::Daemon;
+use crate::dataplane::attach::remove_filter;
+use crate::dataplane::bpffs;
+use crate::dataplane::pins::Pins;
+use crate::instance::Instance;
+use crate::netlink::Netlink;
+use crate::state::{DeviceState, State, own_netns};
+
+impl Daemon {
+    /// Detaches and unpins everything, and says what. Uplinks go first, so that
+    /// nothing arrives for ports that are gone.
+    pub(super) async fn remove(mut self) -> Result<Vec<String>> {
+        let mut ports: Vec<_> = std::mem::take(&mut self.ports).into_iter().collect();
+        ports.sort_by_key(|(_, port)| port.wanted.role != Role::Uplink);
+        let mut changes = Vec::new();
+        for (name, port) in ports {
+            if let Some(live) = port.live {
+                self.detach(&live).await;
+                changes.push(format!("detached {} from {name}", live.attached.hook.name()));
+            }
+        }
+        self.readers = None;
+        let removed = self.dataplane.remove();
+        let _ = std::fs::remove_file(self.instance.state());
+        let _ = std::fs::remove_file(self.instance.socket());
+        removed.map(|()| changes)
+    }
+}
+
+/// Removes what a dead daemon left, and says what. The caller holds the
+/// instance's lock.
+pub async fn of_dead(instance: &Instance) -> Result<Vec<String>> {
+    let mut changes = Vec::new();
+    let state = State::read(&instance.state());
+    let bpffs = bpffs::find().or_else(|| state.as_ref().map(|state| state.bpffs.clone()));
+    let pins = bpffs.map(|bpffs| Pins::new(&bpffs, &instance.name));
+    if let Some(pins) = pins.filter(Pins::exist) {
+        pins.remove()?;
+        changes.push(format!("detached and unpinned the programs of {}", instance.name));
+    }
+    if let Some(state) = state {
+        let netlink = Netlink::open()?;
+        let here = state.netns == own_netns();
+        for device in state.devices.iter().filter(|device| needs_restoring(device)) {
+            if here {
+                restore(&netlink, device).await;
+                changes.push(format!("restored the settings of {}", device.interface));
+            } else {
+                changes.push(format!(
+                    "left as it is: {} in another network namespace ({}); run this there",
+                    device.interface, state.netns
+                ));
+            }
+        }
+    }
+    for file in [instance.state(), instance.socket()] {
+        if std::fs::remove_file(&file).is_ok() {
+            changes.push(format!("removed {}", file.display()));
+        }
+    }
+    Ok(changes)
+}
+
+fn needs_restoring(device: &DeviceState) -> bool {
+    device.made_promiscuous || device.filter.is_some()
+}
+
+/// Undoes what was changed on a device beside its links. The device may be gone,
+/// and another may have its index by now.
+pub async fn restore(netlink: &Netlink, device: &DeviceState) {
+    match netlink.link(device.ifindex).await {
+        Some(link) if link.name == device.interface => {}
+        _ => return,
+    }
+    if let Some(filter) = device.filter {
+        remove_filter(&device.interface, &filter.into());
+        if filter.made_clsact {
+            let _ = netlink.remove_clsact(device.ifindex).await;
+        }
+    }
+    if device.made_promiscuous {
+        let _ = netlink.set_promiscuous(device.ifindex, false).await;
+    }
+}

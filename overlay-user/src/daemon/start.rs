@@ -1,0 +1,171 @@
+//! From a configuration file to attached programs.
+//!
+//! The tables are complete before the first program is attached or replaced, so
+//! that no frame meets half of them, and what a former process left keeps
+//! forwarding until then.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use overlay_control::controller::{Controller, Restored};
+use overlay_control::tables::TableSet;
+
+use super::Daemon;
+use super::ports::{Port, wanted};
+use crate::api::server::Server;
+use crate::cli::{CommandFailure, check};
+use crate::dataplane::pins::Pins;
+use crate::dataplane::{Dataplane, bpffs, former};
+use crate::forwarder::{Forwarder, Queues};
+use crate::instance::Instance;
+use crate::netlink::{Monitor, Netlink, NextHops};
+use crate::state::{State, own_netns};
+
+/// What a former process of this instance left.
+#[derive(Default)]
+struct Former {
+    state: State,
+    learnt: Vec<Restored>,
+}
+
+impl Daemon {
+    /// Reads the configuration, loads the programs, fills the tables and
+    /// attaches. Says on standard output what it attached and that it is ready.
+    pub async fn start(file: &Path, name: Option<String>) -> Result<Self, CommandFailure> {
+        let netlink = Netlink::open()?;
+        // Subscribing comes before reading, so that no change is missed.
+        let monitor = Monitor::open()?;
+        let config = check::load(file, &netlink).await?;
+        let instance = Instance::new(name.clone().unwrap_or_else(|| config.node.name.clone()));
+        let lock = instance.lock()?.ok_or_else(|| {
+            anyhow!(
+                "an instance named {0} runs already; end it with: overlay down --name {0}",
+                instance.name
+            )
+        })?;
+
+        let bpffs = bpffs::locate()?;
+        let pins = Pins::new(&bpffs, &instance.name);
+        let former = take_over(&instance, &pins)?;
+        let had_pins = pins.exist();
+        let dataplane = Dataplane::load_pinned(config.node.fdb_entries, pins.clone());
+        let dataplane = match dataplane {
+            Ok(dataplane) => dataplane,
+            Err(error) => {
+                let _ = if had_pins { pins.discard_new_maps() } else { pins.remove() };
+                return Err(error.into());
+            }
+        };
+
+        let (queues, learnt, frames) = Queues::new();
+        let mirror = Arc::new(RwLock::new(TableSet::default()));
+        let forwarder = Forwarder::start(frames, Arc::clone(&mirror))?;
+        let (server, requests) = Server::start(&instance.socket())?;
+        let ports = wanted(&config).into_iter().map(|(name, w)| (name, Port::new(w)));
+        let mut daemon = Self {
+            named: name.is_some(),
+            file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+            started: Instant::now(),
+            netlink,
+            monitor,
+            links: HashMap::new(),
+            names: HashMap::new(),
+            next_hops: NextHops::default(),
+            told: HashMap::new(),
+            routes_due: None,
+            routes_asked: Instant::now(),
+            ports: ports.collect::<BTreeMap<_, _>>(),
+            controller: Controller::new(config, Duration::ZERO),
+            dataplane,
+            mirror,
+            refused: 0,
+            bpffs,
+            ticks: 0,
+            queues,
+            learnt,
+            readers: None,
+            forwarder,
+            server: Some(server),
+            requests,
+            _lock: lock,
+            instance,
+        };
+        if let Err(error) = daemon.bring_up(former).await {
+            let server = daemon.server.take();
+            let _ = daemon.remove().await;
+            if let Some(server) = server {
+                server.stop().await;
+            }
+            return Err(error.into());
+        }
+        daemon.announce();
+        Ok(daemon)
+    }
+
+    async fn bring_up(&mut self, former: Former) -> Result<()> {
+        self.read_host().await?;
+        self.controller.handle_restored(former.learnt, self.now());
+        self.flush();
+        let queues = self.queues.clone();
+        self.readers = Some(self.dataplane.read_punts(move |punted| queues.put(punted))?);
+        for name in self.port_names() {
+            let left = self
+                .link_named(&name)
+                .and_then(|link| former.state.device(&name, link.ifindex).cloned());
+            self.attach(&name, left).await?;
+        }
+        if self.refused > 0 {
+            bail!("the kernel refused {} table entries", self.refused);
+        }
+        self.restore_abandoned(&former.state).await;
+        self.dataplane.commit().context("cannot pin the new maps")?;
+        self.write_state()
+    }
+
+    /// What a former process changed on devices that are no ports any more.
+    async fn restore_abandoned(&self, former: &State) {
+        for device in &former.devices {
+            if !self.ports.contains_key(&device.interface) {
+                super::removal::restore(&self.netlink, device).await;
+            }
+        }
+    }
+
+    fn announce(&self) {
+        for (name, port) in &self.ports {
+            if let Some(live) = &port.live {
+                let link = self.links.get(&live.ifindex);
+                println!(
+                    "overlay: {} {name} on {}: {}",
+                    port.wanted.role.name(),
+                    live.attached.hook.name(),
+                    port.why(link)
+                );
+            }
+        }
+        println!("overlay: {} ready", self.instance.name);
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    }
+}
+
+/// Reads what a former process left. Its links are of use only in the network
+/// namespace that they were made in; elsewhere an index means another device.
+fn take_over(instance: &Instance, pins: &Pins) -> Result<Former> {
+    let state = State::read(&instance.state()).unwrap_or_default();
+    if !pins.exist() {
+        return Ok(Former::default());
+    }
+    if state.netns != own_netns() {
+        tracing::warn!(
+            "{} ran in another network namespace; its programs there are detached",
+            instance.name
+        );
+        pins.remove()?;
+        return Ok(Former::default());
+    }
+    tracing::info!("taking over from a former process of {}", instance.name);
+    Ok(Former { state, learnt: former::learnt(pins) })
+}

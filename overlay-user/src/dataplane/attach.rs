@@ -1,0 +1,311 @@
+//! Attaching programs to devices, and taking over what a former process left.
+//!
+//! Every port gets the tc program. A port on XDP gets the XDP program as well,
+//! which leaves to tc what it cannot do itself (floods, devices that take no
+//! redirected frames). tc comes first and goes last, so that at no time a frame
+//! that XDP defers finds nobody.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result, bail};
+use aya::Ebpf;
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle};
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode};
+use overlay_common::abi::programs;
+use overlay_control::controller::Role;
+
+use super::hook::{Choice, Hook};
+use super::pins::{LinkKind, Pins};
+
+/// A device that programs are to be attached to.
+#[derive(Clone, Debug)]
+pub struct Device<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its index.
+    pub ifindex: u32,
+    /// Its role.
+    pub role: Role,
+    /// The hook wanted.
+    pub choice: Choice,
+    /// What a former process left here, where known.
+    pub inherited: Option<Inherited>,
+}
+
+/// What a former process has attached to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inherited {
+    /// The hook.
+    pub hook: Hook,
+    /// The filter, on kernels without tcx.
+    pub filter: Option<Filter>,
+}
+
+/// What was attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The hook in use.
+    pub hook: Hook,
+    /// Why this one.
+    pub why: String,
+    /// The filter, on kernels without tcx.
+    pub filter: Option<Filter>,
+}
+
+/// A classic tc filter, which unlike a link outlives everything until it is
+/// removed by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Its priority.
+    pub priority: u16,
+    /// Its handle.
+    pub handle: u32,
+    /// Whether the clsact qdisc was made for it.
+    pub made_clsact: bool,
+}
+
+enum TcLink {
+    /// Held so that the link lives even if its pin is removed by others.
+    Tcx(#[expect(dead_code, reason = "held, not read")] FdLink),
+    Filter(Filter),
+}
+
+struct Links {
+    name: String,
+    tc: TcLink,
+    xdp: Option<FdLink>,
+}
+
+/// The programs' attachments.
+pub struct Attachments {
+    pins: Pins,
+    tcx: bool,
+    links: HashMap<u32, Links>,
+}
+
+impl Attachments {
+    /// No attachments yet. Without `tcx`, classic tc filters are used from the
+    /// start.
+    pub fn new(pins: Pins, tcx: bool) -> Self {
+        Self { pins, tcx, links: HashMap::new() }
+    }
+
+    /// Attaches the programs of a device's role, or moves what is attached to
+    /// the hook now wanted.
+    ///
+    /// # Errors
+    ///
+    /// Says what the kernel refused. Nothing stays attached then.
+    pub fn attach(&mut self, ebpf: &mut Ebpf, device: &Device<'_>) -> Result<Attached> {
+        let attached = self.try_attach(ebpf, device);
+        if attached.is_err() {
+            self.detach(device.ifindex);
+        }
+        attached
+    }
+
+    fn try_attach(&mut self, ebpf: &mut Ebpf, device: &Device<'_>) -> Result<Attached> {
+        let (xdp_name, tc_name) = match device.role {
+            Role::Uplink => (programs::XDP_UPLINK, programs::TC_UPLINK),
+            Role::Access => (programs::XDP_ACCESS, programs::TC_ACCESS),
+        };
+        // A link of this process is adopted through its pin like a former one's.
+        self.links.remove(&device.ifindex);
+        let tc = self.attach_tc(program(ebpf, tc_name)?, device)?;
+        let filter = match &tc {
+            TcLink::Filter(filter) => Some(*filter),
+            TcLink::Tcx(_) => None,
+        };
+        let links = Links { name: device.name.to_owned(), tc, xdp: None };
+        let links = self.links.entry(device.ifindex).insert_entry(links).into_mut();
+
+        let Choice { hook, why, or_tc } = &device.choice;
+        let path = self.pins.link(LinkKind::Xdp, device.ifindex);
+        if *hook == Hook::Tc {
+            // A former process, or a former configuration, may have had XDP here.
+            let _ = std::fs::remove_file(&path);
+            return Ok(Attached { hook: *hook, why: why.clone(), filter });
+        }
+        if device.inherited.map(|former| former.hook) != Some(*hook) {
+            // Generic and native XDP exclude each other on a device.
+            let _ = std::fs::remove_file(&path);
+        }
+        match attach_xdp(program(ebpf, xdp_name)?, device, *hook, &path) {
+            Ok(link) => {
+                links.xdp = Some(link);
+                Ok(Attached { hook: *hook, why: why.clone(), filter })
+            }
+            Err(refusal) if *or_tc => {
+                let why = format!("auto: {} takes no XDP program: {refusal:#}", device.name);
+                Ok(Attached { hook: Hook::Tc, why, filter })
+            }
+            Err(refusal) => Err(refusal.context(format!(
+                "interface {} takes no {} program; mode = \"auto\" or \"tc\" would do",
+                device.name,
+                hook.name()
+            ))),
+        }
+    }
+
+    fn attach_tc(&mut self, program: &mut SchedClassifier, device: &Device<'_>) -> Result<TcLink> {
+        if self.tcx {
+            match self.attach_tcx(program, device) {
+                Ok(link) => return Ok(TcLink::Tcx(link)),
+                // EINVAL: a kernel before 6.6, which knows no such links.
+                Err(error) if os_error(&error) == Some(libc::EINVAL) => self.tcx = false,
+                Err(error) => {
+                    return Err(error.context(format!(
+                        "cannot attach to tc ingress of interface {}",
+                        device.name
+                    )));
+                }
+            }
+        }
+        attach_filter(program, device).map(TcLink::Filter).with_context(|| {
+            format!("cannot add a tc filter at ingress of interface {}", device.name)
+        })
+    }
+
+    fn attach_tcx(&self, program: &mut SchedClassifier, device: &Device<'_>) -> Result<FdLink> {
+        let path = self.pins.link(LinkKind::Tc, device.ifindex);
+        if let Ok(old) = PinnedLink::from_pin(&path) {
+            let adopted = FdLink::from(old)
+                .try_into()
+                .map_err(anyhow::Error::from)
+                .and_then(|link| Ok(program.attach_to_link(link)?));
+            if let Ok(id) = adopted {
+                return Ok(program.take_link(id)?.try_into()?);
+            }
+            // The device it was on is gone: this is another one with its index.
+            std::fs::remove_file(&path)?;
+        }
+        let id = program.attach_with_options(
+            device.name,
+            TcAttachType::Ingress,
+            TcAttachOptions::TcxOrder(LinkOrder::first()),
+        )?;
+        let link: FdLink = program.take_link(id)?.try_into()?;
+        Ok(link.pin(&path).context("cannot pin a link")?.into())
+    }
+
+    /// Whether programs are attached to a device.
+    pub fn contains(&self, ifindex: u32) -> bool {
+        self.links.contains_key(&ifindex)
+    }
+
+    /// The devices that programs are attached to.
+    pub fn devices(&self) -> Vec<u32> {
+        self.links.keys().copied().collect()
+    }
+
+    /// Detaches everything from a device.
+    pub fn detach(&mut self, ifindex: u32) {
+        for kind in [LinkKind::Xdp, LinkKind::Tc] {
+            let _ = std::fs::remove_file(self.pins.link(kind, ifindex));
+        }
+        if let Some(links) = self.links.remove(&ifindex) {
+            drop(links.xdp);
+            if let TcLink::Filter(filter) = links.tc {
+                remove_filter(&links.name, &filter);
+            }
+        }
+    }
+
+    /// Forgets a device that is gone; the kernel has detached its programs.
+    pub fn forget(&mut self, ifindex: u32) {
+        for kind in [LinkKind::Xdp, LinkKind::Tc] {
+            let _ = std::fs::remove_file(self.pins.link(kind, ifindex));
+        }
+        self.links.remove(&ifindex);
+    }
+}
+
+fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T>
+where
+    &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
+{
+    let program =
+        ebpf.program_mut(name).with_context(|| format!("the BPF object has no program {name}"))?;
+    Ok(program.try_into()?)
+}
+
+fn attach_xdp(
+    program: &mut Xdp,
+    device: &Device<'_>,
+    hook: Hook,
+    path: &std::path::Path,
+) -> Result<FdLink> {
+    if let Ok(old) = PinnedLink::from_pin(path) {
+        let adopted = FdLink::from(old)
+            .try_into()
+            .map_err(anyhow::Error::from)
+            .and_then(|link| Ok(program.attach_to_link(link)?));
+        if let Ok(id) = adopted {
+            return Ok(program.take_link(id)?.try_into()?);
+        }
+        std::fs::remove_file(path)?;
+    }
+    let mode = match hook {
+        Hook::Xdp => XdpMode::Driver,
+        Hook::XdpGeneric => XdpMode::Skb,
+        Hook::Tc => bail!("tc is not an XDP hook"),
+    };
+    let id = match program.attach_to_if_index(device.ifindex, mode) {
+        Ok(id) => id,
+        Err(error) => return Err(explain(error.into())),
+    };
+    let link: FdLink = program.take_link(id)?.try_into()?;
+    Ok(link.pin(path).context("cannot pin a link")?.into())
+}
+
+/// What the kernel's error number for an XDP program usually means.
+fn explain(error: anyhow::Error) -> anyhow::Error {
+    let hint = match os_error(&error) {
+        Some(libc::EOPNOTSUPP) => "the driver has no XDP",
+        Some(libc::EBUSY | libc::EEXIST) => "another XDP program is attached",
+        Some(libc::EINVAL | libc::ERANGE) => "the driver refuses XDP with these settings (MTU?)",
+        _ => return error,
+    };
+    anyhow::anyhow!("{hint} ({})", error.root_cause())
+}
+
+fn os_error(error: &anyhow::Error) -> Option<i32> {
+    error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .and_then(std::io::Error::raw_os_error)
+}
+
+fn attach_filter(program: &mut SchedClassifier, device: &Device<'_>) -> Result<Filter> {
+    let former = device.inherited.and_then(|former| former.filter);
+    // Where it is there already, it is somebody's: others', or a former
+    // process's of this instance.
+    let made_clsact = tc::qdisc_add_clsact(device.name).is_ok()
+        || former.is_some_and(|former| former.made_clsact);
+    let options = TcAttachOptions::Netlink(NlOptions::default());
+    let id = program.attach_with_options(device.name, TcAttachType::Ingress, options)?;
+    let link = program.take_link(id)?;
+    let filter = Filter { priority: link.priority()?, handle: link.handle()?.into(), made_clsact };
+    // The filter is to stay when this process dies.
+    std::mem::forget(link);
+    // The new filter stands in front of the former one, so no frame is missed.
+    if let Some(former) = former {
+        remove_filter(device.name, &former);
+    }
+    Ok(filter)
+}
+
+/// Removes a filter by its place.
+pub fn remove_filter(interface: &str, filter: &Filter) {
+    let handle = TcHandle::from(filter.handle);
+    let place = SchedClassifierLink::attached(
+        interface,
+        TcAttachType::Ingress,
+        filter.priority,
+        handle,
+        None,
+    );
+    // Dropping the link detaches it; a device that is gone has no filters.
+    drop(place);
+}

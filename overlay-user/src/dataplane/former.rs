@@ -1,0 +1,84 @@
+//! What an earlier run of the instance left in its maps: the addresses that it
+//! had learnt. Everything else is configuration or asked of the kernel anew.
+
+use std::collections::HashMap as StdHashMap;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use aya::maps::{Array, HashMap, Map, MapData};
+use overlay_common::abi::{
+    ABI_VERSION, FdbEntry, FdbKey, Node, Port, Record, Segment, Vtep, VtepKey, maps,
+};
+use overlay_common::wire::Mac;
+use overlay_control::controller::{Restored, RestoredPlace};
+
+use super::batch;
+use super::pins::Pins;
+use super::wire::Wire;
+
+/// The learnt addresses in the instance's pinned maps; none where there are no
+/// such maps, or maps of another layout.
+pub fn learnt(pins: &Pins) -> Vec<Restored> {
+    read(&pins.maps()).unwrap_or_else(|error| {
+        tracing::debug!(error = format!("{error:#}"), "nothing to restore");
+        Vec::new()
+    })
+}
+
+fn read(directory: &Path) -> Result<Vec<Restored>> {
+    let node: Array<_, Wire<Node>> = Array::try_from(open(directory, maps::NODE)?)?;
+    let Wire(node) = node.get(&0, 0)?;
+    if node.abi_version != ABI_VERSION {
+        bail!("the pinned maps have layout {}, not {ABI_VERSION}", node.abi_version);
+    }
+    let ports: Array<_, Wire<Port>> = Array::try_from(open(directory, maps::PORTS)?)?;
+    let segments: Array<_, Wire<Segment>> = Array::try_from(open(directory, maps::SEGMENTS)?)?;
+    let peers = peers(directory)?;
+
+    let mut vnis = StdHashMap::new();
+    let mut places = StdHashMap::new();
+    let mut restored = Vec::new();
+    for_each_entry(directory, |key: FdbKey, entry: FdbEntry| {
+        if entry.is_static() {
+            return;
+        }
+        let vni = *vnis.entry(key.segment).or_insert_with(|| {
+            segments.get(&u32::from(key.segment), 0).map_or(0, |Wire(segment)| segment.vni)
+        });
+        let place = *places.entry(entry.target).or_insert_with(|| {
+            let index = entry.target.index();
+            if entry.target.is_peer() {
+                return peers.get(&index).copied().map(RestoredPlace::Peer);
+            }
+            let Wire(port) = ports.get(&index, 0).ok()?;
+            Some(RestoredPlace::Port { ifindex: port.egress.ifindex, vlan: port.vlan })
+        });
+        if let Some(place) = place {
+            let age = node.epoch.wrapping_sub(entry.seen);
+            restored.push(Restored { vni, mac: Mac(key.mac), place, age });
+        }
+    })?;
+    Ok(restored)
+}
+
+fn peers(directory: &Path) -> Result<StdHashMap<u32, Ipv4Addr>> {
+    let vteps: HashMap<_, Wire<VtepKey>, Wire<Vtep>> =
+        HashMap::try_from(open(directory, maps::VTEPS)?)?;
+    let mut peers = StdHashMap::new();
+    for entry in vteps.iter() {
+        let (Wire(VtepKey(address)), Wire(vtep)) = entry?;
+        peers.insert(vtep.peer, Ipv4Addr::from(address));
+    }
+    Ok(peers)
+}
+
+fn for_each_entry<K: Record, V: Record>(directory: &Path, visit: impl FnMut(K, V)) -> Result<()> {
+    let data = MapData::from_pin(directory.join(maps::FDB))?;
+    Ok(batch::for_each(data.fd().as_fd(), visit)?)
+}
+
+fn open(directory: &Path, name: &str) -> Result<Map> {
+    Ok(Map::from_map_data(MapData::from_pin(directory.join(name))?)?)
+}

@@ -1,0 +1,197 @@
+//! The kernel's side: loading the programs, attaching them, and their tables.
+//! Nothing outside of this module knows aya.
+//!
+//! - [`hook`]: which hook a port gets, and why.
+//! - [`attach`]: programs on devices.
+//! - [`tables`]: the maps, as the controller's actions see them.
+//! - [`punts`]: what the programs hand to user space.
+//! - [`former`]: what an earlier run left in the maps.
+//! - [`probe`]: whether a device takes redirected frames.
+//! - [`pins`], [`bpffs`]: what outlives the process, and where.
+//! - [`log`]: the programs' log records.
+//! - [`wire`], [`batch`]: records as bytes; whole tables at once.
+
+pub mod attach;
+pub mod batch;
+pub mod bpffs;
+pub mod former;
+pub mod hook;
+pub mod log;
+pub mod pins;
+pub mod probe;
+pub mod punts;
+pub mod tables;
+pub mod wire;
+
+use anyhow::{Context as _, Result, bail};
+use aya::maps::PerfEventArray;
+use aya::programs::{Program, ProgramError};
+use aya::util::KernelVersion;
+use aya::{Ebpf, EbpfLoader};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use overlay_common::abi::{maps, programs};
+
+use attach::{Attached, Attachments, Device};
+use pins::Pins;
+use punts::{Punted, Readers};
+use tables::KernelTables;
+
+use crate::netlink::Link;
+
+/// The programs, built with this binary.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OVERLAY_EBPF_OBJECT"));
+
+/// Links for XDP, batches, and redirection by device hash.
+const OLDEST_KERNEL: KernelVersion = KernelVersion::new(5, 10, 0);
+
+/// The BPF object as it was built, for tests and benchmarks.
+pub fn object() -> &'static [u8] {
+    OBJECT
+}
+
+/// The programs, loaded but not attached, with empty tables.
+pub struct Dataplane {
+    ebpf: Ebpf,
+    /// The tables.
+    pub tables: KernelTables,
+    attachments: Option<Attachments>,
+    pins: Option<Pins>,
+}
+
+impl Dataplane {
+    /// Loads the programs with room for `fdb_entries` addresses. Must be called
+    /// within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The kernel is too old, or refuses a map or a program; the error holds the
+    /// verifier's last words.
+    pub fn load(fdb_entries: u32) -> Result<Self> {
+        Self::load_with(fdb_entries, None)
+    }
+
+    /// The same, with the maps pinned as the instance's new ones.
+    pub fn load_pinned(fdb_entries: u32, pins: Pins) -> Result<Self> {
+        Self::load_with(fdb_entries, Some(pins))
+    }
+
+    fn load_with(fdb_entries: u32, pins: Option<Pins>) -> Result<Self> {
+        let kernel = KernelVersion::current().context("cannot tell the kernel's version")?;
+        if kernel < OLDEST_KERNEL {
+            bail!("this kernel is {kernel:?}; Overlay needs Linux 5.10 or newer");
+        }
+        // Kernels before 5.11 account maps against this limit.
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries(maps::FDB, fdb_entries)
+            .load(OBJECT)
+            .context("cannot load the BPF object")?;
+        log::follow(&mut ebpf)?;
+        for name in [
+            programs::XDP_UPLINK,
+            programs::XDP_ACCESS,
+            programs::TC_UPLINK,
+            programs::TC_ACCESS,
+            programs::XDP_PROBE,
+        ] {
+            load_program(&mut ebpf, name)?;
+        }
+        if let Some(pins) = &pins {
+            pins.discard_new_maps()?;
+            pins.create()?;
+            KernelTables::pin(&ebpf, &pins.new_maps())?;
+        }
+        let tables = KernelTables::take(&mut ebpf)?;
+        let attachments = pins.clone().map(|pins| Attachments::new(pins, true));
+        Ok(Self { ebpf, tables, attachments, pins })
+    }
+
+    /// The loaded object, to run programs on test frames.
+    pub fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Starts reading punts; `take` is called from several threads and must not
+    /// block.
+    pub fn read_punts(
+        &mut self,
+        take: impl Fn(Punted) + Clone + Send + 'static,
+    ) -> Result<Readers> {
+        let map = self.ebpf.take_map(maps::PUNTS).context("the BPF object has no map PUNTS")?;
+        Readers::start(PerfEventArray::try_from(map)?, take)
+    }
+
+    /// Attaches the programs of a device's role.
+    pub fn attach(&mut self, device: &Device<'_>) -> Result<Attached> {
+        let attachments = self.attachments.as_mut().context("loaded without pins")?;
+        attachments.attach(&mut self.ebpf, device)
+    }
+
+    /// Whether programs are attached to a device.
+    pub fn is_attached(&self, ifindex: u32) -> bool {
+        self.attachments.as_ref().is_some_and(|a| a.contains(ifindex))
+    }
+
+    /// Detaches everything from a device.
+    pub fn detach(&mut self, ifindex: u32) {
+        if let Some(attachments) = &mut self.attachments {
+            attachments.detach(ifindex);
+        }
+    }
+
+    /// Forgets a device that is gone.
+    pub fn forget(&mut self, ifindex: u32) {
+        if let Some(attachments) = &mut self.attachments {
+            attachments.forget(ifindex);
+        }
+    }
+
+    /// Whether a device takes redirected frames; `None` where it does not say.
+    pub fn takes_redirected(&self, link: &Link) -> Result<Option<bool>> {
+        probe::takes_redirected(&self.ebpf, link)
+    }
+
+    /// Makes the new maps the instance's maps, once the programs that use them
+    /// are attached, and detaches what a former process left elsewhere.
+    pub fn commit(&mut self) -> Result<()> {
+        let (Some(pins), Some(attachments)) = (&self.pins, &mut self.attachments) else {
+            return Ok(());
+        };
+        for (_, ifindex, path) in pins.pinned_links() {
+            if !attachments.contains(ifindex) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        pins.commit_maps()
+    }
+
+    /// Detaches and unpins everything.
+    pub fn remove(mut self) -> Result<()> {
+        if let Some(attachments) = &mut self.attachments {
+            for ifindex in attachments.devices() {
+                attachments.detach(ifindex);
+            }
+        }
+        self.pins.take().map_or(Ok(()), |pins| pins.remove())
+    }
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {
+    let program =
+        ebpf.program_mut(name).with_context(|| format!("the BPF object has no program {name}"))?;
+    let loaded = match program {
+        Program::Xdp(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        _ => bail!("the program {name} is of another type"),
+    };
+    match loaded {
+        Ok(()) => Ok(()),
+        Err(ProgramError::LoadError { io_error, verifier_log }) => {
+            let log = verifier_log.to_string();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(20)..].join("\n");
+            bail!("the kernel refuses the program {name}: {io_error}\n{last}")
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot load the program {name}")),
+    }
+}

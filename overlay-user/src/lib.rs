@@ -1,0 +1,21 @@
+//! The I/O around `overlay-control`: what the binary `overlay` is made of.
+//!
+//! - [`cli`]: the commands.
+//! - [`daemon`]: the loop in which everything below meets the controller.
+//! - [`netlink`]: links, addresses, routes and neighbours of the host.
+//! - [`dataplane`]: the kernel programs and their tables.
+//! - [`forwarder`]: frames that the fast path handed up.
+//! - [`api`]: the control socket, both ends.
+//! - [`show`]: answers as tables for people.
+//! - [`instance`], [`state`]: where an instance is found, and what it leaves
+//!   for whoever has to clean up after it.
+
+pub mod api;
+pub mod cli;
+pub mod daemon;
+pub mod dataplane;
+pub mod forwarder;
+pub mod instance;
+pub mod netlink;
+pub mod show;
+pub mod state;

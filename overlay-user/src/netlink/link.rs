@@ -1,0 +1,124 @@
+//! Devices, as netlink describes them.
+
+use anyhow::{Context as _, Result};
+use futures_util::TryStreamExt as _;
+use rtnetlink::LinkUnspec;
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+
+use super::Netlink;
+
+/// What a device is, as far as the choice of a hook goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A virtual cable's end; traffic may carry unfinished checksums.
+    Veth {
+        /// Whether the far end is in another network namespace.
+        far_end_elsewhere: bool,
+    },
+    /// tun or tap: a local process or virtual machine is behind it.
+    Tun,
+    /// Another software device: bridge, macvlan, …
+    Virtual,
+    /// A device without a link kind: hardware, or a hypervisor's.
+    Physical,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
+    /// Its MAC address; zero where it has none.
+    pub mac: [u8; 6],
+    /// The longest IP packet it takes.
+    pub mtu: u32,
+    /// Whether it is set up and has a carrier.
+    pub up: bool,
+    /// Whether `IFF_PROMISC` is set on it.
+    pub promiscuous: bool,
+    /// What it is.
+    pub kind: Kind,
+}
+
+impl Link {
+    /// The device of a netlink message, or `None` where that names no device.
+    pub fn from_message(message: &LinkMessage) -> Option<Self> {
+        let mut link = Self {
+            name: String::new(),
+            ifindex: message.header.index,
+            mac: [0; 6],
+            mtu: 0,
+            up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+            promiscuous: message.header.flags.contains(LinkFlags::Promisc),
+            kind: Kind::Physical,
+        };
+        let mut far_end_elsewhere = false;
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name.clone_from(name),
+                LinkAttribute::Address(mac) => {
+                    link.mac = mac.as_slice().try_into().unwrap_or_default();
+                }
+                LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                LinkAttribute::LinkNetNsId(_) => far_end_elsewhere = true,
+                LinkAttribute::LinkInfo(infos) => {
+                    for info in infos {
+                        if let LinkInfo::Kind(kind) = info {
+                            link.kind = match kind {
+                                InfoKind::Veth => Kind::Veth { far_end_elsewhere: false },
+                                InfoKind::Tun => Kind::Tun,
+                                _ => Kind::Virtual,
+                            };
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Kind::Veth { far_end_elsewhere: elsewhere } = &mut link.kind {
+            *elsewhere = far_end_elsewhere;
+        }
+        (!link.name.is_empty()).then_some(link)
+    }
+}
+
+impl Netlink {
+    /// Every device of this network namespace.
+    pub async fn links(&self) -> Result<Vec<Link>> {
+        let mut stream = std::pin::pin!(self.handle.link().get().execute());
+        let mut links = Vec::new();
+        while let Some(message) = stream.try_next().await.context("cannot list interfaces")? {
+            links.extend(Link::from_message(&message));
+        }
+        Ok(links)
+    }
+
+    /// One device, or `None` where there is no such index.
+    pub async fn link(&self, ifindex: u32) -> Option<Link> {
+        let request = self.handle.link().get().match_index(ifindex);
+        let mut stream = std::pin::pin!(request.execute());
+        Link::from_message(&stream.try_next().await.ok()??)
+    }
+
+    /// Puts a device into promiscuous mode, or takes it out again.
+    pub async fn set_promiscuous(&self, ifindex: u32, on: bool) -> Result<()> {
+        self.handle
+            .link()
+            .set(LinkUnspec::new_with_index(ifindex).promiscuous(on).build())
+            .execute()
+            .await
+            .context("cannot change promiscuous mode")
+    }
+
+    /// Removes a device's clsact qdisc.
+    pub async fn remove_clsact(&self, ifindex: u32) -> Result<()> {
+        use rtnetlink::packet_route::tc::TcHandle;
+        let mut request = self.handle.qdisc().del(ifindex.cast_signed());
+        let message = request.message_mut();
+        message.header.parent = TcHandle::CLSACT;
+        message.header.handle = TcHandle { major: 0xffff, minor: 0 };
+        request.execute().await.context("cannot remove the clsact qdisc")
+    }
+}

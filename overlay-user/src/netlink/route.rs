@@ -1,0 +1,112 @@
+//! The way to an address, as the kernel would choose it.
+
+use std::net::IpAddr;
+
+use futures_util::TryStreamExt as _;
+use rtnetlink::RouteMessageBuilder;
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia,
+};
+
+use super::Netlink;
+
+/// A way to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The device.
+    pub ifindex: u32,
+    /// Whose MAC address frames are sent to: the gateway, or the destination
+    /// where it is on the link.
+    pub next_hop: IpAddr,
+}
+
+impl Netlink {
+    /// The way to `destination` for packets from `source`; `None` where the
+    /// kernel has no route, or one that does not leave the host.
+    pub async fn route_to(&self, destination: IpAddr, source: IpAddr) -> Option<Route> {
+        // Policy rules may choose by source. The kernel refuses a source that is
+        // not (or not yet) its own, so the second question leaves it out.
+        match self.ask_route(destination, Some(source)).await {
+            Some(route) => Some(route),
+            None => self.ask_route(destination, None).await,
+        }
+    }
+
+    async fn ask_route(&self, destination: IpAddr, source: Option<IpAddr>) -> Option<Route> {
+        let length = if destination.is_ipv4() { 32 } else { 128 };
+        let mut builder =
+            RouteMessageBuilder::<IpAddr>::new().destination_prefix(destination, length).ok()?;
+        // The builder makes messages for adding routes; a question names neither
+        // table nor origin.
+        let message = builder.get_mut();
+        message.header.table = 0;
+        message.header.kind = RouteType::Unspec;
+        message.header.protocol = 0.into();
+        message.header.scope = 0.into();
+        if let Some(source) = source {
+            message.header.source_prefix_length = length;
+            message.attributes.push(RouteAttribute::Source(source.into()));
+        }
+        let request = self.handle.route().get(builder.build());
+        let mut stream = std::pin::pin!(request.execute());
+        from_message(&stream.try_next().await.ok()??, destination)
+    }
+}
+
+fn from_message(message: &RouteMessage, destination: IpAddr) -> Option<Route> {
+    if message.header.kind != RouteType::Unicast {
+        return None;
+    }
+    let mut ifindex = None;
+    let mut gateway = None;
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => ifindex = Some(*index),
+            RouteAttribute::Gateway(RouteAddress::Inet(ip)) => gateway = Some(IpAddr::V4(*ip)),
+            RouteAttribute::Gateway(RouteAddress::Inet6(ip)) => gateway = Some(IpAddr::V6(*ip)),
+            // An IPv4 route through an IPv6 router (RFC 5549).
+            RouteAttribute::Via(RouteVia::Inet(ip)) => gateway = Some(IpAddr::V4(*ip)),
+            RouteAttribute::Via(RouteVia::Inet6(ip)) => gateway = Some(IpAddr::V6(*ip)),
+            _ => {}
+        }
+    }
+    Some(Route { ifindex: ifindex?, next_hop: gateway.unwrap_or(destination) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn message(attributes: Vec<RouteAttribute>) -> RouteMessage {
+        let mut message = RouteMessage::default();
+        message.header.kind = RouteType::Unicast;
+        message.attributes = attributes;
+        message
+    }
+
+    const VTEP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+    #[test]
+    fn on_link_the_destination_is_its_own_next_hop() {
+        let route = from_message(&message(vec![RouteAttribute::Oif(3)]), VTEP);
+        assert_eq!(route, Some(Route { ifindex: 3, next_hop: VTEP }));
+    }
+
+    #[test]
+    fn a_gateway_of_either_family_is_the_next_hop() {
+        let v6: std::net::Ipv6Addr = "fe80::1".parse().unwrap();
+        let route = from_message(
+            &message(vec![RouteAttribute::Oif(3), RouteAttribute::Via(RouteVia::Inet6(v6))]),
+            VTEP,
+        );
+        assert_eq!(route, Some(Route { ifindex: 3, next_hop: v6.into() }));
+    }
+
+    #[test]
+    fn a_local_or_blackhole_route_leads_nowhere() {
+        let mut local = message(vec![RouteAttribute::Oif(1)]);
+        local.header.kind = RouteType::Local;
+        assert_eq!(from_message(&local, VTEP), None);
+    }
+}

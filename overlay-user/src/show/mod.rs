@@ -1,0 +1,172 @@
+//! Answers as tables for people.
+
+mod table;
+mod units;
+
+use crate::api::{DropRow, FdbRow, PeerRow, PortRow, SegmentRow, Status};
+use table::Table;
+
+fn or_dash<T: ToString>(value: Option<&T>) -> String {
+    value.map_or_else(|| "-".to_owned(), T::to_string)
+}
+
+/// `overlay status`.
+pub fn status(status: &Status) -> String {
+    let mut lines = vec![
+        format!("{} (vtep {})", status.name, status.vtep),
+        format!(
+            "  up {}, pid {}, version {}, tables v{}",
+            units::duration(status.uptime),
+            status.pid,
+            status.version,
+            status.abi_version
+        ),
+        format!("  config    {}", status.config),
+        format!("  pins      {}", status.pins),
+        format!("  ports     {} of {} attached", status.ports_attached, status.ports),
+        format!("  segments  {}", status.segments),
+        format!("  peers     {} of {} ready", status.peers_ready, status.peers),
+        format!(
+            "  fdb       {} of {} (learned {}, moved {}, aged {}, flushed {}, refused {})",
+            status.fdb,
+            status.fdb_entries,
+            status.fdb_learned,
+            status.fdb_moved,
+            status.fdb_aged,
+            status.fdb_flushed,
+            status.fdb_refused
+        ),
+        format!("  drops     {}", status.drops),
+    ];
+    lines.extend(status.problems.iter().map(|problem| format!("  problem: {problem}")));
+    lines.join("\n") + "\n"
+}
+
+/// `overlay show ports`.
+pub fn ports(rows: &[PortRow]) -> String {
+    let mut table = Table::new(&[
+        "INTERFACE",
+        "VLAN",
+        "ROLE",
+        "SEGMENT",
+        "HOOK",
+        "UP",
+        "MTU",
+        ">RX PACKETS",
+        ">RX BYTES",
+        ">TX PACKETS",
+        ">TX BYTES",
+        "WHY",
+    ]);
+    for row in rows {
+        table.row([
+            row.interface.clone(),
+            or_dash(row.vlan.as_ref()),
+            row.role.clone(),
+            or_dash(row.segment.as_ref()),
+            or_dash(row.hook.as_ref()),
+            if row.up { "up" } else { "down" }.to_owned(),
+            or_dash(row.mtu.as_ref()),
+            row.rx_packets.to_string(),
+            units::bytes(row.rx_bytes),
+            row.tx_packets.to_string(),
+            units::bytes(row.tx_bytes),
+            row.why.clone(),
+        ]);
+    }
+    table.render()
+}
+
+/// `overlay show segments`.
+pub fn segments(rows: &[SegmentRow]) -> String {
+    let mut table = Table::new(&["SEGMENT", ">VNI", "LEARNING", ">PORTS", ">PEERS", ">FDB"]);
+    for row in rows {
+        table.row([
+            row.name.clone(),
+            row.vni.to_string(),
+            if row.learning { "yes" } else { "no" }.to_owned(),
+            row.ports.to_string(),
+            row.peers.to_string(),
+            row.fdb.to_string(),
+        ]);
+    }
+    table.render()
+}
+
+/// `overlay show peers`.
+pub fn peers(rows: &[PeerRow]) -> String {
+    let mut table = Table::new(&[
+        "PEER",
+        "VTEP",
+        "ENCAP",
+        "SEGMENTS",
+        "STATE",
+        "INTERFACE",
+        "NEXT HOP",
+        "MAC",
+        ">RX PACKETS",
+        ">RX BYTES",
+        ">TX PACKETS",
+        ">TX BYTES",
+        "WHY",
+    ]);
+    for row in rows {
+        table.row([
+            row.name.clone(),
+            row.vtep.clone(),
+            row.encap.clone(),
+            row.segments.join(","),
+            row.state.clone(),
+            or_dash(row.interface.as_ref()),
+            or_dash(row.next_hop.as_ref()),
+            or_dash(row.mac.as_ref()),
+            row.rx_packets.to_string(),
+            units::bytes(row.rx_bytes),
+            row.tx_packets.to_string(),
+            units::bytes(row.tx_bytes),
+            row.why.clone().unwrap_or_default(),
+        ]);
+    }
+    table.render()
+}
+
+/// `overlay show fdb`.
+pub fn fdb(rows: &[FdbRow]) -> String {
+    let mut table = Table::new(&["SEGMENT", ">VNI", "MAC", "WHERE", "KIND", ">AGE"]);
+    for row in rows {
+        let place = match (&row.peer, &row.interface, row.vlan) {
+            (Some(peer), _, _) => format!("peer {peer}"),
+            (None, Some(interface), Some(vlan)) => format!("port {interface} vlan {vlan}"),
+            (None, Some(interface), None) => format!("port {interface}"),
+            (None, None, _) => "-".to_owned(),
+        };
+        let (kind, age) = if row.is_static {
+            ("static", "-".to_owned())
+        } else {
+            ("learned", format!("{} s", row.age))
+        };
+        table.row([
+            row.segment.clone(),
+            row.vni.to_string(),
+            row.mac.clone(),
+            place,
+            kind.to_owned(),
+            age,
+        ]);
+    }
+    table.render()
+}
+
+/// `overlay show drops`.
+pub fn drops(rows: &[DropRow]) -> String {
+    let mut table = Table::new(&["REASON", "WHERE", "HOOK", ">PACKETS"]);
+    for row in rows {
+        table.row([
+            row.reason.clone(),
+            row.place.clone(),
+            row.hook.clone(),
+            row.packets.to_string(),
+        ]);
+    }
+    table.render()
+}
