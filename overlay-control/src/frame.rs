@@ -190,3 +190,130 @@ fn insert_tag(bytes: &mut Vec<u8>, start: usize, tci: u16) {
     let at = start + Tag::OFFSET;
     bytes.splice(at..at, wire::bytes_of(&Tag::new(tci)).iter().copied());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use overlay_common::wire::Udp;
+
+    const PLAIN: [u8; 20] =
+        [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 0x08, 0x00, 10, 11, 12, 13, 14, 15];
+    const TAG: [u8; 4] = [0x81, 0x00, 0x60, 0x0a];
+
+    fn tagged() -> Vec<u8> {
+        [&PLAIN[..12], &TAG, &PLAIN[12..]].concat()
+    }
+
+    #[test]
+    fn a_tag_among_the_bytes_is_read_popped_and_pushed() {
+        let mut frame = Frame::new(&tagged());
+        assert_eq!((frame.vlan(), frame.len()), (Some(0x600a), 24));
+        assert_eq!(frame.pop_vlan(), Ok(()));
+        assert_eq!((frame.vlan(), frame.bytes()), (None, &PLAIN[..]));
+        assert_eq!(frame.pop_vlan(), Err(Refused));
+        assert_eq!(frame.push_vlan(0x600a), Ok(()));
+        assert_eq!(frame.bytes(), tagged());
+    }
+
+    #[test]
+    fn a_service_tag_is_a_tag_and_inner_ones_come_after_it() {
+        let mut bytes = tagged();
+        bytes[12..14].copy_from_slice(&[0x88, 0xa8]);
+        let mut frame = Frame::new(&[&bytes[..16], &TAG, &bytes[16..]].concat());
+        assert_eq!(frame.vlan(), Some(0x600a));
+        frame.pop_vlan().unwrap();
+        assert_eq!(frame.vlan(), Some(0x600a));
+        frame.pop_vlan().unwrap();
+        assert_eq!(frame.vlan(), None);
+    }
+
+    #[test]
+    fn a_stripped_tag_stands_beside_the_bytes() {
+        let mut frame = Frame::with_stripped_vlan(&PLAIN, 0x600a);
+        assert_eq!((frame.vlan(), frame.len()), (Some(0x600a), 20));
+        assert_eq!(frame.to_wire(), tagged());
+        frame.copy_to(Egress { ifindex: 7, flags: 0 }).unwrap();
+        assert_eq!((frame.copies[0].vlan, &frame.copies[0].bytes[..]), (Some(0x600a), &PLAIN[..]));
+        frame.pop_vlan().unwrap();
+        assert_eq!(frame.to_wire(), PLAIN);
+        frame.push_vlan(5).unwrap();
+        assert_eq!((frame.stripped_vlan, frame.bytes()), (Some(5), &PLAIN[..]));
+        frame.push_vlan(0x600a).unwrap();
+        assert_eq!(frame.stripped_vlan, Some(0x600a));
+        assert_eq!(frame.bytes()[12..16], [0x81, 0x00, 0, 5], "the older tag moves inside");
+    }
+
+    #[test]
+    fn frames_that_are_too_short_are_refused() {
+        let mut frame = Frame::new(&PLAIN[..13]);
+        assert_eq!((frame.vlan(), frame.push_vlan(1)), (None, Err(Refused)));
+        assert_eq!(frame.trim_head(Inner::Other), Err(Refused));
+        assert_eq!(frame.trim_tail(14), Err(Refused));
+        assert_eq!(frame.bytes(), &PLAIN[..13]);
+        assert!(frame.at::<Ethernet>(0).is_none() && frame.at::<Ethernet>(usize::MAX).is_none());
+    }
+
+    #[test]
+    fn the_head_grows_again_and_again_and_is_trimmed_again() {
+        let mut frame = Frame::new(&PLAIN);
+        for i in 1..=4 {
+            frame.grow_head(Inner::Ipv4).unwrap();
+            assert_eq!(frame.len() as usize, PLAIN.len() + i * TUNNEL_LEN);
+            *frame.at_mut::<Udp>(0).unwrap() = Udp::new(i as u16, 0, 0);
+        }
+        for i in (1..=4).rev() {
+            assert_eq!(frame.at::<Udp>(0).unwrap().source(), i);
+            frame.trim_head(Inner::Ipv4).unwrap();
+        }
+        assert_eq!(frame.bytes(), PLAIN);
+    }
+
+    #[test]
+    fn grown_room_says_nothing_of_what_was_there() {
+        let mut frame = Frame::new(&[7; 60]);
+        frame.trim_head(Inner::Other).unwrap();
+        frame.grow_head(Inner::Other).unwrap();
+        assert!(frame.bytes()[..TUNNEL_LEN].iter().all(|byte| *byte == UNDEFINED));
+    }
+
+    #[test]
+    fn padding_is_cut_off() {
+        let mut frame = Frame::new(&PLAIN);
+        frame.trim_tail(15).unwrap();
+        assert_eq!(frame.bytes(), &PLAIN[..15]);
+        frame.trim_tail(15).unwrap();
+        assert_eq!(frame.len(), 15);
+    }
+
+    #[test]
+    fn a_copy_is_the_frame_as_it_was_then() {
+        let mut frame = Frame::new(&PLAIN);
+        let out = |ifindex| Egress { ifindex, flags: 0 };
+        frame.copy_to(out(3)).unwrap();
+        frame.push_vlan(0x600a).unwrap();
+        frame.copy_to(out(4)).unwrap();
+        let sent: Vec<_> = frame.copies.iter().map(|c| (c.egress.ifindex, &c.bytes[..])).collect();
+        assert_eq!(sent, [(3, &PLAIN[..]), (4, &tagged()[..])]);
+    }
+
+    #[test]
+    fn xdp_makes_no_copies_and_reaches_what_takes_its_frames() {
+        let mut frame = XdpFrame::new(&PLAIN);
+        let (xdp, other) =
+            (Egress { ifindex: 3, flags: Egress::XDP }, Egress { ifindex: 3, flags: 2 });
+        assert_eq!(frame.copy_to(xdp), Err(Refused));
+        assert!(frame.copies.is_empty());
+        assert!(frame.reaches(xdp) && !frame.reaches(other));
+        assert!(Frame::new(&PLAIN).reaches(other));
+        let copies = |copies: bool| copies;
+        assert!(copies(<Frame as Packet>::COPIES) && !copies(<XdpFrame as Packet>::COPIES));
+    }
+
+    #[test]
+    fn a_super_frame_counts_as_its_segments() {
+        let mut frame = Frame::new(&PLAIN);
+        assert_eq!((frame.segments(), frame.gso_size()), (1, 0));
+        (frame.gso_size, frame.gso_segs) = (1448, 9);
+        assert_eq!((frame.segments(), frame.gso_size()), (9, 1448));
+    }
+}

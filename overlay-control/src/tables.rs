@@ -325,3 +325,167 @@ unsafe impl Header for Byte {}
 fn bytes_of<P: Packet>(packet: &P) -> Vec<u8> {
     (0..packet.len() as usize).map_while(|i| packet.at::<Byte>(i)).map(|byte| byte.0).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Frame;
+    use overlay_common::abi::Egress;
+    use overlay_common::id::{PeerId, PortId, SegmentId};
+
+    const OPEN: PuntLimit = PuntLimit { per_second: 10, burst: 10 };
+
+    fn punt(reason: PuntReason) -> Punt {
+        Punt { reason: reason as u8, segment: 3, frame_len: 60, ..Punt::default() }
+    }
+
+    #[test]
+    fn arrays_hold_zeroes_and_end() {
+        let tables = TableSet::default();
+        assert_eq!(tables.node(), Some(&Node::default()));
+        assert_eq!(tables.port(MAX_PORTS - 1), Some(&Port::default()));
+        assert_eq!(tables.port(MAX_PORTS), None);
+        assert_eq!(tables.peer(MAX_PEERS - 1), Some(&Peer::default()));
+        assert_eq!(tables.peer(MAX_PEERS), None);
+        assert_eq!(tables.segment(u16::MAX), Some(&Segment::default()));
+        assert_eq!(tables.access(&AccessKey::default()), None);
+        assert_eq!(tables.fdb(&FdbKey::default()), None);
+    }
+
+    #[test]
+    fn every_action_is_carried_out_and_undone() {
+        let mut tables = TableSet::default();
+        let egress = Egress { ifindex: 9, flags: 1 };
+        let (port, peer) = (Port { egress, ..Port::default() }, Peer { egress, ..Peer::default() });
+        let segment = Segment { vni: 7, ..Segment::default() };
+        let access = (
+            AccessKey { ifindex: 9, vlan: 1, reserved: 0 },
+            Access { port: 1, ..Access::default() },
+        );
+        let vtep = (VtepKey([1; 4]), Vtep { peer: 1, profile: 2 });
+        let permit = (PermitKey { profile: 2, vni: 7 }, Permit { segment: 1, ..Permit::default() });
+        let flood = (FloodKey { segment: 1, generation: 1, slot: 0 }, Target::peer(1));
+        let entry = FdbEntry { target: Target::port(1), flags: 1, seen: 5, reserved: 0 };
+        let fdb = (FdbKey { mac: [2; 6], segment: 1 }, entry);
+        let node = Node { epoch: 3, ..Node::default() };
+        for action in [
+            Action::PutNode(node),
+            Action::PutPort(PortId(1), port),
+            Action::PutPeer(PeerId(1), peer),
+            Action::PutSegment(SegmentId(1), segment),
+            Action::PutAccess(access.0, access.1),
+            Action::PutVtep(vtep.0, vtep.1),
+            Action::PutPermit(permit.0, permit.1),
+            Action::PutFlood(flood.0, flood.1),
+            Action::PutFdb(fdb.0, fdb.1),
+        ] {
+            tables.apply(&action);
+        }
+        assert_eq!(tables.node(), Some(&node));
+        assert_eq!((tables.port(1), tables.peer(1)), (Some(&port), Some(&peer)));
+        assert_eq!(tables.segment(1), Some(&segment));
+        assert_eq!(tables.access(&access.0), Some(&access.1));
+        assert_eq!(tables.vtep(&vtep.0), Some(&vtep.1));
+        assert_eq!(tables.permit(&permit.0), Some(&permit.1));
+        assert_eq!(tables.flood(&flood.0), Some(flood.1));
+        assert_eq!(tables.fdb(&fdb.0), Some(fdb.1));
+        assert_eq!(tables.fdb_entries().collect::<Vec<_>>(), [fdb]);
+        tables.count_port(1, Direction::Rx, 1, 1);
+        tables.count_peer(1, Direction::Rx, 1, 1);
+        for action in [
+            Action::DelPort(PortId(1)),
+            Action::DelPeer(PeerId(1)),
+            Action::DelSegment(SegmentId(1)),
+            Action::DelAccess(access.0),
+            Action::DelVtep(vtep.0),
+            Action::DelPermit(permit.0),
+            Action::DelFlood(flood.0),
+            Action::DelFdb(fdb.0),
+        ] {
+            tables.apply(&action);
+        }
+        assert_eq!(
+            (tables.port(1), tables.peer(1)),
+            (Some(&Port::default()), Some(&Peer::default()))
+        );
+        assert_eq!(tables.segment(1), Some(&Segment::default()));
+        assert_eq!((tables.access(&access.0), tables.vtep(&vtep.0)), (None, None));
+        assert_eq!((tables.permit(&permit.0), tables.flood(&flood.0)), (None, None));
+        assert_eq!(tables.fdb(&fdb.0), None);
+        let zero = Counters::default();
+        assert_eq!((tables.port_counters(1), tables.peer_counters(1)), (zero, zero));
+    }
+
+    #[test]
+    fn packets_and_drops_are_counted_where_they_were() {
+        let tables = TableSet::new(Hook::Tc);
+        tables.count_port(1, Direction::Rx, 2, 200);
+        tables.count_port(1, Direction::Tx, 1, 50);
+        tables.count_port(1, Direction::Tx, 1, 50);
+        tables.count_port(MAX_PORTS, Direction::Tx, 1, 50);
+        tables.count_peer(1, Direction::Tx, 3, 300);
+        tables.count_peer(MAX_PEERS, Direction::Tx, 3, 300);
+        let port = Counters { rx_packets: 2, rx_bytes: 200, tx_packets: 2, tx_bytes: 100 };
+        assert_eq!(tables.port_counters(1), port);
+        let peer = Counters { tx_packets: 3, tx_bytes: 300, ..Counters::default() };
+        assert_eq!(tables.peer_counters(1), peer);
+        assert_eq!(tables.port_counters(MAX_PORTS), Counters::default());
+        assert_eq!(tables.peer_counters(MAX_PEERS), Counters::default());
+
+        tables.count_drop(4, DropReason::TooBig, 2);
+        tables.record_drop(4, DropReason::TooBig);
+        let key = DropKey::new(4, DropReason::TooBig, Hook::Tc);
+        assert_eq!(tables.drops(), BTreeMap::from([(key, 3)]));
+    }
+
+    #[test]
+    fn an_entry_is_refreshed_behind_a_shared_reference() {
+        let mut tables = TableSet::default();
+        let key = FdbKey { mac: [2; 6], segment: 1 };
+        tables.apply(&Action::PutFdb(key, FdbEntry::default()));
+        tables.refresh(&key, 77);
+        tables.refresh(&FdbKey::default(), 77);
+        assert_eq!(tables.fdb(&key).unwrap().seen, 77);
+        assert_eq!(tables.fdb_entries().count(), 1);
+    }
+
+    #[test]
+    fn punts_carry_the_frame_where_their_reason_says_so() {
+        let mut tables = TableSet::default();
+        for reason in PuntReason::ALL {
+            tables.apply(&Action::PutPuntLimit(reason, OPEN));
+        }
+        let mut frame = Frame::new(&[5; 60]);
+        tables.punt(&mut frame, punt(PuntReason::Learn)).unwrap();
+        tables.punt(&mut frame, punt(PuntReason::PeerUnresolved)).unwrap();
+        let punts = tables.take_punts();
+        assert_eq!((punts[0].punt.captured, punts[0].frame.len()), (0, 0));
+        assert_eq!((punts[1].punt.captured, &punts[1].frame[..]), (60, &[5; 60][..]));
+        assert!(tables.take_punts().is_empty());
+    }
+
+    #[test]
+    fn punts_are_limited_and_never_pile_up() {
+        let mut tables = TableSet::default();
+        let mut frame = Frame::new(&[5; 60]);
+        let mut send = |tables: &TableSet| tables.punt(&mut frame, punt(PuntReason::Learn));
+        assert_eq!(send(&tables), Err(DropReason::PuntLimited), "nobody filled the table");
+        for shut in [PuntLimit { per_second: 0, burst: 9 }, PuntLimit { per_second: 9, burst: 0 }] {
+            tables.apply(&Action::PutPuntLimit(PuntReason::Learn, shut));
+            assert_eq!(send(&tables), Err(DropReason::PuntLimited));
+        }
+        tables.apply(&Action::PutPuntLimit(PuntReason::Learn, OPEN));
+        for _ in 0..PUNT_QUEUE {
+            assert_eq!(send(&tables), Ok(()));
+        }
+        assert_eq!(send(&tables), Err(DropReason::PuntQueueFull));
+        assert_eq!(tables.take_punts().len(), PUNT_QUEUE);
+        assert_eq!(send(&tables), Ok(()));
+    }
+
+    #[test]
+    fn tables_are_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<TableSet>();
+    }
+}

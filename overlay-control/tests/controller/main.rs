@@ -1,0 +1,14 @@
+//! The controller, driven over simulated time. Every action is applied to a
+//! mirror of the tables that checks, after each single one, that nothing points
+//! to something that is not there.
+
+mod ageing;
+mod gateway;
+mod learning;
+mod links;
+mod mirror;
+mod next_hops;
+mod order;
+mod reload;
+mod start;
+mod views;

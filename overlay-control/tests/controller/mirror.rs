@@ -1,0 +1,135 @@
+//! The tables as the actions make them, and what must hold at every moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use overlay_common::abi::{
+    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port, PuntLimit,
+    PuntReason, Segment, Target, Vtep, VtepKey,
+};
+use overlay_common::id::{PeerId, PortId, SegmentId};
+use overlay_control::action::Action;
+
+#[derive(Debug, Default)]
+pub struct Mirror {
+    pub node: Option<Node>,
+    pub access: BTreeMap<AccessKey, Access>,
+    pub ports: BTreeMap<PortId, Port>,
+    pub segments: BTreeMap<SegmentId, Segment>,
+    pub peers: BTreeMap<PeerId, Peer>,
+    pub vteps: BTreeMap<VtepKey, Vtep>,
+    pub permits: BTreeMap<PermitKey, Permit>,
+    pub flood: BTreeMap<FloodKey, Target>,
+    pub fdb: BTreeMap<FdbKey, FdbEntry>,
+    pub limits: BTreeMap<PuntReason, PuntLimit>,
+}
+
+impl Mirror {
+    pub fn apply(&mut self, action: &Action) {
+        match *action {
+            Action::PutNode(node) => self.node = Some(node),
+            Action::PutAccess(k, v) => drop(self.access.insert(k, v)),
+            Action::DelAccess(k) => drop(self.access.remove(&k)),
+            Action::PutPort(k, v) => drop(self.ports.insert(k, v)),
+            Action::DelPort(k) => drop(self.ports.remove(&k)),
+            Action::PutSegment(k, v) => drop(self.segments.insert(k, v)),
+            Action::DelSegment(k) => drop(self.segments.remove(&k)),
+            Action::PutPeer(k, v) => drop(self.peers.insert(k, v)),
+            Action::DelPeer(k) => drop(self.peers.remove(&k)),
+            Action::PutVtep(k, v) => drop(self.vteps.insert(k, v)),
+            Action::DelVtep(k) => drop(self.vteps.remove(&k)),
+            Action::PutPermit(k, v) => drop(self.permits.insert(k, v)),
+            Action::DelPermit(k) => drop(self.permits.remove(&k)),
+            Action::PutFlood(k, v) => drop(self.flood.insert(k, v)),
+            Action::DelFlood(k) => drop(self.flood.remove(&k)),
+            Action::PutFdb(k, v) => drop(self.fdb.insert(k, v)),
+            Action::DelFdb(k) => drop(self.fdb.remove(&k)),
+            Action::PutPuntLimit(k, v) => drop(self.limits.insert(k, v)),
+        }
+    }
+
+    /// What must hold after every single action.
+    pub fn check(&self) {
+        for (id, segment) in &self.segments {
+            self.check_flood_list(*id, segment);
+        }
+        for (key, access) in &self.access {
+            let (port, segment) = (PortId(access.port), SegmentId(access.segment));
+            assert!(
+                self.ports.contains_key(&port),
+                "{key:?} leads to {port:?}, which is not there"
+            );
+            assert!(self.segments.contains_key(&segment), "{key:?} leads to {segment:?}");
+        }
+        for (key, entry) in &self.fdb {
+            assert!(self.has(entry.target), "{key:?} leads to {:?}, not there", entry.target);
+            let segment = SegmentId(key.segment);
+            assert!(self.segments.contains_key(&segment), "{key:?} is in no segment");
+        }
+        for (key, vtep) in &self.vteps {
+            assert!(self.has(Target::peer(vtep.peer)), "{key:?} leads to peer {}", vtep.peer);
+        }
+        for (key, permit) in &self.permits {
+            let segment = SegmentId(permit.segment);
+            assert!(self.segments.contains_key(&segment), "{key:?} leads to {segment:?}");
+        }
+    }
+
+    /// What must hold when all actions are carried out and the retired is gone.
+    pub fn check_settled(&self) {
+        let current = self.segments.iter().flat_map(|(id, segment)| {
+            let list = segment.flood;
+            (0..list.ports() + list.peers()).map(move |slot| FloodKey {
+                segment: id.0,
+                generation: list.generation(),
+                slot,
+            })
+        });
+        let current: BTreeSet<FloodKey> = current.collect();
+        let all: BTreeSet<FloodKey> = self.flood.keys().copied().collect();
+        assert_eq!(all, current, "flood slots of no list in force");
+
+        let used: BTreeSet<u32> = self.vteps.values().map(|vtep| vtep.profile).collect();
+        for key in self.permits.keys().filter(|key| key.profile != PermitKey::ANY) {
+            assert!(used.contains(&key.profile), "{key:?} is nobody's");
+        }
+        let peers: BTreeSet<u32> = self.vteps.values().map(|vtep| vtep.peer).collect();
+        assert!(self.peers.keys().all(|id| peers.contains(&id.0)), "a peer without VTEP");
+        for (key, entry) in &self.fdb {
+            if !entry.target.is_peer() {
+                let port = self.ports[&PortId(entry.target.index())];
+                assert_eq!(port.segment, key.segment, "{key:?} leads into another segment");
+            }
+        }
+    }
+
+    pub fn has(&self, target: Target) -> bool {
+        if target.is_peer() {
+            self.peers.contains_key(&PeerId(target.index()))
+        } else {
+            self.ports.contains_key(&PortId(target.index()))
+        }
+    }
+
+    /// The targets of a segment's flood list, ports and peers.
+    pub fn flood_list(&self, id: SegmentId) -> (Vec<u32>, Vec<u32>) {
+        let list = self.segments[&id].flood;
+        let key = |slot| FloodKey { segment: id.0, generation: list.generation(), slot };
+        let targets = |range: std::ops::Range<u32>| {
+            range.map(|slot| self.flood[&key(slot)].index()).collect()
+        };
+        (targets(0..list.ports()), targets(list.ports()..list.ports() + list.peers()))
+    }
+
+    fn check_flood_list(&self, id: SegmentId, segment: &Segment) {
+        let list = segment.flood;
+        let mut seen = BTreeSet::new();
+        for slot in 0..list.ports() + list.peers() {
+            let key = FloodKey { segment: id.0, generation: list.generation(), slot };
+            let target = self.flood.get(&key);
+            let target = *target.unwrap_or_else(|| panic!("{key:?} of {list:?} is missing"));
+            assert_eq!(target.is_peer(), slot >= list.ports(), "{key:?}: ports first");
+            assert!(self.has(target), "{key:?} leads to {target:?}, which is not there");
+            assert!(seen.insert(target), "{target:?} is twice in {list:?}");
+        }
+    }
+}

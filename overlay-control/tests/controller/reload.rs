@@ -1,0 +1,284 @@
+//! Another configuration: what stays, stays.
+
+use overlay_common::abi::{Permit, PermitKey, VtepKey};
+use overlay_common::id::PortId;
+use overlay_control::action::Action;
+
+use crate::gateway::{Gateway, TWO_SEGMENTS, mac, peer, port};
+
+/// The text without the part from `from` up to `to` (or the end).
+fn without(from: &str, to: &str) -> String {
+    let start = TWO_SEGMENTS.find(from).unwrap();
+    let end = TWO_SEGMENTS[start..].find(to).map_or(TWO_SEGMENTS.len(), |at| start + at);
+    format!("{}{}", &TWO_SEGMENTS[..start], &TWO_SEGMENTS[end..])
+}
+
+fn without_gw2() -> String {
+    without("[[peer]]\nname = \"gw2\"", "[[peer]]\nname = \"gw3\"")
+}
+
+#[test]
+fn the_same_configuration_changes_nothing() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.frame("blue", mac(1), &peer("gw2"));
+    gateway.reload(TWO_SEGMENTS);
+    assert_eq!(gateway.last, []);
+    gateway.wait(1);
+    gateway.tables.check_settled();
+}
+
+#[test]
+fn indices_and_addresses_of_what_stays_are_kept() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    let before = (
+        gateway.segment("red"),
+        gateway.port("eth2", 10),
+        gateway.peer("gw3"),
+        gateway.segment("blue"),
+    );
+    gateway.frame("blue", mac(1), &port("eth2", 10));
+    gateway.frame("blue", mac(2), &peer("gw3"));
+    let more = "[[segment]]\nname = \"aaa\"\nvni = 1\n[[segment.port]]\ninterface = \"eth3\"\n\
+                [[peer]]\nname = \"aaa\"\nvtep = \"192.0.2.9\"\nsegments = [\"aaa\", \"blue\"]\n";
+    // New items first, so that whoever counts along gets it wrong.
+    let text =
+        without_gw2().replace("[[segment]]\nname = \"blue\"", "[[segment]]\nname = \"blue\"");
+    let (head, tail) = text.split_once("[[segment]]").unwrap();
+    gateway.reload(&format!("{head}{more}[[segment]]{tail}"));
+    let after = (
+        gateway.segment("red"),
+        gateway.port("eth2", 10),
+        gateway.peer("gw3"),
+        gateway.segment("blue"),
+    );
+    assert_eq!(before, after);
+    assert_eq!(gateway.lookup("blue", mac(1)), Some(port("eth2", 10)));
+    assert_eq!(gateway.lookup("blue", mac(2)), Some(peer("gw3")));
+    let touched = |action: &Action| matches!(action, Action::PutFdb(..) | Action::DelFdb(..));
+    assert!(!gateway.last.iter().any(touched), "{:?}", gateway.last);
+    assert_ne!(gateway.peer("aaa"), gateway.peer("gw3"));
+    gateway.resolve_all();
+    gateway.wait(1);
+    gateway.tables.check_settled();
+}
+
+#[test]
+fn a_peer_that_goes_takes_its_stations_and_permits_along() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    let (gw2, gw3) = (gateway.peer("gw2"), gateway.peer("gw3"));
+    gateway.frame("blue", mac(1), &peer("gw2"));
+    gateway.frame("blue", mac(2), &peer("gw3"));
+    gateway.reload(&without_gw2());
+    assert_eq!(gateway.lookup("blue", mac(1)), None);
+    assert_eq!(gateway.lookup("blue", mac(2)), Some(peer("gw3")));
+    assert!(!gateway.tables.vteps.contains_key(&VtepKey([192, 0, 2, 2])));
+    assert_eq!(gateway.tables.flood_list(gateway.segment("blue")).1, [gw3.0]);
+    assert_eq!(gateway.tables.flood_list(gateway.segment("red")).1, [0u32; 0]);
+    assert!(gateway.tables.peers.contains_key(&gw2), "packets on their way may still find it");
+    gateway.wait(1);
+    assert!(!gateway.tables.peers.contains_key(&gw2));
+    gateway.tables.check_settled();
+}
+
+#[test]
+fn a_peer_that_may_no_longer_use_a_segment_is_out_of_it() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.frame("blue", mac(1), &peer("gw2"));
+    gateway.frame("red", mac(1), &peer("gw2"));
+    let profile = |gateway: &Gateway| gateway.tables.vteps[&VtepKey([192, 0, 2, 2])].profile;
+    let (before, gw2) = (profile(&gateway), gateway.peer("gw2"));
+    gateway.reload(&TWO_SEGMENTS.replace("[\"blue\", \"red\"]", "[\"red\"]"));
+    assert_eq!(gateway.peer("gw2"), gw2);
+    assert_eq!(gateway.lookup("blue", mac(1)), None);
+    assert_eq!(gateway.lookup("red", mac(1)), Some(peer("gw2")));
+    let after = profile(&gateway);
+    assert_ne!(before, after, "another set, another profile");
+    let permit = |profile, vni| gateway.tables.permits.get(&PermitKey { profile, vni });
+    assert!(permit(after, 200).is_some() && permit(after, 100).is_none());
+    assert!(permit(before, 100).is_none() && permit(before, 200).is_none());
+}
+
+#[test]
+fn a_segment_that_goes_takes_everything_along() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.frame("red", mac(1), &port("eth2", 20));
+    gateway.frame("red", mac(2), &peer("gw2"));
+    gateway.frame("blue", mac(3), &port("eth2", 10));
+    let text = without("[[segment]]\nname = \"red\"", "[[peer]]").replace(", \"red\"", "");
+    gateway.reload(&text);
+    assert_eq!(gateway.tables.fdb.len(), 1);
+    assert_eq!(gateway.lookup("blue", mac(3)), Some(port("eth2", 10)));
+    assert!(gateway.tables.permits.keys().all(|key| key.vni == 100));
+    assert!(gateway.tables.access.keys().all(|key| key.vlan != 20));
+    gateway.wait(1);
+    assert_eq!(gateway.tables.segments.len(), 1);
+    assert_eq!(gateway.tables.ports.len(), 3);
+    gateway.tables.check_settled();
+}
+
+#[test]
+fn a_port_that_changes_its_segment_is_another_port() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    let before = gateway.port("eth2", 10);
+    gateway.frame("blue", mac(1), &port("eth2", 10));
+    let text = TWO_SEGMENTS
+        .replace("vlan = 10", "vlan = 11")
+        .replace("vlan = 20", "vlan = 10")
+        .replace("vlan = 11", "vlan = 20");
+    gateway.reload(&text);
+    let after = gateway.port("eth2", 10);
+    assert_ne!(before, after);
+    assert_eq!(gateway.lookup("blue", mac(1)), None);
+    assert_eq!(gateway.tables.ports[&after].segment, gateway.segment("red").0);
+    gateway.wait(1);
+    assert!(!gateway.tables.ports.contains_key(&before));
+    gateway.tables.check_settled();
+}
+
+#[test]
+fn a_segment_that_changes_its_vni_keeps_its_stations() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.frame("blue", mac(1), &peer("gw2"));
+    let id = gateway.segment("blue");
+    gateway.reload(&TWO_SEGMENTS.replace("vni = 100", "vni = 101"));
+    assert_eq!(gateway.segment("blue"), id);
+    assert_eq!(gateway.tables.segments[&id].vni, 101);
+    assert_eq!(gateway.lookup("blue", mac(1)), Some(peer("gw2")));
+    assert!(gateway.tables.permits.keys().all(|key| key.vni != 100));
+}
+
+#[test]
+fn two_segments_may_swap_their_vnis_and_two_peers_their_vteps() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    let swap = |text: &str, a: &str, b: &str| text.replace(a, "@").replace(b, a).replace('@', b);
+    let text = swap(TWO_SEGMENTS, "vni = 100", "vni = 200");
+    let text = swap(&text, "\"192.0.2.2\"", "\"192.0.2.3\"");
+    gateway.reload(&text);
+    gateway.resolve_all();
+    let any = |vni| gateway.tables.permits[&PermitKey { profile: PermitKey::ANY, vni }].segment;
+    assert_eq!((any(100), any(200)), (gateway.segment("red").0, gateway.segment("blue").0));
+    let vtep = |last| gateway.tables.vteps[&VtepKey([192, 0, 2, last])].peer;
+    assert_eq!((vtep(3), vtep(2)), (gateway.peer("gw2").0, gateway.peer("gw3").0));
+    let template = gateway.tables.peers[&gateway.peer("gw2")].template;
+    assert_eq!(template[30..34], [192, 0, 2, 3]);
+}
+
+#[test]
+fn a_peer_with_another_vtep_has_to_be_resolved_again() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    let gw2 = gateway.peer("gw2");
+    gateway.reload(&TWO_SEGMENTS.replace("192.0.2.2", "192.0.2.22"));
+    assert_eq!(gateway.peer("gw2"), gw2);
+    assert!(!gateway.tables.peers[&gw2].is_ready());
+    gateway.resolve([192, 0, 2, 22].into());
+    assert!(gateway.tables.peers[&gw2].is_ready());
+}
+
+#[test]
+fn another_local_vtep_is_in_every_header() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.reload(&TWO_SEGMENTS.replace("\"192.0.2.1\"", "\"192.0.2.100\""));
+    assert_eq!(gateway.tables.node.unwrap().vtep, [192, 0, 2, 100]);
+    assert!(gateway.tables.peers.values().all(|p| p.template[26..30] == [192, 0, 2, 100]));
+}
+
+#[test]
+fn learning_switched_off_forgets_what_peers_taught() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.frame("blue", mac(1), &peer("gw2"));
+    gateway.frame("blue", mac(2), &port("eth1", 0));
+    gateway.frame("red", mac(1), &peer("gw2"));
+    gateway.reload(&TWO_SEGMENTS.replace("vni = 100\n", "vni = 100\nlearning = false\n"));
+    assert_eq!(gateway.lookup("blue", mac(1)), None);
+    assert_eq!(gateway.lookup("blue", mac(2)), Some(port("eth1", 0)));
+    assert_eq!(gateway.lookup("red", mac(1)), Some(peer("gw2")));
+    let learns = |permit: &Permit| permit.flags & Permit::LEARN != 0;
+    let permits = gateway.tables.permits.iter().filter(|(_, permit)| learns(permit));
+    assert!(permits.into_iter().all(|(key, _)| key.vni == 200));
+}
+
+fn with_static(place: &str) -> String {
+    let fdb = format!("[[segment.fdb]]\nmac = \"02:01:00:00:00:01\"\n{place}\n\n");
+    TWO_SEGMENTS
+        .replace("[[segment]]\nname = \"red\"", &format!("{fdb}[[segment]]\nname = \"red\""))
+}
+
+#[test]
+fn static_addresses_come_change_and_go() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.frame("blue", mac(1), &port("eth1", 0));
+    gateway.reload(&with_static("peer = \"gw2\""));
+    assert_eq!(gateway.lookup("blue", mac(1)), Some(peer("gw2")), "what is configured wins");
+    assert!(gateway.tables.fdb[&gateway.key("blue", mac(1))].is_static());
+    gateway.reload(&with_static("interface = \"eth1\""));
+    assert_eq!(gateway.lookup("blue", mac(1)), Some(port("eth1", 0)));
+    assert_eq!(gateway.last.len(), 1, "replaced in one step");
+    gateway.reload(TWO_SEGMENTS);
+    assert_eq!(gateway.lookup("blue", mac(1)), None);
+    gateway.frame("blue", mac(1), &peer("gw3"));
+    assert!(!gateway.tables.fdb[&gateway.key("blue", mac(1))].is_static());
+}
+
+#[test]
+fn learnt_addresses_make_room_for_static_ones() {
+    let small = |text: &str| text.replace("[[uplink]]", "fdb_entries = 2\n[[uplink]]");
+    let mut gateway = Gateway::ready(&small(TWO_SEGMENTS));
+    gateway.frame("blue", mac(7), &port("eth1", 0));
+    gateway.wait(3);
+    gateway.frame("blue", mac(8), &port("eth1", 0));
+    gateway.reload(&small(&with_static("peer = \"gw2\"")));
+    assert_eq!(gateway.lookup("blue", mac(1)), Some(peer("gw2")));
+    assert_eq!(gateway.lookup("blue", mac(7)), None, "the one that was silent longest");
+    assert_eq!(gateway.lookup("blue", mac(8)), Some(port("eth1", 0)));
+    let full = gateway.last.iter().position(|a| matches!(a, Action::PutFdb(..)));
+    let room = gateway.last.iter().position(|a| matches!(a, Action::DelFdb(..)));
+    assert!(room < full, "room first: {:?}", gateway.last);
+}
+
+#[test]
+fn reloads_in_quick_succession_are_carried_out_one_after_the_other() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    for _ in 0..5 {
+        gateway.controller.handle_config(crate::gateway::parse(&without_gw2()), gateway.now);
+        gateway.controller.handle_config(crate::gateway::parse(TWO_SEGMENTS), gateway.now);
+    }
+    gateway.drain();
+    gateway.resolve_all();
+    gateway.wait(1);
+    gateway.tables.check_settled();
+    assert_eq!((gateway.tables.peers.len(), gateway.tables.ports.len()), (2, 4));
+}
+
+#[test]
+fn a_table_changed_as_a_whole_waits_for_free_indices() {
+    let ports = overlay_common::abi::MAX_PORTS - 2;
+    let text = |prefix: &str| {
+        let mut text = "[node]\nname = \"gw1\"\nvtep = \"192.0.2.1\"\n[[uplink]]\n\
+                        interface = \"eth0\"\n[[segment]]\nname = \"blue\"\nvni = 100\n"
+            .to_owned();
+        for i in 0..ports {
+            let (interface, vlan) = (format!("{prefix}{}", i / 4000), i % 4000 + 1);
+            text += &format!("[[segment.port]]\ninterface = \"{interface}\"\nvlan = {vlan}\n");
+        }
+        text
+    };
+    let mut gateway = Gateway::bare(&text("a"));
+    let drain = |gateway: &mut Gateway| {
+        while let Some(action) = gateway.controller.poll_action() {
+            gateway.tables.apply(&action);
+        }
+        gateway.tables.check();
+    };
+    gateway.controller.handle_config(crate::gateway::parse(&text("b")), gateway.now);
+    drain(&mut gateway);
+    for _ in 0..3 {
+        gateway.now = gateway.controller.poll_timeout().unwrap();
+        gateway.controller.handle_timeout(gateway.now);
+        drain(&mut gateway);
+    }
+    assert_eq!(gateway.tables.ports.len() as u32, ports + 1);
+    assert!(gateway.controller.ports().iter().all(|port| port.id.is_some()));
+    assert!(gateway.tables.ports.keys().all(|id| (1..=ports + 1).contains(&id.0)));
+    assert!(gateway.tables.ports.contains_key(&PortId(1)));
+    gateway.tables.check_settled();
+}
