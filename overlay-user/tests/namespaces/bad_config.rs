@@ -65,7 +65,7 @@ const CASES: &[Case] = &[
         with: "vni  = -1",
         says: &["-1", "16777215"],
     },
-    Case { what: "a VNI twice", line: "vni  = 200", with: "vni  = 100", says: &["100", "blue"] },
+    Case { what: "a VNI twice", line: "vni  = 200", with: "vni  = 100", says: &["100", "line 10"] },
     Case {
         what: "a missing interface",
         line: "interface = \"eth2\"",
