@@ -10,15 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub struct Indices<K> {
     by_key: BTreeMap<K, u32>,
-    held: BTreeSet<u32>,
-    limit: u32,
+    free: BTreeSet<u32>,
     last: u32,
 }
 
 impl<K: Ord + Clone> Indices<K> {
     /// Indices below `size`, a table's number of entries.
     pub fn below(size: u32) -> Self {
-        Self { by_key: BTreeMap::new(), held: BTreeSet::new(), limit: size - 1, last: 0 }
+        Self { by_key: BTreeMap::new(), free: (1..size).collect(), last: 0 }
     }
 
     /// The key's index, a new one if it has none; `None` where all are held.
@@ -26,10 +25,8 @@ impl<K: Ord + Clone> Indices<K> {
         if let Some(index) = self.by_key.get(key) {
             return Some(*index);
         }
-        let index = (self.last + 1..=self.limit)
-            .chain(1..=self.last)
-            .find(|index| !self.held.contains(index))?;
-        self.held.insert(index);
+        let index = *self.free.range(self.last + 1..).next().or(self.free.first())?;
+        self.free.remove(&index);
         self.by_key.insert(key.clone(), index);
         self.last = index;
         Some(index)
@@ -47,7 +44,7 @@ impl<K: Ord + Clone> Indices<K> {
 
     /// Lets an index be taken again.
     pub fn free(&mut self, index: u32) {
-        self.held.remove(&index);
+        self.free.insert(index);
     }
 }
 
