@@ -4,10 +4,14 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+
+/// How long a dying process may hold its lock.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const DIRECTORY: &str = "/run/overlay";
 
@@ -56,8 +60,21 @@ impl Instance {
     }
 
     /// Takes the instance's lock, which is held until the value is dropped or
-    /// the process dies. `None`: a living process has it.
-    pub fn lock(&self) -> Result<Option<Lock>> {
+    /// the process dies. A process that was killed is gone only when the kernel
+    /// has freed what it held, so this waits for as long as `is_alive` says that
+    /// nobody answers, up to a few seconds. `None`: a living process has it.
+    pub async fn lock(&self, is_alive: impl AsyncFn() -> bool) -> Result<Option<Lock>> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.try_lock()? {
+                Some(lock) => return Ok(Some(lock)),
+                None if Instant::now() > until || is_alive().await => return Ok(None),
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    fn try_lock(&self) -> Result<Option<Lock>> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

@@ -21,6 +21,12 @@ pub async fn is_alive(instance: &Instance) -> bool {
     UnixStream::connect(instance.socket()).await.is_ok()
 }
 
+/// Whether a daemon answers a question, which one that is dying does not.
+pub async fn answers(instance: &Instance) -> bool {
+    let asked = tokio::time::timeout(Duration::from_secs(1), ask(instance, Question::Status));
+    matches!(asked.await, Ok(Ok(Outcome::Answered(_))))
+}
+
 /// What came of a question.
 #[derive(Debug)]
 pub enum Outcome {

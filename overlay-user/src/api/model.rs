@@ -169,7 +169,8 @@ pub struct PortRow {
     pub ifindex: Option<u32>,
     /// The device's MTU.
     pub mtu: Option<u32>,
-    /// Overlay packets taken in.
+    /// Overlay packets taken in; on an uplink, those of the peers that are now
+    /// reached through it.
     pub rx_packets: u64,
     /// Their bytes.
     pub rx_bytes: u64,

@@ -25,7 +25,8 @@ pub async fn down(name: Option<String>, json: bool) -> Result<(), CommandFailure
 }
 
 async fn remove_dead(instance: &Instance) -> Result<Done, CommandFailure> {
-    let lock = instance.lock()?.with_context(|| {
+    let lock = instance.lock(async || client::answers(instance).await).await?;
+    let lock = lock.with_context(|| {
         format!("{} is starting or ending at this moment; try again", instance.name)
     })?;
     let mut changes = removal::of_dead(instance).await?;

@@ -1,5 +1,6 @@
 //! `overlay run`.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
@@ -22,6 +23,7 @@ fn start_logging() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
 }

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use overlay_common::abi::{ABI_VERSION, Counters, DropKey, Hook};
 use overlay_common::verdict::DropReason;
 use overlay_control::config::Place;
-use overlay_control::controller::{FdbView, PeerState, PeerView, PortView, SegmentView};
+use overlay_control::controller::{FdbView, PeerState, PeerView, PortView, Role, SegmentView};
 
 use super::Daemon;
 use crate::api::{
@@ -99,7 +99,22 @@ impl Daemon {
     }
 
     fn port_rows(&self) -> Vec<PortRow> {
-        self.controller.ports().into_iter().map(|view| self.port_row(view)).collect()
+        let mut rows: Vec<PortRow> =
+            self.controller.ports().into_iter().map(|view| self.port_row(view)).collect();
+        // The programs count what passes an uplink where it is more telling: at
+        // the peer.
+        for peer in self.peer_rows() {
+            let uplink = rows.iter_mut().find(|row| {
+                row.role == Role::Uplink.name() && Some(&row.interface) == peer.interface.as_ref()
+            });
+            if let Some(row) = uplink {
+                row.rx_packets += peer.rx_packets;
+                row.rx_bytes += peer.rx_bytes;
+                row.tx_packets += peer.tx_packets;
+                row.tx_bytes += peer.tx_bytes;
+            }
+        }
+        rows
     }
 
     fn port_row(&self, view: PortView) -> PortRow {

@@ -15,6 +15,7 @@ use overlay_control::tables::TableSet;
 
 use super::Daemon;
 use super::ports::{Port, wanted};
+use crate::api::client;
 use crate::api::server::Server;
 use crate::cli::{CommandFailure, check};
 use crate::dataplane::pins::Pins;
@@ -40,7 +41,8 @@ impl Daemon {
         let monitor = Monitor::open()?;
         let config = check::load(file, &netlink).await?;
         let instance = Instance::new(name.clone().unwrap_or_else(|| config.node.name.clone()));
-        let lock = instance.lock()?.ok_or_else(|| {
+        let lock = instance.lock(async || client::answers(&instance).await).await?;
+        let lock = lock.ok_or_else(|| {
             anyhow!(
                 "an instance named {0} runs already; end it with: overlay down --name {0}",
                 instance.name

@@ -12,14 +12,11 @@ use aya::Ebpf;
 use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use overlay_common::abi::programs;
+use overlay_common::wire::{Mac, Probe, bytes_of};
 
 use crate::netlink::Link;
 
-/// EtherType for local experiments (IEEE 802): whoever receives the frame
-/// ignores it.
-const LOCAL_EXPERIMENTAL: [u8; 2] = [0x88, 0xb5];
-/// A group address that no bridge forwards (IEEE 802.1Q, table 8-1).
-const UNFORWARDED: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x0f];
+/// The shortest Ethernet frame, without FCS.
 const FRAME_LEN: usize = 60;
 
 /// Redirects one frame to the device and says whether its driver took it.
@@ -37,11 +34,8 @@ fn send(ebpf: &Ebpf, link: &Link) -> Result<()> {
         .context("the BPF object has no probe program")?
         .try_into()?;
     let mut frame = [0; FRAME_LEN];
-    frame[..6].copy_from_slice(&UNFORWARDED);
-    frame[6..12].copy_from_slice(&link.mac);
-    frame[12..14].copy_from_slice(&LOCAL_EXPERIMENTAL);
-    // The program reads from here where to send it.
-    frame[14..18].copy_from_slice(&link.ifindex.to_ne_bytes());
+    let probe = Probe::new(link.ifindex, Mac(link.mac));
+    frame[..size_of::<Probe>()].copy_from_slice(bytes_of(&probe));
     let options = TestRunOptions {
         data_in: Some(&frame),
         attrs: TestRunAttrs::new().xdp_live_frames(1),
