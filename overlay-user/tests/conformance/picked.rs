@@ -345,9 +345,8 @@ fn outer_refusals(picks: &mut Picks) {
         [bytes_of::<Outer>(&outer), &inner[..]].concat()
     };
     let mut refuse = |name: &str, frame, why| picks.underlay(name, frame, Expect::Dropped(why));
-    let from = |vtep, vni| {
-        [bytes_of::<Outer>(&tunnel(vtep, vni, inner.len())), &inner[..]].concat()
-    };
+    let from =
+        |vtep, vni| [bytes_of::<Outer>(&tunnel(vtep, vni, inner.len())), &inner[..]].concat();
     refuse("unknown VTEP", from([192, 0, 2, 9], 100), Why::UnknownVtep);
     refuse("unknown VNI", from_peer(101, &inner), Why::UnknownVni);
     refuse("VNI 0", from_peer(0, &inner), Why::UnknownVni);

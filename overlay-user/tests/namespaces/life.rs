@@ -9,7 +9,7 @@ use overlay_testbed::{
     Netns, Process, RawSocket, TwoGateways, require_root, require_tools, veth, wait_until,
 };
 
-use crate::harness::{Overlay, has_mark, kernel_gateway, marked, ping};
+use crate::harness::{Overlay, has_mark, kernel_gateway, marked, overlay, ping};
 
 const TOOLS: &[&str] = &["bpftool", "tc", "bridge", "ping"];
 const RECOVERY: Duration = Duration::from_secs(5);
@@ -145,9 +145,7 @@ fn a_foreign_qdisc_and_program_survive() -> Result<()> {
     let testbed = against_kernel()?;
     let gateway = &testbed.gw1;
     gateway.netns.exec("tc qdisc add dev eth0 clsact")?;
-    gateway.netns.exec(
-        "tc filter add dev eth0 ingress pref 7 protocol ip flower dst_port 9 ip_proto udp action ok",
-    )?;
+    gateway.netns.exec("tc filter add dev eth0 ingress pref 7 protocol ip u32 match u32 0 0")?;
     let filters = || gateway.netns.exec("tc filter show dev eth0 ingress");
     let before = (footprint(&gateway.netns, &gateway.name)?, filters()?);
     let mut ours = start(&testbed, "tc", "tc")?;
@@ -247,8 +245,10 @@ fn one_name_runs_once() -> Result<()> {
     }
     let shared = Shared::new()?;
     let first = shared.start(1, "eth0", ["eth1", "eth4"])?;
-    let again = shared.start(1, "eth0", ["eth1", "eth4"]).err().context("it started twice")?;
-    println!("{again:#}");
+    let mut again = overlay(&shared.gateway);
+    let again = Process::spawn(again.arg("run").arg("--config").arg(first.config()))?;
+    let status = again.wait(RECOVERY)?;
+    ensure!(status.code() == Some(1), "{status}: {}", again.output());
     ensure!(first.is_running() && first.run(&["status"]).is_ok(), "the first one suffered");
     ensure!(shared.passes("eth1", "eth4", "still there")?);
     Ok(())

@@ -234,10 +234,10 @@ fn without_learning_only_static_entries_count() -> Result<()> {
     let red = format!("learning = false\n{fixed}");
     let first = Overlay::start(&fabric.gateways[0], name, &config(name, 1, "tc", &red))?;
     let name = fabric.gateways[1].name();
-    let second = config(name, 2, "tc", "learning = true");
+    let second = config(name, 2, "tc", "learning = false");
     let second = Overlay::start(&fabric.gateways[1], name, &second)?;
     let name = fabric.gateways[2].name();
-    let third = config(name, 3, "tc", "learning = true");
+    let third = config(name, 3, "tc", "learning = false");
     let third = Overlay::start(&fabric.gateways[2], name, &third)?;
     for gateway in [&first, &second, &third] {
         gateway.wait_for_peers()?;

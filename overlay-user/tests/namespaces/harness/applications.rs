@@ -12,7 +12,9 @@ use serde_json::Value;
 static MEASURING: Mutex<()> = Mutex::new(());
 
 /// TCP slower than this hides an accident with checksums or sizes.
-const LEAST_BITS_PER_SECOND: f64 = 1e9;
+const LEAST_GIGABITS: f64 = 1.0;
+/// Measurements, until one is fast enough.
+const TRIES: usize = 3;
 
 /// ARP, ping, UDP, TCP and HTTP, both ways between the hosts of a testbed.
 pub fn between_hosts(testbed: &TwoGateways) -> Result<()> {
@@ -69,9 +71,13 @@ pub fn udp_sizes(from: &Netns, (to, address): (&Netns, &str)) -> Result<()> {
 pub fn tcp(client: &Netns, server: (&Netns, &str)) -> Result<()> {
     let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
     for reverse in [false, true] {
-        let rate = iperf3(client, server, reverse)?;
-        println!("TCP, reverse {reverse}: {:.2} Gb/s", rate / 1e9);
-        ensure!(rate > LEAST_BITS_PER_SECOND, "TCP at {rate} b/s, reverse: {reverse}");
+        let mut rates = Vec::new();
+        // Whatever else the machine does can only slow it down.
+        while rates.len() < TRIES && rates.iter().all(|rate| *rate < LEAST_GIGABITS) {
+            rates.push(iperf3(client, server, reverse)? / 1e9);
+        }
+        println!("TCP, reverse {reverse}: {rates:.2?} Gb/s");
+        ensure!(rates.iter().any(|rate| *rate > LEAST_GIGABITS), "TCP at {rates:.2?} Gb/s");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Our gateway: a real `overlay run` process in a namespace.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -63,6 +63,11 @@ impl<'n> Overlay<'n> {
 
     fn status(&self) -> Result<String> {
         self.run(&["status", "--json"])
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
     }
 
     /// Replaces the configuration file and reloads it.
