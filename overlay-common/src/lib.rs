@@ -12,6 +12,8 @@
 //! - [`verdict`]: what the path answers.
 //! - [`path`]: the packet's way, one file a stage.
 #![no_std]
+// Two stores in `wire::vxlan` are the only assembly there is.
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
 pub mod id;

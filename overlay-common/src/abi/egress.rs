@@ -40,7 +40,7 @@ record!(Port, 16);
 
 /// A peer: the finished outer header towards it, and the way there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct Peer {
     /// Ethernet, IPv4, UDP and VXLAN headers, 50 bytes, finished except for
     /// lengths, entropy, ECN and VNI. The IPv4 checksum is that of a header
@@ -58,6 +58,14 @@ record!(Peer, 72);
 impl Peer {
     /// Route and next hop's MAC are known: the template is complete.
     pub const READY: u32 = 1;
+
+    /// The template, to be copied in whole words.
+    #[inline(always)]
+    pub const fn template_words(&self) -> &[u64; 7] {
+        const _: () = assert!(core::mem::offset_of!(Peer, template) == 0);
+        // SAFETY: 56 bytes at the start of a struct that is aligned to 8.
+        unsafe { &*core::ptr::from_ref(&self.template).cast() }
+    }
 
     /// Whether the template is complete.
     #[inline(always)]

@@ -53,6 +53,48 @@ pub struct Outer {
 header!(Outer, TUNNEL_LEN);
 
 impl Outer {
+    /// Copies finished headers from a table, whose entries are words.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn copy_words(&mut self, words: &[u64; 7]) {
+        // SAFETY: the source is longer than a header that accepts every bit
+        // pattern, and more aligned.
+        *self = unsafe { core::ptr::from_ref(words).cast::<Self>().read() };
+    }
+
+    /// The same for the kernel. A header has no alignment, so the compiler would
+    /// copy byte by byte; packet memory takes unaligned words on every machine
+    /// that has `CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS`, as x86-64 and arm64 do.
+    #[cfg(target_arch = "bpf")]
+    #[inline(always)]
+    pub fn copy_words(&mut self, words: &[u64; 7]) {
+        let [a, b, c, d, e, f, tail] = *words;
+        // SAFETY: the seven stores cover exactly the 50 bytes of the header.
+        unsafe {
+            core::arch::asm!(
+                "*(u64 *)({to} + 0) = {a}",
+                "*(u64 *)({to} + 8) = {b}",
+                "*(u64 *)({to} + 16) = {c}",
+                to = in(reg) self,
+                a = in(reg) a,
+                b = in(reg) b,
+                c = in(reg) c,
+                options(nostack, preserves_flags),
+            );
+            core::arch::asm!(
+                "*(u64 *)({to} + 24) = {d}",
+                "*(u64 *)({to} + 32) = {e}",
+                "*(u64 *)({to} + 40) = {f}",
+                "*(u16 *)({to} + 48) = {tail}",
+                to = in(reg) self,
+                d = in(reg) d,
+                e = in(reg) e,
+                f = in(reg) f,
+                tail = in(reg) tail,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
     /// The finished headers, except for lengths, entropy, ECN and VNI: what a
     /// peer's table entry holds. DF is set, TTL is 64, the IPv4 checksum is that
     /// of a header whose length and type of service are zero.

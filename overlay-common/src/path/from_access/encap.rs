@@ -5,7 +5,7 @@ use crate::packet::Packet;
 use crate::path::ecn;
 use crate::path::flow::Flow;
 use crate::verdict::DropReason;
-use crate::wire::{Ethernet, Ipv4, Outer, Udp, Vxlan, view};
+use crate::wire::{Ethernet, Ipv4, Outer, Udp, Vxlan};
 
 /// Copies the peer's template into the room that was opened, and patches what
 /// differs from packet to packet. `inner_len` is the inner frame's length.
@@ -20,9 +20,8 @@ pub fn run<P: Packet>(
     vni: u32,
     inner_len: u32,
 ) -> Result<(), DropReason> {
-    let template = view::<Outer>(&peer.template, 0).ok_or(DropReason::TableInconsistent)?;
     let outer = packet.at_mut::<Outer>(0).ok_or(DropReason::ResizeFailed)?;
-    *outer = *template;
+    outer.copy_words(peer.template_words());
     let udp_len = (inner_len as u16).wrapping_add((Udp::LEN + Vxlan::LEN) as u16);
     outer.ip.fill(udp_len.wrapping_add(Ipv4::LEN as u16), ecn::encapsulate(flow.ecn));
     outer.udp.fill(flow.source_port, udp_len);
