@@ -13,12 +13,6 @@ pub fn ensure_bpffs() -> Result<()> {
     if found.filesystem_type() == BPF_FS_MAGIC {
         return Ok(());
     }
-    mount(
-        Some("bpf"),
-        BPFFS,
-        Some("bpf"),
-        MsFlags::empty(),
-        None::<&str>,
-    )
-    .with_context(|| format!("mounting a bpffs at {BPFFS}"))
+    mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), None::<&str>)
+        .with_context(|| format!("mounting a bpffs at {BPFFS}"))
 }

@@ -4,10 +4,13 @@
 //! writes one byte to a pipe; a thread that reads it undoes everything still
 //! registered, newest first, and ends the process.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, IntoRawFd};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::thread::ThreadId;
+use std::time::Duration;
 
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -18,6 +21,15 @@ static PENDING: Mutex<BTreeMap<u64, Undo>> = Mutex::new(BTreeMap::new());
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static HANDLERS: Once = Once::new();
 static WAKE: AtomicI32 = AtomicI32::new(-1);
+/// How many guards are undoing what they made.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+/// The thread that undoes everything after a signal.
+static ENDED_BY: OnceLock<ThreadId> = OnceLock::new();
+
+thread_local! {
+    /// How many guards of this thread are undoing, one within the other.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
 
 /// Runs a closure once: when dropped, or when a signal ends the process.
 #[derive(Debug)]
@@ -31,7 +43,13 @@ impl Cleanup {
         HANDLERS.call_once(watch_signals);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         pending().insert(id, Box::new(undo));
-        Self { id }
+        let cleanup = Self { id };
+        if is_ending() {
+            // What was made after the signal would outlive the process.
+            drop(cleanup);
+            wait_for_the_end();
+        }
+        cleanup
     }
 
     /// Leaves things as they are.
@@ -43,11 +61,35 @@ impl Cleanup {
 impl Drop for Cleanup {
     fn drop(&mut self) {
         // The lock is released before the closure runs: it may drop guards.
-        let undo = pending().remove(&self.id);
+        let undo = {
+            let mut pending = pending();
+            let undo = pending.remove(&self.id);
+            RUNNING.fetch_add(usize::from(undo.is_some()), Ordering::SeqCst);
+            undo
+        };
         if let Some(undo) = undo {
+            DEPTH.set(DEPTH.get() + 1);
             undo();
+            DEPTH.set(DEPTH.get() - 1);
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+        }
+        if DEPTH.get() == 0 && is_ending() {
+            wait_for_the_end();
         }
     }
+}
+
+/// Were a thread to go on while a signal ends the process, it could end the
+/// process before everything is undone.
+fn wait_for_the_end() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Whether a signal ends the process, and another thread is at it.
+fn is_ending() -> bool {
+    ENDED_BY.get().is_some_and(|thread| *thread != std::thread::current().id())
 }
 
 fn pending() -> MutexGuard<'static, BTreeMap<u64, Undo>> {
@@ -66,11 +108,8 @@ fn watch_signals() {
         return;
     };
     WAKE.store(write.into_raw_fd(), Ordering::Relaxed);
-    let action = SigAction::new(
-        SigHandler::Handler(on_signal),
-        SaFlags::SA_RESTART,
-        SigSet::empty(),
-    );
+    let action =
+        SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: the handler only loads an atomic and writes to a pipe.
         let _ = unsafe { sigaction(signal, &action) };
@@ -85,11 +124,15 @@ fn watch_signals() {
 }
 
 fn undo_all() {
+    let _ = ENDED_BY.set(std::thread::current().id());
     loop {
         // A statement of its own, so that the lock is released before the
         // closure runs.
         let newest = pending().pop_last();
-        let Some((_, undo)) = newest else { return };
-        undo();
+        match newest {
+            Some((_, undo)) => undo(),
+            None if RUNNING.load(Ordering::SeqCst) == 0 => return,
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
     }
 }

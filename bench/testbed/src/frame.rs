@@ -33,14 +33,9 @@ pub fn arp_request(mac: [u8; 6], address: [u8; 4], wanted: [u8; 4]) -> Vec<u8> {
 /// checksum is left out (zero), as tunnels do.
 pub fn ipv4_udp(src: ([u8; 4], u16), dst: ([u8; 4], u16), payload: &[u8]) -> Vec<u8> {
     let udp_len = (8 + payload.len()) as u16;
-    let udp = [
-        &src.1.to_be_bytes()[..],
-        &dst.1.to_be_bytes(),
-        &udp_len.to_be_bytes(),
-        &[0, 0],
-        payload,
-    ]
-    .concat();
+    let udp =
+        [&src.1.to_be_bytes()[..], &dst.1.to_be_bytes(), &udp_len.to_be_bytes(), &[0, 0], payload]
+            .concat();
     [&ipv4_header(src.0, dst.0, &[], UDP, udp_len)[..], &udp].concat()
 }
 
@@ -71,9 +66,7 @@ pub fn ipv4_header(
 
 /// The checksum of an IPv4 header whose checksum field is zero (RFC 1071).
 pub fn ipv4_checksum(header: &[u8]) -> u16 {
-    let words = header
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let words = header.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -135,10 +128,6 @@ mod tests {
         assert_eq!(outer.len(), inner.len() + 50);
         assert_eq!(outer[42..50], [8, 0, 0, 0, 0x0a, 0x0b, 0x0c, 0]);
         assert_eq!(Tunnel::unwrap(&outer), Some((0x0a_0b0c, &inner[..])));
-        assert_eq!(
-            ipv4_checksum(&outer[14..34]),
-            0,
-            "a valid header sums to zero"
-        );
+        assert_eq!(ipv4_checksum(&outer[14..34]), 0, "a valid header sums to zero");
     }
 }

@@ -7,10 +7,7 @@ use crate::netns::Netns;
 /// Makes a veth pair with one end in each namespace (they may be the same), both
 /// up. It disappears with either of them.
 pub fn veth(a: &Netns, name_a: &str, b: &Netns, name_b: &str) -> Result<()> {
-    a.exec(&format!(
-        "ip link add {name_a} type veth peer name {name_b} netns {}",
-        b.name()
-    ))?;
+    a.exec(&format!("ip link add {name_a} type veth peer name {name_b} netns {}", b.name()))?;
     a.exec(&format!("ip link set {name_a} up"))?;
     b.exec(&format!("ip link set {name_b} up"))?;
     Ok(())
@@ -18,9 +15,7 @@ pub fn veth(a: &Netns, name_a: &str, b: &Netns, name_b: &str) -> Result<()> {
 
 /// Sets a device's MTU.
 pub fn set_mtu(netns: &Netns, interface: &str, mtu: u32) -> Result<()> {
-    netns
-        .exec(&format!("ip link set {interface} mtu {mtu}"))
-        .map(drop)
+    netns.exec(&format!("ip link set {interface} mtu {mtu}")).map(drop)
 }
 
 /// Sets a device's MAC address.
@@ -63,11 +58,7 @@ pub struct Offloads {
 
 /// Switches offloads on or off.
 pub fn set_offloads(netns: &Netns, interface: &str, offloads: Offloads) -> Result<()> {
-    let wanted = [
-        ("tx", offloads.tx),
-        ("tso", offloads.tso),
-        ("gro", offloads.gro),
-    ];
+    let wanted = [("tx", offloads.tx), ("tso", offloads.tso), ("gro", offloads.gro)];
     for (feature, state) in wanted {
         if let Some(on) = state {
             let state = if on { "on" } else { "off" };

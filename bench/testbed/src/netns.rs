@@ -41,11 +41,7 @@ impl Netns {
         });
         let path = PathBuf::from("/run/netns").join(name);
         let handle = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-        let netns = Self {
-            name: name.to_owned(),
-            handle: Arc::new(handle),
-            cleanup,
-        };
+        let netns = Self { name: name.to_owned(), handle: Arc::new(handle), cleanup };
         netns.quiet_ipv6()?;
         netns.exec("ip link set lo up")?;
         Ok(netns)
@@ -93,8 +89,7 @@ impl Netns {
     /// Writes a sysctl, such as `net.ipv4.ip_forward`.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/{}", key.replace('.', "/"));
-        self.enter(|| std::fs::write(&path, value))?
-            .with_context(|| format!("writing {path}"))
+        self.enter(|| std::fs::write(&path, value))?.with_context(|| format!("writing {path}"))
     }
 
     /// Runs a closure inside, on a thread of its own. Sockets and BPF links
@@ -155,12 +150,7 @@ mod tests {
         assert_eq!(outside, current());
         let path = PathBuf::from("/run/netns").join(netns.name());
         assert!(path.exists());
-        assert!(
-            netns
-                .exec("ip -o link")
-                .expect("ip link")
-                .contains("LOOPBACK")
-        );
+        assert!(netns.exec("ip -o link").expect("ip link").contains("LOOPBACK"));
         drop(netns);
         assert!(!path.exists());
     }
@@ -171,9 +161,7 @@ mod tests {
             return;
         }
         let netns = Netns::new("error").expect("a namespace");
-        let error = netns
-            .exec("ip link show nonesuch")
-            .expect_err("no such device");
+        let error = netns.exec("ip link show nonesuch").expect_err("no such device");
         assert!(format!("{error:#}").contains("nonesuch"), "{error:#}");
     }
 }

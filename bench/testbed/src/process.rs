@@ -27,23 +27,14 @@ pub fn run(command: &mut Command) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{}: {}: {}{}",
-            line_of(command),
-            output.status,
-            complaint.trim(),
-            text.trim()
-        );
+        bail!("{}: {}: {}{}", line_of(command), output.status, complaint.trim(), text.trim());
     }
     Ok(text)
 }
 
 fn line_of(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// A child process: dropping it ends it (SIGTERM, then SIGKILL) and waits.
@@ -79,13 +70,7 @@ impl Process {
         let child = Arc::new(Mutex::new(child));
         let doomed = Arc::clone(&child);
         let cleanup = Cleanup::new(move || end(&mut lock(&doomed)));
-        Ok(Self {
-            child,
-            pid,
-            log,
-            cleanup,
-            _scratch: scratch,
-        })
+        Ok(Self { child, pid, log, cleanup, _scratch: scratch })
     }
 
     /// The process identifier.
@@ -128,11 +113,7 @@ impl Process {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
-                bail!(
-                    "process {} still runs after {timeout:?}:\n{}",
-                    self.pid,
-                    self.output()
-                );
+                bail!("process {} still runs after {timeout:?}:\n{}", self.pid, self.output());
             }
             std::thread::sleep(POLL);
         }
@@ -140,12 +121,7 @@ impl Process {
 
     /// Leaves it running.
     pub fn keep(self) -> PathBuf {
-        let Self {
-            log,
-            cleanup,
-            _scratch,
-            ..
-        } = self;
+        let Self { log, cleanup, _scratch, .. } = self;
         cleanup.forget();
         _scratch.keep();
         log

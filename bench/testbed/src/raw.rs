@@ -36,23 +36,14 @@ impl RawSocket {
         let socket = netns
             .enter(|| open(index))?
             .with_context(|| format!("packet socket on {interface} in {}", netns.name()))?;
-        Ok(Self {
-            socket,
-            interface: interface.to_owned(),
-        })
+        Ok(Self { socket, interface: interface.to_owned() })
     }
 
     /// Sends a frame as it is, from the Ethernet header on.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
         // SAFETY: pointer and length are those of one slice.
-        let sent = unsafe {
-            libc::send(
-                self.socket.as_raw_fd(),
-                frame.as_ptr().cast(),
-                frame.len(),
-                0,
-            )
-        };
+        let sent =
+            unsafe { libc::send(self.socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
         if sent < 0 {
             return Err(io::Error::last_os_error())
                 .with_context(|| format!("sending {} bytes on {}", frame.len(), self.interface));
@@ -62,16 +53,9 @@ impl RawSocket {
 
     /// The next frame, or `None` when none comes within `timeout`.
     pub fn receive(&self, timeout: Duration) -> Result<Option<Received>> {
-        let mut wanted = libc::pollfd {
-            fd: self.socket.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        let milliseconds = timeout
-            .as_micros()
-            .div_ceil(1000)
-            .try_into()
-            .unwrap_or(i32::MAX);
+        let mut wanted =
+            libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let milliseconds = timeout.as_micros().div_ceil(1000).try_into().unwrap_or(i32::MAX);
         // SAFETY: one initialised `pollfd`, as the count says.
         let ready = unsafe { libc::poll(&raw mut wanted, 1, milliseconds) };
         if ready <= 0 {
@@ -134,11 +118,7 @@ fn open(index: u32) -> io::Result<OwnedFd> {
     let length = size_of_val(&address) as libc::socklen_t;
     // SAFETY: the address is initialised and `length` is its size.
     let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
-    if bound < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(socket)
-    }
+    if bound < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }
 }
 
 fn set_option(socket: &OwnedFd, option: libc::c_int) -> io::Result<()> {
@@ -154,20 +134,13 @@ fn set_option(socket: &OwnedFd, option: libc::c_int) -> io::Result<()> {
             length,
         )
     };
-    if set < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if set < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn receive_now(socket: &OwnedFd) -> io::Result<Option<Received>> {
     let mut bytes = vec![0_u8; LONGEST];
     let mut control = [0_u64; 16];
-    let mut vector = libc::iovec {
-        iov_base: bytes.as_mut_ptr().cast(),
-        iov_len: bytes.len(),
-    };
+    let mut vector = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
     // SAFETY: all zeros is a valid `msghdr`.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut vector;
@@ -205,11 +178,8 @@ fn stripped_tag(message: &libc::msghdr) -> Option<(u16, u16)> {
         if level == libc::SOL_PACKET && kind == libc::PACKET_AUXDATA {
             // SAFETY: the data of this kind is a `tpacket_auxdata`; it may be
             // unaligned.
-            let aux = unsafe {
-                libc::CMSG_DATA(header)
-                    .cast::<libc::tpacket_auxdata>()
-                    .read_unaligned()
-            };
+            let aux =
+                unsafe { libc::CMSG_DATA(header).cast::<libc::tpacket_auxdata>().read_unaligned() };
             if aux.tp_status & libc::TP_STATUS_VLAN_VALID != 0 {
                 return Some((aux.tp_vlan_tpid, aux.tp_vlan_tci));
             }

@@ -22,12 +22,7 @@ pub fn require_root(test: &str) -> bool {
 /// Under `CI=true` a missing program is a failure, not a skip.
 pub fn require_tools(test: &str, programs: &[&str]) -> bool {
     let missing = programs.iter().find(|program| !in_path(program));
-    met(
-        test,
-        missing
-            .map(|program| format!("{program} is not installed"))
-            .as_deref(),
-    )
+    met(test, missing.map(|program| format!("{program} is not installed")).as_deref())
 }
 
 fn met(test: &str, missing: Option<&str>) -> bool {
@@ -52,9 +47,7 @@ fn missing_privilege() -> Option<String> {
     if !Path::new("/proc/self/ns/net").exists() {
         return Some("this kernel has no network namespaces".into());
     }
-    crate::ensure_bpffs()
-        .err()
-        .map(|error| format!("{error:#}"))
+    crate::ensure_bpffs().err().map(|error| format!("{error:#}"))
 }
 
 fn in_path(program: &str) -> bool {

@@ -63,20 +63,13 @@ impl TwoGateways {
         veth(&gw1.netns, "eth0", &gw2.netns, "eth0")?;
         for gateway in [&gw1, &gw2] {
             set_mtu(&gateway.netns, "eth0", Self::UNDERLAY_MTU)?;
-            gateway
-                .netns
-                .exec(&format!("ip addr add {}/24 dev eth0", gateway.vtep))?;
+            gateway.netns.exec(&format!("ip addr add {}/24 dev eth0", gateway.vtep))?;
         }
         for (host, gateway, address) in [(&host1, &gw1, Self::HOST1), (&host2, &gw2, Self::HOST2)] {
             veth(&gateway.netns, "eth1", host, "eth0")?;
             host.exec(&format!("ip addr add {address}/24 dev eth0"))?;
         }
-        Ok(Self {
-            host1,
-            gw1,
-            gw2,
-            host2,
-        })
+        Ok(Self { host1, gw1, gw2, host2 })
     }
 }
 
