@@ -238,7 +238,7 @@ impl Daemon {
             self.try_attach(&name).await;
         }
         if self.ticks.is_multiple_of(2) {
-            self.probe_again();
+            self.follow_reach();
         }
     }
 }

@@ -4,6 +4,7 @@
 //! - [`start`]: from a configuration file to attached programs.
 //! - [`events`]: what the host and the programs report.
 //! - [`ports`]: attaching, detaching, and what a port can do.
+//! - [`reach`]: whether redirected frames arrive.
 //! - [`answers`]: what is asked over the control socket.
 //! - [`reload`]: another configuration.
 //! - [`removal`]: leaving nothing behind.
@@ -11,6 +12,7 @@
 mod answers;
 mod events;
 mod ports;
+mod reach;
 mod reload;
 pub mod removal;
 mod start;

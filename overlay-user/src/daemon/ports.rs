@@ -46,6 +46,17 @@ pub struct Live {
     pub flags: u32,
     /// Whether promiscuous mode was switched on for it.
     pub made_promiscuous: bool,
+    /// What its far end was last known to take.
+    pub evidence: Evidence,
+}
+
+/// What shows whether redirected frames arrive, without sending any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Overlay packets that were to leave through the device.
+    pub sent: u64,
+    /// Redirected frames that the device has taken.
+    pub taken: u64,
 }
 
 impl Port {
@@ -151,7 +162,13 @@ impl Daemon {
         );
         if let Some(port) = self.ports.get_mut(name) {
             let ifindex = link.ifindex;
-            port.live = Some(Live { ifindex, attached, flags, made_promiscuous });
+            port.live = Some(Live {
+                ifindex,
+                attached,
+                flags,
+                made_promiscuous,
+                evidence: Evidence::default(),
+            });
             port.failure = None;
         }
         self.write_state()?;
@@ -182,19 +199,20 @@ impl Daemon {
         }
     }
 
-    /// Finds out again how frames can leave through a port.
+    /// Finds out how frames can leave through a port.
     pub(super) fn refresh_egress(&mut self, name: &str) -> Result<()> {
         let Some(link) = self.link_named(name).cloned() else { return Ok(()) };
         let Some(live) = self.ports.get(name).and_then(|port| port.live.clone()) else {
             return Ok(());
         };
         let flags = base_flags(&link) | self.xdp_flag(&link, live.attached.hook);
-        if flags == live.flags {
-            return Ok(());
+        if flags != live.flags {
+            self.set_egress(name, link.ifindex, flags)?;
         }
-        self.set_egress(name, link.ifindex, flags)?;
+        let evidence = self.evidence(name, &link);
         if let Some(live) = self.ports.get_mut(name).and_then(|port| port.live.as_mut()) {
             live.flags = flags;
+            live.evidence = evidence;
         }
         Ok(())
     }
@@ -228,27 +246,6 @@ impl Daemon {
             self.dataplane.tables.set_redirected(ifindex, false)?;
         }
         Ok(())
-    }
-
-    /// Veths on XDP whose far end may have changed.
-    pub(super) fn probe_again(&mut self) {
-        let names: Vec<String> = self
-            .ports
-            .iter()
-            .filter(|(_, port)| {
-                port.live.as_ref().is_some_and(|live| {
-                    let link = self.links.get(&live.ifindex);
-                    live.attached.hook != Hook::Tc
-                        && link.is_some_and(|link| matches!(link.kind, Kind::Veth { .. }))
-                })
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in names {
-            if let Err(error) = self.refresh_egress(&name) {
-                tracing::error!(interface = name, "{error:#}");
-            }
-        }
     }
 
     /// Writes down what is attached.

@@ -151,6 +151,12 @@ impl Dataplane {
         probe::takes_redirected(&self.ebpf, link)
     }
 
+    /// How many redirected frames a device has taken; `None` where it does not
+    /// say.
+    pub fn redirected(&self, link: &Link) -> Result<Option<u64>> {
+        probe::redirected(link)
+    }
+
     /// Makes the new maps the instance's maps, once the programs that use them
     /// are attached, and detaches what a former process left elsewhere.
     pub fn commit(&mut self) -> Result<()> {

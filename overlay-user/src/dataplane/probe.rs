@@ -22,9 +22,9 @@ const FRAME_LEN: usize = 60;
 /// Redirects one frame to the device and says whether its driver took it.
 /// `None` where the device does not count such frames.
 pub fn takes_redirected(ebpf: &Ebpf, link: &Link) -> Result<Option<bool>> {
-    let Some(before) = redirected(&link.name)? else { return Ok(None) };
+    let Some(before) = redirected(link)? else { return Ok(None) };
     send(ebpf, link)?;
-    let after = redirected(&link.name)?;
+    let after = redirected(link)?;
     Ok(after.map(|after| after > before))
 }
 
@@ -47,8 +47,8 @@ fn send(ebpf: &Ebpf, link: &Link) -> Result<()> {
 
 /// How many redirected frames the device has taken: the sum of its transmit
 /// queues' `xdp_xmit` statistics. `None` where it has no such statistics.
-fn redirected(interface: &str) -> Result<Option<u64>> {
-    let statistics = Statistics::read(interface)?;
+pub fn redirected(link: &Link) -> Result<Option<u64>> {
+    let statistics = Statistics::read(&link.name)?;
     let taken = |name: &str| name.starts_with("tx_") && name.ends_with("xdp_xmit");
     let values: Vec<u64> =
         statistics.0.iter().filter(|(name, _)| taken(name)).map(|(_, value)| *value).collect();
