@@ -585,6 +585,43 @@ fn tables_have_an_end() {
     refused(&text, &[(&message, "several gateways")]);
 }
 
+#[test]
+fn floods_and_permissions_have_an_end() {
+    let segments = 1200;
+    let file = |peers: usize, lists: &dyn Fn(usize) -> Vec<usize>| {
+        let mut text = format!("¦{NODE}{UPLINK}");
+        for i in 0..segments {
+            text += &format!("[[segment]]\nname = \"s{i}\"\nvni = {}\n", i + 1);
+        }
+        for i in 0..peers {
+            let names: Vec<String> = lists(i).iter().map(|s| format!("\"s{s}\"")).collect();
+            let vtep = format!("10.0.{}.{}", i / 250, i % 250 + 1);
+            text += &format!("[[peer]]\nname = \"p{i}\"\nvtep = \"{vtep}\"\n");
+            text += &format!("segments = [{}]\n", names.join(", "));
+        }
+        text
+    };
+    let all = |_| (0..segments).collect();
+    refused(
+        &file(437, &all),
+        &[(
+            "the file has 524400 receivers of floods (ports and peers of all segments), \
+             and this node takes 524288",
+            "several gateways",
+        )],
+    );
+    // Every set is another one, so every permission is an entry of its own.
+    let all_but_one = |i| (0..segments).filter(|s| *s != i).collect();
+    refused(
+        &file(437, &all_but_one).replace("10.0.", "10.1."),
+        &[(
+            "the file has 525163 permissions (segments of peers, equal sets counted once), \
+             and this node takes 524288",
+            "the same segments",
+        )],
+    );
+}
+
 fn host(interfaces: &[&str], addresses: &[&str]) -> HostFacts {
     HostFacts {
         interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),

@@ -4,9 +4,9 @@ use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use overlay_common::abi::{
-    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS,
-    MAX_SEGMENTS, Node, Peer, Permit, PermitKey, Port, Punt, PuntBucket, PuntLimit, PuntReason,
-    Segment, Target, Vtep, VtepKey,
+    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS,
+    MAX_PERMITS, MAX_PORTS, MAX_SEGMENTS, Node, Peer, Permit, PermitKey, Port, Punt, PuntBucket,
+    PuntLimit, PuntReason, Segment, Target, Vtep, VtepKey,
 };
 
 #[map]
@@ -23,12 +23,13 @@ pub static PEERS: Array<Peer> = Array::with_max_entries(MAX_PEERS, 0);
 pub static VTEPS: HashMap<VtepKey, Vtep> = HashMap::with_max_entries(MAX_PEERS, 0);
 #[map]
 pub static PERMITS: HashMap<PermitKey, Permit> =
-    HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
+    HashMap::with_max_entries(MAX_PERMITS, BPF_F_NO_PREALLOC);
 /// The size is the loader's: it follows the configuration.
 #[map]
 pub static FDB: HashMap<FdbKey, FdbEntry> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
 #[map]
-pub static FLOOD: HashMap<FloodKey, Target> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
+pub static FLOOD: HashMap<FloodKey, Target> =
+    HashMap::with_max_entries(MAX_FLOOD_SLOTS, BPF_F_NO_PREALLOC);
 #[map]
 pub static DEVICES: DevMapHash = DevMapHash::with_max_entries(MAX_PORTS, 0);
 #[map]

@@ -100,3 +100,9 @@ pub const MAX_PORTS: u32 = 4096;
 pub const MAX_SEGMENTS: u32 = 65_536;
 /// Entries in [`maps::PEERS`].
 pub const MAX_PEERS: u32 = 16_384;
+/// Entries in [`maps::PERMITS`]. A change puts new profiles beside the old, so a
+/// configuration may use half of them.
+pub const MAX_PERMITS: u32 = 1 << 20;
+/// Entries in [`maps::FLOOD`]. A list that changes is there twice for a moment,
+/// so a configuration may use half of them.
+pub const MAX_FLOOD_SLOTS: u32 = 1 << 20;

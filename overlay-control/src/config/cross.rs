@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
 
-use overlay_common::abi::{MAX_PEERS, MAX_PORTS, MAX_SEGMENTS};
+use overlay_common::abi::{MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MAX_SEGMENTS};
 
 use super::nearest::nearest;
 use super::read::{Draft, DraftPort, DraftSegment, DraftStatic};
@@ -57,8 +57,14 @@ fn unique<'a, T, K: Ord + Display + 'a>(
 /// The kernel's tables have a fixed number of entries; index 0 is never used.
 fn sizes(draft: &Draft, problems: &mut Problems) {
     let access: usize = draft.segments.iter().map(|s| s.ports.len()).sum();
-    let ports = draft.uplinks.len() + access;
     let fdb: usize = draft.segments.iter().map(|s| s.fdb.len()).sum();
+    let permitted = draft.peers.iter().filter_map(|p| p.segments.as_ref());
+    let sets: Vec<BTreeSet<&str>> =
+        permitted.map(|list| list.value.iter().map(|s| s.value.as_str()).collect()).collect();
+    let receivers = access + sets.iter().map(BTreeSet::len).sum::<usize>();
+    let distinct: BTreeSet<&BTreeSet<&str>> = sets.iter().collect();
+    let permits = draft.segments.len() + distinct.iter().map(|set| set.len()).sum::<usize>();
+
     let entries = draft.node.as_ref().and_then(|n| n.fdb_entries.as_ref());
     let (fdb_max, fdb_span) = entries.map_or((FDB_ENTRIES, 0..0), |e| (e.value, e.span.clone()));
     let mut limit = |count: usize, max: u32, what: &str, span: Range<usize>, help: &str| {
@@ -68,9 +74,15 @@ fn sizes(draft: &Draft, problems: &mut Problems) {
         }
     };
     let spread = "spread them over several gateways";
+    let ports = draft.uplinks.len() + access;
     limit(ports, MAX_PORTS - 1, "ports, uplinks included", 0..0, spread);
     limit(draft.segments.len(), MAX_SEGMENTS - 1, "segments", 0..0, spread);
     limit(draft.peers.len(), MAX_PEERS - 1, "peers", 0..0, spread);
+    let what = "receivers of floods (ports and peers of all segments)";
+    limit(receivers, MAX_FLOOD_SLOTS / 2, what, 0..0, spread);
+    let what = "permissions (segments of peers, equal sets counted once)";
+    let alike = "give more peers the same segments, or spread them over several gateways";
+    limit(permits, MAX_PERMITS / 2, what, 0..0, alike);
     limit(fdb, fdb_max, "static addresses", fdb_span, "make node.fdb_entries larger");
 }
 

@@ -104,6 +104,7 @@ fn a_scan_corrects_the_kernel() {
     gateway.scan();
     assert_eq!(gateway.lookup("blue", mac(1)), Some(port("eth1", 0)), "put right");
     assert_eq!(gateway.lookup("blue", mac(2)), None, "to be learnt again");
+    assert!(gateway.last.contains(&Action::DelFdb(two)), "the forwarder's mirror may have it");
     assert_eq!(gateway.lookup("blue", mac(9)), Some(peer("gw2")), "written again");
     assert!(!gateway.tables.fdb.contains_key(&stray), "nobody's");
     assert_eq!(gateway.fdb().len(), 2);

@@ -1,5 +1,7 @@
 //! Devices come, go, and change.
 
+use core::time::Duration;
+
 use overlay_common::abi::{AccessKey, Egress};
 use overlay_common::wire::{Mac, Outer, view};
 use overlay_control::controller::LinkInfo;
@@ -134,4 +136,32 @@ fn a_dump_of_links_is_one_change() {
         actions += 1;
     }
     assert_eq!(actions, 500 + 500 + 500 + 1, "ports, access, slots, one segment");
+}
+
+#[test]
+fn a_flood_list_stays_for_a_while_after_it_was_replaced() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.wait(1);
+    let blue = gateway.segment("blue");
+    let slots = |gateway: &Gateway, generation: u16| {
+        let of_it = |key: &&overlay_common::abi::FloodKey| {
+            key.segment == blue.0 && key.generation == generation
+        };
+        gateway.tables.flood.keys().filter(of_it).count()
+    };
+    let generation = |gateway: &Gateway| gateway.tables.segments[&blue].flood.generation();
+    let wait = |gateway: &mut Gateway, ms| gateway.wait_with(Duration::from_millis(ms), |_| false);
+
+    let first = generation(&gateway);
+    gateway.link(down("eth1", 3));
+    let second = generation(&gateway);
+    assert_eq!((slots(&gateway, first), slots(&gateway, second)), (4, 3));
+    wait(&mut gateway, 60);
+    gateway.link(down("eth2", 4));
+    let third = generation(&gateway);
+    assert_eq!(slots(&gateway, first), 0, "never more than two at a time");
+    wait(&mut gateway, 60);
+    assert_eq!(slots(&gateway, second), 3, "it was replaced 60 ms ago");
+    wait(&mut gateway, 60);
+    assert_eq!((slots(&gateway, second), slots(&gateway, third)), (0, 2));
 }
