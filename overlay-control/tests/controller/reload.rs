@@ -175,6 +175,17 @@ fn a_peer_with_another_vtep_has_to_be_resolved_again() {
 }
 
 #[test]
+fn a_peer_that_comes_back_has_to_be_resolved_again() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.reload(&without_gw2());
+    gateway.reload(TWO_SEGMENTS);
+    let gw2 = gateway.peer("gw2");
+    assert!(!gateway.tables.peers[&gw2].is_ready(), "its way may have changed meanwhile");
+    gateway.resolve([192, 0, 2, 2].into());
+    assert!(gateway.tables.peers[&gw2].is_ready());
+}
+
+#[test]
 fn another_local_vtep_is_in_every_header() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);
     gateway.reload(&TWO_SEGMENTS.replace("\"192.0.2.1\"", "\"192.0.2.100\""));
