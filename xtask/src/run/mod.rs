@@ -24,7 +24,7 @@ use crate::step::step;
 use crate::workspace::Workspace;
 use gateway::Gateway;
 use kept::Kept;
-use traffic::Stream;
+use traffic::{Report, Stream};
 use view::View;
 
 /// How long TCP runs: on a terminal long enough to watch.
@@ -105,10 +105,15 @@ fn testbed(workspace: &Workspace, args: &Args) -> Result<()> {
         Ok(gateways)
     })?;
     let outcome = cross(&bed, &gateways, args);
-    if outcome.is_err() {
-        gateways.iter().for_each(Gateway::print_log);
+    // Last, when both gateways have seen what the other one attached.
+    view::print_hooks(&gateways)?;
+    match outcome {
+        Ok(report) => println!("ping, ARP and TCP crossed the overlay: {report}"),
+        Err(error) => {
+            gateways.iter().for_each(Gateway::print_log);
+            return Err(error);
+        }
     }
-    outcome?;
     if args.keep {
         kept.keep(workspace, bed, gateways);
         return Ok(());
@@ -121,10 +126,9 @@ fn testbed(workspace: &Workspace, args: &Args) -> Result<()> {
     })
 }
 
-/// Shows the hooks, then everything that must cross, with the live view of the
-/// gateways meanwhile.
-fn cross(bed: &TwoGateways, gateways: &[Gateway], args: &Args) -> Result<()> {
-    view::print_hooks(gateways)?;
+/// Sends everything that must cross, with the live view of the gateways
+/// meanwhile.
+fn cross(bed: &TwoGateways, gateways: &[Gateway], args: &Args) -> Result<Report> {
     step("ARP and ping across the overlay", || {
         println!("    {}", traffic::ping(bed)?);
         println!("    {}", traffic::arp(bed)?);
@@ -139,6 +143,7 @@ fn cross(bed: &TwoGateways, gateways: &[Gateway], args: &Args) -> Result<()> {
         while Instant::now() < end {
             view.show()?;
         }
+        drop(view);
         let report = stream.finish()?;
         println!("    {report}");
         Ok(report)
@@ -146,8 +151,7 @@ fn cross(bed: &TwoGateways, gateways: &[Gateway], args: &Args) -> Result<()> {
     if args.watch {
         watch(bed, gateways)?;
     }
-    println!("ping, ARP and TCP crossed the overlay: {report}");
-    Ok(())
+    Ok(report)
 }
 
 /// The live view with traffic, until Ctrl-C ends the process.
