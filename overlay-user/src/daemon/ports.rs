@@ -141,17 +141,13 @@ impl Daemon {
         let attached = match self.dataplane.attach(&device) {
             Ok(attached) => attached,
             Err(error) => {
-                if let Some(port) = self.ports.get_mut(name) {
-                    port.live = None;
+                if let Some(port) = self.ports.get_mut(name).filter(|port| port.live.is_none()) {
                     port.failure = Some(format!("{error:#}"));
                 }
                 return Err(error);
             }
         };
-        let made_promiscuous = self
-            .make_promiscuous(wanted.role, &link)
-            .await
-            .with_context(|| format!("cannot use interface {name} as an access port"))?
+        let made_promiscuous = self.make_promiscuous(wanted.role, &link).await
             || was_made_promiscuous.unwrap_or(false)
             || former.is_some_and(|former| former.made_promiscuous);
         tracing::info!(
@@ -177,14 +173,21 @@ impl Daemon {
 
     /// A hardware device discards frames for other MACs unless told not to; an
     /// access port takes frames for whatever is behind the overlay.
-    async fn make_promiscuous(&self, role: Role, link: &Link) -> Result<bool> {
+    async fn make_promiscuous(&self, role: Role, link: &Link) -> bool {
         let needed = role == Role::Access
             && matches!(link.kind, Kind::Physical | Kind::Virtual)
             && !link.promiscuous;
-        if needed {
-            self.netlink.set_promiscuous(link.ifindex, true).await?;
+        if !needed {
+            return false;
         }
-        Ok(needed)
+        let made = self.netlink.set_promiscuous(link.ifindex, true).await;
+        if let Err(error) = &made {
+            tracing::warn!(
+                interface = link.name,
+                "only frames for the device's own address may arrive: {error:#}"
+            );
+        }
+        made.is_ok()
     }
 
     /// Detaches the programs of a device and undoes what was changed on it.

@@ -96,10 +96,12 @@ impl Attachments {
     ///
     /// # Errors
     ///
-    /// Says what the kernel refused. Nothing stays attached then.
+    /// Says what the kernel refused. Where nothing was attached before, nothing
+    /// stays attached then; else the caller may attach as before again.
     pub fn attach(&mut self, ebpf: &mut Ebpf, device: &Device<'_>) -> Result<Attached> {
+        let was_attached = self.contains(device.ifindex);
         let attached = self.try_attach(ebpf, device);
-        if attached.is_err() {
+        if attached.is_err() && !was_attached {
             self.detach(device.ifindex);
         }
         attached

@@ -106,6 +106,13 @@ impl Dataplane {
         Ok(Self { ebpf, tables, attachments, pins })
     }
 
+    /// Attaches with classic tc filters even where the kernel has tcx, as on
+    /// kernels before 6.6.
+    pub fn without_tcx(mut self) -> Self {
+        self.attachments = self.pins.clone().map(|pins| Attachments::new(pins, false));
+        self
+    }
+
     /// The loaded object, to run programs on test frames.
     pub fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf

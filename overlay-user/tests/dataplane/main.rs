@@ -1,0 +1,158 @@
+//! The loader without a daemon: what the running gateway does not show on a
+//! kernel that has everything.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use overlay_common::abi::{ABI_VERSION, FdbEntry, FdbKey, Node, Port, Segment, Target};
+use overlay_common::id::{PortId, SegmentId};
+use overlay_control::action::Action;
+use overlay_control::config::Mode;
+use overlay_control::controller::{RestoredPlace, Role};
+use overlay_testbed::{Netns, require_root};
+use overlay_user::dataplane::attach::{Attached, Device, Inherited};
+use overlay_user::dataplane::pins::Pins;
+use overlay_user::dataplane::{Dataplane, bpffs, former, hook};
+use overlay_user::netlink::Netlink;
+use overlay_user::netlink::link::Kind;
+
+const FDB_ENTRIES: u32 = 200_000;
+
+/// Pins of a test, removed however it ends.
+struct Pinned(Pins);
+
+impl Pinned {
+    fn new(bpffs: &Path, label: &str) -> Self {
+        Self(Pins::new(bpffs, &format!("test-{}-{label}", std::process::id())))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        let _ = self.0.remove();
+    }
+}
+
+/// Runs `test` in a namespace with a veth pair, `eth0` and `far0`.
+fn with_device(label: &str, test: impl FnOnce(&Netns, &Pinned) -> Result<()> + Send) -> Result<()> {
+    if !require_root(label) {
+        return Ok(());
+    }
+    let netns = Netns::new("dataplane")?;
+    netns.exec("ip link add name eth0 type veth peer name far0")?;
+    let pinned = Pinned::new(&bpffs::locate()?, label);
+    netns.enter(|| {
+        let runtime = tokio::runtime::Runtime::new()?;
+        let _guard = runtime.enter();
+        test(&netns, &pinned)
+    })?
+}
+
+fn attach(
+    dataplane: &mut Dataplane,
+    netns: &Netns,
+    mode: Mode,
+    former: Option<&Attached>,
+) -> Result<Attached> {
+    let device = Device {
+        name: "eth0",
+        ifindex: netns.ifindex("eth0")?,
+        role: Role::Access,
+        choice: hook::choose(mode, Kind::Veth { far_end_elsewhere: false }),
+        inherited: former.map(|former| Inherited { hook: former.hook, filter: former.filter }),
+    };
+    dataplane.attach(&device)
+}
+
+fn filters(netns: &Netns) -> Result<usize> {
+    let text = netns.exec("tc filter show dev eth0 ingress")?;
+    Ok(text.lines().filter(|line| line.contains("tc_access")).count())
+}
+
+#[test]
+fn without_tcx_a_filter_is_added_taken_over_and_removed() -> Result<()> {
+    with_device("without_tcx_a_filter_is_added_taken_over_and_removed", |netns, pinned| {
+        let load =
+            || Ok::<_, anyhow::Error>(Dataplane::load_pinned(64, pinned.0.clone())?.without_tcx());
+        let mut first = load()?;
+        let attached = attach(&mut first, netns, Mode::Tc, None)?;
+        first.commit()?;
+        let filter = attached.filter.context("no classic filter")?;
+        ensure!(filter.made_clsact, "there was no clsact qdisc before");
+        ensure!(filters(netns)? == 1);
+        // As after SIGKILL: nothing of the first process runs its destructors.
+        std::mem::forget(first);
+
+        let mut second = load()?;
+        let adopted = attach(&mut second, netns, Mode::Tc, Some(&attached))?;
+        second.commit()?;
+        ensure!(filters(netns)? == 1, "{}", netns.exec("tc filter show dev eth0 ingress")?);
+        ensure!(adopted.filter.is_some_and(|filter| filter.made_clsact), "{adopted:?}");
+        second.remove()?;
+        ensure!(filters(netns)? == 0);
+        let removed = async { Netlink::open()?.remove_clsact(netns.ifindex("eth0")?).await };
+        tokio::runtime::Handle::current().block_on(removed)?;
+        let qdiscs = netns.exec("tc qdisc show dev eth0")?;
+        ensure!(!qdiscs.contains("clsact"), "{qdiscs}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_refused_hook_leaves_nothing_and_a_refused_change_leaves_all() -> Result<()> {
+    let name = "a_refused_hook_leaves_nothing_and_a_refused_change_leaves_all";
+    with_device(name, |netns, pinned| {
+        // A veth's driver refuses XDP for frames that do not fit into a page.
+        netns.exec("ip link set dev far0 mtu 9000")?;
+        let mut dataplane = Dataplane::load_pinned(64, pinned.0.clone())?;
+        ensure!(attach(&mut dataplane, netns, Mode::Xdp, None).is_err());
+        ensure!(pinned.0.pinned_links().is_empty(), "{:?}", pinned.0.pinned_links());
+        attach(&mut dataplane, netns, Mode::Tc, None)?;
+        ensure!(attach(&mut dataplane, netns, Mode::Xdp, None).is_err());
+        ensure!(pinned.0.pinned_links().len() == 1, "{:?}", pinned.0.pinned_links());
+        dataplane.remove()?;
+        ensure!(!pinned.0.exist());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_full_fdb_is_read_as_a_whole_and_found_by_the_next_process() -> Result<()> {
+    let name = "a_full_fdb_is_read_as_a_whole_and_found_by_the_next_process";
+    with_device(name, |netns, pinned| {
+        let mut dataplane = Dataplane::load_pinned(FDB_ENTRIES, pinned.0.clone())?;
+        let node = Node { abi_version: ABI_VERSION, epoch: 100, ..Node::default() };
+        let mut port = Port { vlan: 7, ..Port::default() };
+        port.egress.ifindex = netns.ifindex("eth0")?;
+        let segment = Segment { vni: 500, ..Segment::default() };
+        let tables = &mut dataplane.tables;
+        tables.apply(&Action::PutNode(node))?;
+        tables.apply(&Action::PutPort(PortId(3), port))?;
+        tables.apply(&Action::PutSegment(SegmentId(1), segment))?;
+        let key = |index: u32| {
+            let [a, b, c, d] = index.to_be_bytes();
+            FdbKey { mac: [2, 0, a, b, c, d], segment: 1 }
+        };
+        let entry = FdbEntry { target: Target::port(3), seen: 90, ..FdbEntry::default() };
+        for index in 0..FDB_ENTRIES {
+            tables.apply(&Action::PutFdb(key(index), entry))?;
+        }
+        let refused = tables.apply(&Action::PutFdb(key(FDB_ENTRIES), entry));
+        ensure!(refused.is_err(), "the FDB has room for more than it was given");
+        let mut scanned: Vec<FdbKey> = tables.scan_fdb()?.into_iter().map(|(key, _)| key).collect();
+        scanned.sort();
+        scanned.dedup();
+        ensure!(scanned.len() == FDB_ENTRIES as usize, "{} entries", scanned.len());
+        dataplane.commit()?;
+        drop(dataplane);
+
+        let learnt = former::learnt(&pinned.0);
+        ensure!(learnt.len() == FDB_ENTRIES as usize, "{} restored", learnt.len());
+        let place = RestoredPlace::Port { ifindex: netns.ifindex("eth0")?, vlan: 7 };
+        let right = |r: &overlay_control::controller::Restored| {
+            r.vni == 500 && r.age == 10 && r.place == place
+        };
+        ensure!(learnt.iter().all(right), "{:?}", learnt.first());
+        Ok(())
+    })
+}
