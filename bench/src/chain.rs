@@ -66,7 +66,7 @@ impl Chain {
             Some(Direction::Decap) => (outside, inside, frames::inwards(macs), PLAIN_LEN),
         };
         // Before the gateway, which looks whether its far ends take frames.
-        let sink = Sink::new(&sink_netns, END, len)?;
+        let sink = Sink::new(&sink_netns, END, len, plane.is_xdp())?;
         let generator = Generator::new(&source, END, frame)?;
         let running = plane.start(&gateway, overlay).with_context(|| plane.name())?;
         let chain = Self {

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use aya::maps::xdp::DevMap;
 use aya::maps::{Array, PerCpuArray};
-use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode};
+use aya::programs::{
+    SchedClassifier, TcAttachType, TestRun as _, TestRunAttrs, TestRunOptions, Xdp, XdpMode,
+};
 use aya::{Ebpf, Pod};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -45,7 +47,8 @@ impl Generator {
             TUNNEL_LEN => "generate_tunnel",
             other => anyhow::bail!("no generator for frames of {other} bytes"),
         };
-        let mut ebpf = load(netns, program)?;
+        let mut ebpf = load_object(netns)?;
+        load(&mut ebpf, program)?;
         send_to(&mut ebpf, netns, interface)?;
         let mut template = Template { words: [0; WORDS], count: 0 };
         for (word, bytes) in template.words.iter_mut().zip(frame.chunks(8)) {
@@ -84,12 +87,18 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Attaches a sink for frames of `len` bytes.
-    pub fn new(netns: &Netns, interface: &str, len: usize) -> Result<Self> {
-        let mut ebpf = load(netns, "sink")?;
+    /// Attaches a sink for frames of `len` bytes, on the hook that costs what is
+    /// sent there the least: XDP for redirected frames, tc for socket buffers.
+    pub fn new(netns: &Netns, interface: &str, len: usize, xdp: bool) -> Result<Self> {
+        let mut ebpf = load_object(netns)?;
         let map = ebpf.map_mut("EXPECTED").context("no map EXPECTED")?;
         Array::try_from(map)?.set(0, len as u32, 0)?;
-        attach(&mut ebpf, netns, interface, "sink")?;
+        if xdp {
+            load(&mut ebpf, "sink")?;
+            attach(&mut ebpf, netns, interface, "sink")?;
+        } else {
+            attach_tc(&mut ebpf, netns, interface, "sink_tc")?;
+        }
         Ok(Self { ebpf })
     }
 
@@ -101,26 +110,37 @@ impl Sink {
     }
 }
 
-/// The cheapest gateway: sends frames on untouched.
-pub struct Redirect {
+/// A program on a gateway's port; dropping it detaches it.
+pub struct Attached {
     _ebpf: Ebpf,
 }
 
-impl Redirect {
-    /// Attaches it to `from`.
-    pub fn new(netns: &Netns, from: &str, to: &str) -> Result<Self> {
-        let mut ebpf = load(netns, "redirect")?;
+impl Attached {
+    /// The cheapest gateway: sends frames on untouched.
+    pub fn redirect(netns: &Netns, from: &str, to: &str) -> Result<Self> {
+        let mut ebpf = load_object(netns)?;
+        load(&mut ebpf, "redirect")?;
         send_to(&mut ebpf, netns, to)?;
         attach(&mut ebpf, netns, from, "redirect")?;
         Ok(Self { _ebpf: ebpf })
     }
+
+    /// Makes a veth take the generator's frames. So would GRO, which costs more.
+    pub fn pass(netns: &Netns, interface: &str) -> Result<Self> {
+        let mut ebpf = load_object(netns)?;
+        load(&mut ebpf, "pass")?;
+        attach(&mut ebpf, netns, interface, "pass")?;
+        Ok(Self { _ebpf: ebpf })
+    }
 }
 
-fn load(netns: &Netns, program: &str) -> Result<Ebpf> {
-    let mut ebpf = netns.enter(|| Ebpf::load(OBJECT))?.context("loading the BPF object")?;
+fn load_object(netns: &Netns) -> Result<Ebpf> {
+    netns.enter(|| Ebpf::load(OBJECT))?.context("loading the BPF object")
+}
+
+fn load(ebpf: &mut Ebpf, program: &str) -> Result<()> {
     let xdp: &mut Xdp = ebpf.program_mut(program).context("no such program")?.try_into()?;
-    xdp.load().with_context(|| format!("loading {program}"))?;
-    Ok(ebpf)
+    xdp.load().with_context(|| format!("loading {program}"))
 }
 
 fn attach(ebpf: &mut Ebpf, netns: &Netns, interface: &str, program: &str) -> Result<()> {
@@ -128,6 +148,17 @@ fn attach(ebpf: &mut Ebpf, netns: &Netns, interface: &str, program: &str) -> Res
     let xdp: &mut Xdp = ebpf.program_mut(program).context("no such program")?.try_into()?;
     netns
         .enter(|| xdp.attach_to_if_index(index, XdpMode::Driver))?
+        .with_context(|| format!("attaching {program} to {interface}"))?;
+    Ok(())
+}
+
+/// On tc ingress.
+fn attach_tc(ebpf: &mut Ebpf, netns: &Netns, interface: &str, program: &str) -> Result<()> {
+    let tc: &mut SchedClassifier =
+        ebpf.program_mut(program).context("no such program")?.try_into()?;
+    tc.load().with_context(|| format!("loading {program}"))?;
+    netns
+        .enter(|| tc.attach(interface, TcAttachType::Ingress))?
         .with_context(|| format!("attaching {program} to {interface}"))?;
     Ok(())
 }

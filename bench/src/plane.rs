@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use overlay_testbed::{Gateway, Netns, Offloads, Process, Scratch, set_offloads, wait_until};
+use overlay_testbed::{Gateway, Netns, Process, Scratch, wait_until};
 
-use crate::ends::Redirect;
+use crate::ends::Attached;
 use crate::frames::{HOST_INSIDE, HOST_OUTSIDE, PEER, VNI, VTEP};
 
 /// The gateway's uplink.
@@ -40,11 +40,12 @@ pub enum Plane {
 /// A data plane that runs; dropping it ends it.
 pub enum Running {
     /// A BPF program.
-    Redirect { _program: Redirect },
-    /// A daemon.
-    Overlay { _daemon: Process, _scratch: Scratch },
-    /// Devices, which go with their namespace.
-    Kernel,
+    Redirect { _program: Attached },
+    /// A daemon, and the program that lets it have the generator's frames where
+    /// its own are on tc.
+    Overlay { _daemon: Process, _scratch: Scratch, _pass: Option<Attached> },
+    /// Devices, which go with their namespace, and the same program.
+    Kernel { _pass: Attached },
 }
 
 impl Plane {
@@ -82,36 +83,40 @@ impl Plane {
         }
     }
 
+    /// Whether frames leave the gateway by an XDP redirect, and not as socket
+    /// buffers.
+    pub fn is_xdp(self) -> bool {
+        matches!(self, Self::Redirect | Self::OverlayXdp(_))
+    }
+
+    /// The gateway's port that frames come in on.
+    fn entry(self) -> &'static str {
+        if self.direction() == Some(Direction::Decap) { UPLINK } else { ACCESS }
+    }
+
     /// Sets the plane up in a gateway's namespace.
     pub fn start(self, gateway: &Gateway, overlay: &Path) -> Result<Running> {
-        match self {
-            Self::Redirect => {
-                let program = Redirect::new(&gateway.netns, ACCESS, UPLINK)?;
+        let netns = &gateway.netns;
+        let pass = if self.is_xdp() { None } else { Some(Attached::pass(netns, self.entry())?) };
+        match (self, pass) {
+            (Self::Kernel(_), Some(pass)) => {
+                start_kernel(netns)?;
+                Ok(Running::Kernel { _pass: pass })
+            }
+            (Self::Redirect, _) => {
+                let program = Attached::redirect(netns, ACCESS, UPLINK)?;
                 Ok(Running::Redirect { _program: program })
             }
-            Self::OverlayXdp(_) => start_overlay(gateway, overlay, "xdp"),
-            Self::OverlayTc(_) => {
-                poll(&gateway.netns)?;
-                start_overlay(gateway, overlay, "tc")
-            }
-            Self::Kernel(_) => {
-                poll(&gateway.netns)?;
-                start_kernel(&gateway.netns)?;
-                Ok(Running::Kernel)
+            (_, pass) => {
+                let mode = if self.is_xdp() { "xdp" } else { "tc" };
+                let (daemon, scratch) = start_overlay(gateway, overlay, mode)?;
+                Ok(Running::Overlay { _daemon: daemon, _scratch: scratch, _pass: pass })
             }
         }
     }
 }
 
-/// A veth without an XDP program takes the generator's frames only where it has
-/// GRO on.
-fn poll(netns: &Netns) -> Result<()> {
-    let polling = Offloads { gro: Some(true), ..Offloads::default() };
-    set_offloads(netns, UPLINK, polling)?;
-    set_offloads(netns, ACCESS, polling)
-}
-
-fn start_overlay(gateway: &Gateway, binary: &Path, mode: &str) -> Result<Running> {
+fn start_overlay(gateway: &Gateway, binary: &Path, mode: &str) -> Result<(Process, Scratch)> {
     let config = gateway.config(mode, mode, &[("peer", PEER)]);
     let config = config.replacen("\n[[peer]]", &format!("{}\n[[peer]]", static_entries()), 1);
     let scratch = Scratch::new()?;
@@ -120,7 +125,7 @@ fn start_overlay(gateway: &Gateway, binary: &Path, mode: &str) -> Result<Running
     let mut command = gateway.netns.command(binary);
     let daemon = Process::spawn(command.arg("run").arg("--config").arg(file))?;
     wait_for_hooks(gateway, binary, &daemon, mode)?;
-    Ok(Running::Overlay { _daemon: daemon, _scratch: scratch })
+    Ok((daemon, scratch))
 }
 
 fn static_entries() -> String {

@@ -3,8 +3,9 @@
 //!
 //! - `generate_*` runs under `BPF_PROG_TEST_RUN` with live frames: it writes a
 //!   frame and redirects it into the chain.
-//! - `redirect` is the cheapest gateway there can be.
-//! - `sink` counts and drops.
+//! - `redirect` is the cheapest gateway there can be; `pass` lets one without
+//!   XDP have the generator's frames.
+//! - `sink` and `sink_tc` count and drop.
 #![no_std]
 #![no_main]
 #![allow(
@@ -12,10 +13,10 @@
     reason = "the entry points are documented; what the macros make of them is not"
 )]
 
-use aya_ebpf::bindings::xdp_action;
-use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::{Array, DevMap, PerCpuArray};
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::programs::{TcContext, XdpContext};
 
 /// 64-bit words of the longest template.
 const WORDS: usize = 16;
@@ -46,10 +47,10 @@ static TEMPLATE: Array<Template> = Array::with_max_entries(1, 0);
 /// Index 0: the device that `generate_*` and `redirect` send to.
 #[map]
 static OUT: DevMap = DevMap::with_max_entries(1, 0);
-/// Index 0: the length of the frames that `sink` counts.
+/// Index 0: the length of the frames that sinks count.
 #[map]
 static EXPECTED: Array<u32> = Array::with_max_entries(1, 0);
-/// Index 0: frames of that length that reached `sink`.
+/// Index 0: frames of that length that reached a sink.
 #[map]
 static RECEIVED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
@@ -71,6 +72,12 @@ pub fn redirect(_ctx: XdpContext) -> u32 {
     OUT.redirect(0, 0).unwrap_or(xdp_action::XDP_ABORTED)
 }
 
+/// Makes a veth take redirected frames, and nothing else.
+#[xdp]
+pub fn pass(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
 /// Drops IPv4, and counts what has the length that a gateway should have given
 /// it; leaves the rest, ARP first of all, to the host.
 #[xdp]
@@ -80,16 +87,32 @@ pub fn sink(ctx: XdpContext) -> u32 {
     if unsafe { *ethertype } != ETHERTYPE_IPV4 {
         return xdp_action::XDP_PASS;
     }
-    let len = (ctx.data_end() - ctx.data()) as u32;
-    if EXPECTED.get(0) != Some(&len) {
-        return xdp_action::XDP_DROP;
+    count(ctx.data_end() - ctx.data());
+    xdp_action::XDP_DROP
+}
+
+/// The same for socket buffers, which XDP on a veth would have to convert.
+#[classifier]
+pub fn sink_tc(ctx: TcContext) -> i32 {
+    match ctx.load::<[u8; 2]>(ETHERTYPE) {
+        Ok(ETHERTYPE_IPV4) => {
+            count(ctx.len() as usize);
+            TC_ACT_SHOT
+        }
+        _ => TC_ACT_UNSPEC,
+    }
+}
+
+#[inline(always)]
+fn count(len: usize) {
+    if EXPECTED.get(0) != Some(&(len as u32)) {
+        return;
     }
     if let Some(received) = RECEIVED.get_ptr_mut(0) {
-        // SAFETY: the value is this CPU's own, and programs are not preempted by
-        // others of this hook.
+        // SAFETY: the value is this CPU's own, and the sinks do not interrupt each
+        // other.
         unsafe { *received += 1 };
     }
-    xdp_action::XDP_DROP
 }
 
 /// Writes `N` units of the template, and the flow's port at each of `ports`.
