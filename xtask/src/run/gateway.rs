@@ -56,7 +56,7 @@ impl Gateway {
     pub fn wait_until_ready(&self) -> Result<()> {
         let what = format!("ready gateway {}", self.label);
         let ready = wait_until(&what, PATIENCE, || {
-            if !self.process.is_running() {
+            if self.has_ended() {
                 return Some(false);
             }
             let (ports, peers) = (self.show("ports").ok()?, self.show("peers").ok()?);
@@ -84,6 +84,11 @@ impl Gateway {
         command.args(["show", topic, "--json", "--name", &self.name]);
         let text = overlay_testbed::run(&mut command)?;
         serde_json::from_str(&text).with_context(|| format!("`overlay show {topic} --json`"))
+    }
+
+    /// Whether the process is gone.
+    pub fn has_ended(&self) -> bool {
+        !self.process.is_running()
     }
 
     /// Prints the end of the process's log.

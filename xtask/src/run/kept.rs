@@ -121,7 +121,7 @@ pub fn remove_all(workspace: &Workspace) -> Result<()> {
             println!("testbed of process {owner}: it runs, and removes itself when it ends");
             continue;
         }
-        remove(&overlay, &record);
+        remove(&overlay, &record)?;
         fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
         removed += 1;
     }
@@ -129,7 +129,7 @@ pub fn remove_all(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn remove(overlay: &Path, record: &Value) {
+fn remove(overlay: &Path, record: &Value) -> Result<()> {
     let empty = Vec::new();
     let list = |key: &str| record[key].as_array().unwrap_or(&empty).iter();
     for process in list("processes") {
@@ -139,9 +139,31 @@ fn remove(overlay: &Path, record: &Value) {
         gateway::down(overlay, name);
     }
     for name in list("namespaces").filter_map(Value::as_str) {
+        end_all_inside(name);
         let gone = overlay_testbed::run(Command::new("ip").args(["netns", "del", name]));
         println!("{name}: {}", if gone.is_ok() { "removed" } else { "was gone" });
     }
+    remove_scratch(record["owner"].as_u64().unwrap_or(0))
+}
+
+/// Ends what else was started inside a namespace, such as an iperf3 server.
+fn end_all_inside(namespace: &str) {
+    let inside = overlay_testbed::run(Command::new("ip").args(["netns", "pids", namespace]));
+    for pid in inside.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+}
+
+/// Removes the temporary folders of a run, which hold its processes' logs.
+fn remove_scratch(owner: u64) -> Result<()> {
+    let prefix = format!("overlay-testbed-{owner}-");
+    for entry in fs::read_dir(std::env::temp_dir())? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Ends a recorded process, if it is still the one that was recorded.

@@ -105,15 +105,13 @@ fn testbed(workspace: &Workspace, args: &Args) -> Result<()> {
         Ok(gateways)
     })?;
     let outcome = cross(&bed, &gateways, args);
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => return Err(explain(error, &gateways)),
+    };
     // Last, when both gateways have seen what the other one attached.
     view::print_hooks(&gateways)?;
-    match outcome {
-        Ok(report) => println!("ping, ARP and TCP crossed the overlay: {report}"),
-        Err(error) => {
-            gateways.iter().for_each(Gateway::print_log);
-            return Err(error);
-        }
-    }
+    println!("ping, ARP and TCP crossed the overlay: {report}");
     if args.keep {
         kept.keep(workspace, bed, gateways);
         return Ok(());
@@ -124,6 +122,16 @@ fn testbed(workspace: &Workspace, args: &Args) -> Result<()> {
         drop(kept);
         Ok(())
     })
+}
+
+/// Prints what the gateways have to say about a failure.
+fn explain(error: anyhow::Error, gateways: &[Gateway]) -> anyhow::Error {
+    let _ = view::print_hooks(gateways);
+    gateways.iter().for_each(Gateway::print_log);
+    match gateways.iter().find(|gateway| gateway.has_ended()) {
+        Some(gateway) => error.context(format!("gateway {} ended by itself", gateway.label)),
+        None => error,
+    }
 }
 
 /// Sends everything that must cross, with the live view of the gateways
