@@ -28,6 +28,18 @@ fn the_clock_ticks_once_a_second() {
 }
 
 #[test]
+fn a_clock_that_runs_backwards_changes_nothing() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    gateway.frame("blue", mac(1), &port("eth1", 0));
+    gateway.wait(50);
+    let epoch = gateway.tables.node.unwrap().epoch;
+    gateway.controller.handle_timeout(gateway.now - Duration::from_secs(40));
+    gateway.drain();
+    assert_eq!(gateway.last, []);
+    assert_eq!(gateway.tables.node.unwrap().epoch, epoch);
+}
+
+#[test]
 fn silent_stations_are_forgotten_and_talking_ones_are_not() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);
     gateway.frame("blue", mac(1), &port("eth1", 0));

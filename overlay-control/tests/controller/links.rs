@@ -156,6 +156,8 @@ fn a_flood_list_stays_for_a_while_after_it_was_replaced() {
     gateway.link(down("eth1", 3));
     let second = generation(&gateway);
     assert_eq!((slots(&gateway, first), slots(&gateway, second)), (4, 3));
+    let due = gateway.controller.poll_timeout().unwrap() - gateway.now;
+    assert_eq!(due, Duration::from_millis(100), "the next tick would be in a second");
     wait(&mut gateway, 60);
     gateway.link(down("eth2", 4));
     let third = generation(&gateway);

@@ -1,10 +1,12 @@
 //! Another configuration: what stays, stays.
 
+use core::time::Duration;
+
 use overlay_common::abi::{Permit, PermitKey, VtepKey};
 use overlay_common::id::PortId;
 use overlay_control::action::Action;
 
-use crate::gateway::{Gateway, TWO_SEGMENTS, mac, peer, port};
+use crate::gateway::{Gateway, TWO_SEGMENTS, mac, parse, peer, port};
 
 /// The text without the part from `from` up to `to` (or the end).
 fn without(from: &str, to: &str) -> String {
@@ -250,14 +252,30 @@ fn learnt_addresses_make_room_for_static_ones() {
 fn reloads_in_quick_succession_are_carried_out_one_after_the_other() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);
     for _ in 0..5 {
-        gateway.controller.handle_config(crate::gateway::parse(&without_gw2()), gateway.now);
-        gateway.controller.handle_config(crate::gateway::parse(TWO_SEGMENTS), gateway.now);
+        gateway.controller.handle_config(parse(&without_gw2()), gateway.now);
+        gateway.controller.handle_config(parse(TWO_SEGMENTS), gateway.now);
     }
     gateway.drain();
     gateway.resolve_all();
     gateway.wait(1);
     gateway.tables.check_settled();
     assert_eq!((gateway.tables.peers.len(), gateway.tables.ports.len()), (2, 4));
+}
+
+#[test]
+fn reloads_that_nobody_saw_cost_no_index() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    let more = "[[segment.port]]\ninterface = \"eth3\"\n\n[[segment]]\nname = \"red\"";
+    let more = parse(&TWO_SEGMENTS.replace("[[segment]]\nname = \"red\"", more));
+    let less = parse(TWO_SEGMENTS);
+    for _ in 0..overlay_common::abi::MAX_PORTS {
+        gateway.controller.handle_config(more.clone(), gateway.now);
+        gateway.controller.handle_config(less.clone(), gateway.now);
+        gateway.now += Duration::from_secs(1);
+        gateway.controller.handle_timeout(gateway.now);
+    }
+    gateway.controller.handle_config(more, gateway.now);
+    assert!(gateway.controller.ports().iter().all(|port| port.id.is_some()));
 }
 
 #[test]
@@ -280,7 +298,7 @@ fn a_table_changed_as_a_whole_waits_for_free_indices() {
         }
         gateway.tables.check();
     };
-    gateway.controller.handle_config(crate::gateway::parse(&text("b")), gateway.now);
+    gateway.controller.handle_config(parse(&text("b")), gateway.now);
     drain(&mut gateway);
     for _ in 0..3 {
         gateway.now = gateway.controller.poll_timeout().unwrap();
