@@ -162,6 +162,11 @@ fn wait_for_hooks(gateway: &Gateway, binary: &str, daemon: &Process, mode: &str)
 
 fn start_kernel(netns: &Netns) -> Result<()> {
     netns.exec("ip link add br0 type bridge")?;
+    // A bridge that forwards and nothing else, as ours: some kernels have its
+    // netfilter hooks built in and on.
+    if std::fs::exists("/proc/sys/net/bridge/bridge-nf-call-iptables")? {
+        netns.sysctl("net.bridge.bridge-nf-call-iptables", "0")?;
+    }
     netns.exec(&format!(
         "ip link add vx0 type vxlan id {VNI} local {VTEP} remote {PEER} dev {UPLINK} dstport 4789"
     ))?;

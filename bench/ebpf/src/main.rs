@@ -126,7 +126,8 @@ fn generate<T: Copy, const N: usize>(ctx: &XdpContext, ports: &[usize]) -> u32 {
     // SAFETY: the map's value is larger than `[T; N]`, and `at` checked that the
     // frame is not smaller. One generator runs at a time.
     let flow = unsafe {
-        *frame = *template.cast::<[T; N]>();
+        // Of constant length and without overlap, so that it is inlined.
+        core::ptr::copy_nonoverlapping(template.cast::<[T; N]>(), frame, 1);
         let count = (*template).count;
         (*template).count = count.wrapping_add(1);
         (count % FLOWS) as u8
