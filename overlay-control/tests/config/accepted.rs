@@ -1,0 +1,127 @@
+//! What is taken.
+
+use std::net::Ipv4Addr;
+
+use overlay_common::id::Vni;
+use overlay_common::wire::Mac;
+use overlay_control::config::{
+    AccessPort, Encap, Mode, Node, Peer, Place, Segment, StaticMac, Uplink,
+};
+
+use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted};
+
+#[test]
+fn every_key_is_read() {
+    let config = accepted(
+        r#"
+[node]
+name        = "gw1"
+vtep        = "192.0.2.1"
+ageing      = 60
+fdb_entries = 1000
+
+[[uplink]]
+interface = "eth0"
+mode      = "xdp"
+
+[[segment]]
+name     = "blue"
+vni      = 100
+learning = false
+
+[[segment.port]]
+interface = "eth1"
+vlan      = 10
+mode      = "tc"
+
+[[segment.port]]
+interface = "eth2"
+mode      = "xdp-generic"
+
+[[segment.fdb]]
+mac  = "02:00:00:00:02:02"
+peer = "gw2"
+
+[[segment.fdb]]
+mac       = "02-00-00-00-02-0A"
+interface = "eth1"
+vlan      = 10
+
+[[peer]]
+name     = "gw2"
+vtep     = "192.0.2.2"
+encap    = "vxlan"
+segments = ["blue"]
+"#,
+    );
+    assert_eq!(
+        config.node,
+        Node {
+            name: "gw1".into(),
+            vtep: Ipv4Addr::new(192, 0, 2, 1),
+            ageing: 60,
+            fdb_entries: 1000
+        }
+    );
+    assert_eq!(config.uplinks, [Uplink { interface: "eth0".into(), mode: Mode::Xdp }]);
+    let port = |interface: &str, vlan, mode| AccessPort { interface: interface.into(), vlan, mode };
+    let static_mac = |last, place| StaticMac { mac: Mac([2, 0, 0, 0, 2, last]), place };
+    assert_eq!(
+        config.segments,
+        [Segment {
+            name: "blue".into(),
+            vni: Vni::new(100).unwrap(),
+            learning: false,
+            ports: vec![port("eth1", Some(10), Mode::Tc), port("eth2", None, Mode::XdpGeneric)],
+            fdb: vec![
+                static_mac(2, Place::Peer("gw2".into())),
+                static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(10) }),
+            ],
+        }]
+    );
+    assert_eq!(
+        config.peers,
+        [Peer {
+            name: "gw2".into(),
+            vtep: Ipv4Addr::new(192, 0, 2, 2),
+            encap: Encap::Vxlan,
+            segments: vec!["blue".into()],
+        }]
+    );
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let config =
+        accepted(&format!("{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\n{GW2}"));
+    assert_eq!((config.node.ageing, config.node.fdb_entries), (300, 1 << 20));
+    assert_eq!(config.uplinks[0].mode, Mode::Auto);
+    assert!(config.segments[0].learning);
+    assert_eq!(config.segments[0].ports[0].vlan, None);
+    assert_eq!(config.segments[0].ports[0].mode, Mode::Auto);
+    assert_eq!(config.peers[0].encap, Encap::Vxlan);
+}
+
+#[test]
+fn a_node_may_have_neither_segments_nor_peers() {
+    let config = accepted(&format!("{NODE}{UPLINK}"));
+    assert!(config.segments.is_empty() && config.peers.is_empty());
+}
+
+#[test]
+fn limits_are_inside() {
+    for vni in ["1", "16777215", "0x64", "1_000"] {
+        accepted(&format!("{NODE}{UPLINK}[[segment]]\nname = \"b\"\nvni = {vni}\n"));
+    }
+    for vlan in [1, 4094] {
+        accepted(&format!(
+            "{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\nvlan = {vlan}\n"
+        ));
+    }
+    for (key, value) in [("ageing", 10), ("ageing", 1_000_000), ("fdb_entries", 16_777_216)] {
+        accepted(&format!("{NODE}{key} = {value}\n{UPLINK}"));
+    }
+    let long = "x".repeat(64);
+    accepted(&format!("[node]\nname = \"{long}\"\nvtep = \"192.0.2.1\"\n{UPLINK}"));
+    accepted(&format!("{NODE}[[uplink]]\ninterface = \"abcdefghijklmno\"\n"));
+}

@@ -1,0 +1,10 @@
+//! The configuration file: what is taken, and what is refused where and why.
+
+mod accepted;
+mod host;
+mod marked;
+mod random;
+mod relations;
+mod sizes;
+mod structure;
+mod values;

@@ -1,0 +1,160 @@
+//! What only several values together can get wrong.
+
+use overlay_control::config::Mode;
+
+use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted, refused};
+
+#[test]
+fn static_addresses_are_checked() {
+    let mac = |value: &str, message: &str| {
+        let text =
+            format!("{NODE}{UPLINK}{BLUE}[[segment.fdb]]\npeer = \"gw2\"\nmac = ¦{value}\n{GW2}");
+        refused(&text, &[(message, "")]);
+    };
+    mac("\"02:00:00:00:00\"", "mac \"02:00:00:00:00\" is no MAC");
+    mac("\"02:00:00:00:00:01:02\"", "mac \"02:00:00:00:00:01:02\" is no MAC");
+    mac("\"02:00:00:00:00:0g\"", "mac \"02:00:00:00:00:0g\" is no MAC");
+    mac("\"02:00:00:00:00:+1\"", "mac \"02:00:00:00:00:+1\" is no MAC");
+    mac("\"ff:ff:ff:ff:ff:ff\"", "mac \"ff:ff:ff:ff:ff:ff\" is a broadcast or multicast address");
+    mac("\"01:00:5e:00:00:01\"", "mac \"01:00:5e:00:00:01\" is a broadcast or multicast address");
+    mac("\"00:00:00:00:00:00\"", "mac \"00:00:00:00:00:00\" is the zero address");
+
+    let head = format!("{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\nvlan = 10\n");
+    let fdb = "[[segment.fdb]]\nmac = \"02:00:00:00:00:01\"\n";
+    let place = |lines: &str, message: &str, help: &str| {
+        refused(&format!("{head}{lines}{GW2}"), &[(message, help)]);
+    };
+    place(
+        &format!("¦{fdb}peer = \"gw2\"\ninterface = \"eth1\"\nvlan = 10\n"),
+        "[[segment.fdb]] has both peer and interface",
+        "keep peer or interface",
+    );
+    place(
+        &format!("¦{fdb}peer = \"gw2\"\nvlan = 10\n"),
+        "[[segment.fdb]] has both peer and vlan",
+        "vlan goes with interface",
+    );
+    place(&format!("{fdb}peer = ¦\"gw3\"\n"), "there is no peer \"gw3\"", "did you mean \"gw2\"?");
+    place(
+        &format!("{fdb}interface = ¦\"eth1\"\n"),
+        "eth1 is no untagged port of this segment",
+        "[[segment.port]]",
+    );
+    place(
+        &format!("{fdb}interface = ¦\"eth2\"\nvlan = 10\n"),
+        "VLAN 10 of eth2 is no port of this segment",
+        "[[segment.port]]",
+    );
+    refused(
+        &format!(
+            "{NODE}{UPLINK}{BLUE}{fdb}peer = ¦\"gw2\"\n[[segment]]\nname = \"red\"\nvni = 2\n\
+                  [[peer]]\nname = \"gw2\"\nvtep = \"192.0.2.2\"\nsegments = [\"red\"]\n"
+        ),
+        &[("peer gw2 may not use segment blue", "add \"blue\" to the peer's segments (line 18)")],
+    );
+    refused(
+        &format!(
+            "{head}{fdb}peer = \"gw2\"\n[[segment.fdb]]\nmac = ¦\"02-00-00-00-00-01\"\n\
+                  peer = \"gw2\"\n{GW2}"
+        ),
+        &[("mac of this segment 02:00:00:00:00:01 is used twice", "line 13")],
+    );
+}
+
+#[test]
+fn nothing_is_there_twice() {
+    let head = format!("{NODE}{UPLINK}{BLUE}");
+    refused(
+        &format!("{head}[[segment]]\nname = ¦\"blue\"\nvni = ¦100\n"),
+        &[
+            ("segment name blue is used twice", "it is used on line 7"),
+            ("vni 100 is used twice", "it is used on line 8"),
+        ],
+    );
+    refused(
+        &format!("{head}{GW2}[[peer]]\nname = ¦\"gw2\"\nvtep = ¦\"192.0.2.2\"\nsegments = []\n"),
+        &[
+            ("peer name gw2 is used twice", "line 10"),
+            ("peer vtep 192.0.2.2 is used twice", "line 11"),
+        ],
+    );
+    refused(
+        &format!("{NODE}{UPLINK}[[uplink]]\ninterface = ¦\"eth0\"\n"),
+        &[("uplink interface eth0 is used twice", "line 5")],
+    );
+    refused(
+        &format!(
+            "{head}[[peer]]\nname = \"gw2\"\nvtep = \"192.0.2.2\"\nsegments = [\"blue\", ¦\"blue\"]\n"
+        ),
+        &[("segment of this peer blue is used twice", "line 12")],
+    );
+}
+
+#[test]
+fn a_peer_is_another_gateway() {
+    refused(
+        &format!("{NODE}{UPLINK}[[peer]]\nname = \"gw2\"\nvtep = ¦\"192.0.2.1\"\nsegments = []\n"),
+        &[("peer vtep 192.0.2.1 is this node's own (line 3)", "the other gateway")],
+    );
+}
+
+#[test]
+fn peers_name_segments_that_exist() {
+    let peer = "[[peer]]\nname = \"gw2\"\nvtep = \"192.0.2.2\"\nsegments = ";
+    refused(
+        &format!("{NODE}{UPLINK}{peer}[¦\"blue\"]\n"),
+        &[("there is no segment \"blue\"", "add [[segment]]")],
+    );
+    refused(
+        &format!("{NODE}{UPLINK}{BLUE}{peer}[\"blue\", ¦\"warehouse\"]\n"),
+        &[("there is no segment \"warehouse\"", "the file has blue")],
+    );
+    refused(
+        &format!("{NODE}{UPLINK}{BLUE}{peer}¦\"blue\"\n"),
+        &[("segments is a string, not a list", "[\"blue\"]")],
+    );
+    refused(
+        &format!("{NODE}{UPLINK}{BLUE}{peer}¦[100]\n"),
+        &[("segments holds an integer", "[\"blue\"]")],
+    );
+}
+
+#[test]
+fn a_port_is_in_one_segment_and_no_uplink() {
+    let red = "[[segment]]\nname = \"red\"\nvni = 200\n";
+    let port = "[[segment.port]]\ninterface = \"eth1\"\n";
+    let head = format!("{NODE}{UPLINK}{BLUE}");
+    refused(
+        &format!("{head}{port}{red}[[segment.port]]\ninterface = ¦\"eth1\"\n"),
+        &[("untagged eth1 is in segment blue already (line 9)", "a port is in one segment")],
+    );
+    refused(
+        &format!("{head}{port}vlan = 10\n{red}{port}vlan = ¦10\n"),
+        &[("VLAN 10 of eth1 is in segment blue already (line 9)", "a port is in one segment")],
+    );
+    refused(
+        &format!("{head}{port}[[segment.port]]\ninterface = ¦\"eth1\"\n"),
+        &[("untagged eth1 is in segment blue already (line 9)", "a port is in one segment")],
+    );
+    refused(
+        &format!("{head}[[segment.port]]\ninterface = ¦\"eth0\"\n"),
+        &[("interface eth0 is an uplink (line 5)", "a device of its own")],
+    );
+    accepted(&format!("{head}{port}{red}{port}vlan = 10\n"));
+    accepted(&format!("{head}{port}vlan = 11\n{red}{port}vlan = 10\n"));
+}
+
+#[test]
+fn ports_of_one_interface_share_a_mode() {
+    let port = |vlan: u16, mode: &str| {
+        format!("[[segment.port]]\ninterface = \"eth1\"\nvlan = {vlan}\n{mode}")
+    };
+    let head = format!("{NODE}{UPLINK}{BLUE}");
+    let (tc, xdp) = (port(10, "mode = \"tc\"\n"), port(11, "mode = ¦\"xdp\"\n"));
+    refused(
+        &format!("{head}{tc}{xdp}"),
+        &[("mode xdp for eth1, which has mode tc (line 12)", "the same mode")],
+    );
+    let config = accepted(&format!("{head}{}{tc}", port(11, "")));
+    assert!(config.segments[0].ports.iter().all(|port| port.mode == Mode::Tc));
+}

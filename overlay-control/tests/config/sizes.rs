@@ -1,0 +1,60 @@
+//! Configurations that do not fit the tables.
+
+use crate::marked::{BLUE, GW2, NODE, UPLINK, refused};
+
+#[test]
+fn tables_have_an_end() {
+    let mut text = format!("{NODE}fdb_entries = ¦2\n{UPLINK}{BLUE}");
+    for i in 1..=3 {
+        text += &format!("[[segment.fdb]]\nmac = \"02:00:00:00:00:0{i}\"\npeer = \"gw2\"\n");
+    }
+    let message = "the file has 3 static addresses, and this node takes 2";
+    refused(&format!("{text}{GW2}"), &[(message, "make node.fdb_entries larger")]);
+
+    let mut text = format!("¦{NODE}{UPLINK}{BLUE}");
+    let ports = overlay_common::abi::MAX_PORTS - 1;
+    for i in 0..ports {
+        text +=
+            &format!("[[segment.port]]\ninterface = \"e{}\"\nvlan = {}\n", i / 4094, i % 4094 + 1);
+    }
+    let message =
+        format!("the file has {} ports, uplinks included, and this node takes {ports}", ports + 1);
+    refused(&text, &[(&message, "several gateways")]);
+}
+
+#[test]
+fn floods_and_permissions_have_an_end() {
+    let segments = 1200;
+    let file = |peers: usize, lists: &dyn Fn(usize) -> Vec<usize>| {
+        let mut text = format!("¦{NODE}{UPLINK}");
+        for i in 0..segments {
+            text += &format!("[[segment]]\nname = \"s{i}\"\nvni = {}\n", i + 1);
+        }
+        for i in 0..peers {
+            let names: Vec<String> = lists(i).iter().map(|s| format!("\"s{s}\"")).collect();
+            let vtep = format!("10.0.{}.{}", i / 250, i % 250 + 1);
+            text += &format!("[[peer]]\nname = \"p{i}\"\nvtep = \"{vtep}\"\n");
+            text += &format!("segments = [{}]\n", names.join(", "));
+        }
+        text
+    };
+    let all = |_| (0..segments).collect();
+    refused(
+        &file(437, &all),
+        &[(
+            "the file has 524400 receivers of floods (ports and peers of all segments), \
+             and this node takes 524288",
+            "several gateways",
+        )],
+    );
+    // Every set is another one, so every permission is an entry of its own.
+    let all_but_one = |i| (0..segments).filter(|s| *s != i).collect();
+    refused(
+        &file(437, &all_but_one).replace("10.0.", "10.1."),
+        &[(
+            "the file has 525163 permissions (segments of peers, equal sets counted once), \
+             and this node takes 524288",
+            "the same segments",
+        )],
+    );
+}

@@ -1,0 +1,110 @@
+//! Values, each by itself.
+
+use crate::marked::{BLUE, GW2, NODE, UPLINK, refused};
+
+#[test]
+fn names_are_checked() {
+    let name = |value: &str, message: &str| {
+        let text = format!("{NODE}{UPLINK}[[segment]]\nname = ¦{value}\nvni = 1\n");
+        refused(&text, &[(message, "1 to 64 letters, digits, dots")]);
+    };
+    name("\"\"", "name is empty");
+    name("\"a b\"", "name \"a b\" holds ' '");
+    name("\"a/b\"", "name \"a/b\" holds '/'");
+    name("\"ü\"", "name \"ü\" holds 'ü'");
+    name("\"..\"", "name \"..\" begins with a sign");
+    name(&format!("\"{}\"", "x".repeat(65)), "name has 65 characters");
+}
+
+#[test]
+fn interfaces_are_checked() {
+    let interface = |value: &str, message: &str| {
+        let text = format!("{NODE}[[uplink]]\ninterface = ¦{value}\n");
+        refused(&text, &[(message, "")]);
+    };
+    interface("\"\"", "interface is empty");
+    interface("\"abcdefghijklmnop\"", "interface \"abcdefghijklmnop\" has 16 characters");
+    interface("\"eth 0\"", "interface \"eth 0\" holds ' '");
+    interface("\"eth/0\"", "interface \"eth/0\" holds '/'");
+    interface("\"..\"", "interface \"..\" is no device name");
+    interface("0", "interface is an integer, not a string");
+}
+
+#[test]
+fn vteps_are_checked() {
+    let vtep = |value: &str, message: &str, help: &str| {
+        let text = format!("[node]\nname = \"gw1\"\nvtep = ¦{value}\n{UPLINK}");
+        refused(&text, &[(message, help)]);
+    };
+    vtep("\"gw1\"", "vtep \"gw1\" is no IP address", "an IPv4 address");
+    vtep("\"192.0.2.1/24\"", "vtep \"192.0.2.1/24\" has a prefix length", "\"192.0.2.1\"");
+    vtep("\"2001:db8::1\"", "vtep \"2001:db8::1\" is IPv6: not supported yet", "IPv4 address");
+    vtep("\"0.0.0.0\"", "vtep \"0.0.0.0\" is the unspecified address", "unicast");
+    vtep("\"127.0.0.1\"", "vtep \"127.0.0.1\" is a loopback address", "unicast");
+    vtep("\"239.1.1.1\"", "vtep \"239.1.1.1\" is a multicast address", "unicast");
+    vtep("\"255.255.255.255\"", "vtep \"255.255.255.255\" is the broadcast address", "unicast");
+    vtep("1.5", "vtep is a float, not a string", "IPv4 address");
+    let peer = format!("{NODE}{UPLINK}{BLUE}[[peer]]\nname = \"gw2\"\nvtep = ¦\"2001:db8::2\"\n");
+    refused(
+        &format!("{peer}segments = []\n"),
+        &[("vtep \"2001:db8::2\" is IPv6: not supported yet", "IPv4")],
+    );
+}
+
+#[test]
+fn numbers_are_checked() {
+    let vni = |value: &str, message: &str| {
+        let text = format!("{NODE}{UPLINK}[[segment]]\nname = \"blue\"\nvni = ¦{value}\n");
+        refused(&text, &[(message, "a number from 1 to 16777215")]);
+    };
+    vni("0", "vni is 0: out of range");
+    vni("16777216", "vni is 16777216: out of range");
+    vni("0x1000000", "vni is 0x1000000: out of range");
+    vni("-1", "vni is -1: out of range");
+    vni("99999999999999999999999", "vni is 99999999999999999999999: out of range");
+    vni("\"100\"", "vni is a string, not an integer");
+    vni("100.0", "vni is a float, not an integer");
+
+    let vlan = |value: &str, message: &str| {
+        let port = "[[segment.port]]\ninterface = \"eth1\"";
+        let text = format!("{NODE}{UPLINK}{BLUE}{port}\nvlan = ¦{value}\n");
+        refused(&text, &[(message, "a number from 1 to 4094")]);
+    };
+    vlan("0", "vlan is 0: out of range");
+    vlan("4095", "vlan is 4095: out of range");
+    vlan("true", "vlan is a boolean, not an integer");
+
+    let node = |key: &str, value: &str, range: &str| {
+        let message = format!("{key} is {value}: out of range");
+        refused(&format!("{NODE}{key} = ¦{value}\n{UPLINK}"), &[(&message, range)]);
+    };
+    node("ageing", "9", "from 10 to 1000000");
+    node("ageing", "1000001", "from 10 to 1000000");
+    node("fdb_entries", "0", "from 1 to 16777216");
+    node("fdb_entries", "16777217", "from 1 to 16777216");
+}
+
+#[test]
+fn switches_modes_and_encapsulations_are_checked() {
+    refused(
+        &format!("{NODE}{UPLINK}{BLUE}learning = ¦\"true\"\n"),
+        &[("learning is a string, not a boolean", "true or false, without quotes")],
+    );
+    let mode = |value: &str, message: &str, help: &str| {
+        refused(&format!("{NODE}{UPLINK}mode = ¦{value}\n"), &[(message, help)]);
+    };
+    mode("\"xpd\"", "mode \"xpd\" does not exist", "did you mean \"xdp\"?");
+    mode(
+        "\"fast\"",
+        "mode \"fast\" does not exist",
+        "\"auto\", \"xdp\", \"xdp-generic\" or \"tc\"",
+    );
+    mode("\"user\"", "mode \"user\" is not supported yet", "\"auto\"");
+    let encap = |value: &str, message: &str| {
+        let text = format!("{NODE}{UPLINK}{BLUE}{GW2}encap = ¦{value}\n");
+        refused(&text, &[(message, "\"vxlan\"")]);
+    };
+    encap("\"geneve\"", "encap \"geneve\" is not supported yet");
+    encap("\"gre\"", "encap \"gre\" does not exist");
+    encap("4789", "encap is an integer, not a string");
+}
