@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,6 @@ use crate::dataplane::hook::Hook;
 pub struct State {
     /// The network namespace that the interface indices belong to.
     pub netns: String,
-    /// The bpffs that holds the pins.
-    pub bpffs: PathBuf,
     /// The devices.
     pub devices: Vec<DeviceState>,
 }
@@ -122,11 +120,7 @@ mod tests {
             made_promiscuous: true,
             filter: Some(filter),
         };
-        let state = State {
-            netns: "net:[1]".to_owned(),
-            bpffs: "/sys/fs/bpf".into(),
-            devices: vec![device.clone()],
-        };
+        let state = State { netns: "net:[1]".to_owned(), devices: vec![device.clone()] };
         state.write(&path).unwrap();
         assert_eq!(State::read(&path), Some(state.clone()));
         assert_eq!(state.device("eth0", 4), None);

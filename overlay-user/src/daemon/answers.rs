@@ -12,6 +12,7 @@ use super::Daemon;
 use crate::api::{
     Answer, DropRow, Failure, FdbRow, PeerRow, PortRow, Question, SegmentRow, Status,
 };
+use crate::dataplane::bpffs;
 use crate::dataplane::pins::Pins;
 use crate::state::own_netns;
 
@@ -58,7 +59,10 @@ impl Daemon {
             uptime: self.started.elapsed().as_secs(),
             config: self.file.display().to_string(),
             netns: own_netns(),
-            pins: Pins::new(&self.bpffs, &self.instance.name).links().display().to_string(),
+            pins: bpffs::display(
+                Pins::new(&self.bpffs, &self.instance.name).instance(),
+                &self.bpffs,
+            ),
             ports: self.ports.len(),
             ports_attached: self.ports.values().filter(|port| port.live.is_some()).count(),
             segments: segments.len(),

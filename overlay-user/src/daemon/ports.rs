@@ -264,7 +264,7 @@ impl Daemon {
             })
         };
         let devices = self.ports.iter().filter_map(device).collect();
-        let state = State { netns: own_netns(), bpffs: self.bpffs.clone(), devices };
+        let state = State { netns: own_netns(), devices };
         state.write(&self.instance.state())
     }
 }

@@ -37,8 +37,7 @@ impl Daemon {
 pub async fn of_dead(instance: &Instance) -> Result<Vec<String>> {
     let mut changes = Vec::new();
     let state = State::read(&instance.state());
-    let bpffs = bpffs::find().or_else(|| state.as_ref().map(|state| state.bpffs.clone()));
-    let pins = bpffs.map(|bpffs| Pins::new(&bpffs, &instance.name));
+    let pins = bpffs::find().map(|bpffs| Pins::new(&bpffs, &instance.name));
     if let Some(pins) = pins.filter(Pins::exist) {
         pins.remove()?;
         changes.push(format!("detached and unpinned the programs of {}", instance.name));

@@ -45,6 +45,11 @@ impl Pins {
         Ok(())
     }
 
+    /// The directory of the instance.
+    pub fn instance(&self) -> &Path {
+        &self.instance
+    }
+
     /// The directory of links.
     pub fn links(&self) -> PathBuf {
         self.instance.join("links")

@@ -1,7 +1,7 @@
 //! The kernel's own tables: links, addresses, routes and neighbours, read and
 //! followed over netlink.
 //!
-//! - [`link`]: devices.
+//! - [`link`]: network devices.
 //! - [`neighbour`]: address resolution, and asking the kernel to do it.
 //! - [`route`]: the way to an address.
 //! - [`monitor`]: what changes.
