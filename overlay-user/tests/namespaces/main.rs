@@ -12,6 +12,7 @@ mod bad_config;
 mod closed;
 mod hooks;
 mod life;
+mod limits;
 mod next_hop;
 mod real_peer;
 mod segments;

@@ -3,7 +3,9 @@
 use anyhow::Result;
 use overlay_testbed::{TwoGateways, require_root, require_tools};
 
-use crate::harness::{Capture, Overlay, arp, between_hosts, kernel_gateway, ping, udp_sizes};
+use crate::harness::{
+    Capture, Overlay, arp, between_hosts, http_download, kernel_gateway, over_ipv6, ping, udp_sizes,
+};
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "tcpdump", "tshark", "bridge", "ping"];
 
@@ -30,6 +32,22 @@ fn ours_against_kernel() -> Result<()> {
     let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
     ours.wait_for_peers()?;
     between_hosts(&testbed)
+}
+
+#[test]
+fn hosts_that_speak_ipv6() -> Result<()> {
+    if !require_root("hosts_that_speak_ipv6") || !require_tools("hosts_that_speak_ipv6", TOOLS) {
+        return Ok(());
+    }
+    for uplink in ["tc", "xdp"] {
+        let testbed = TwoGateways::new()?;
+        kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+        let config = testbed.gw1.config(uplink, "tc", &[("kernel", TwoGateways::VTEP2)]);
+        let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
+        ours.wait_for_peers()?;
+        over_ipv6(&testbed)?;
+    }
+    Ok(())
 }
 
 #[test]
@@ -64,7 +82,7 @@ fn tshark_finds_nothing_malformed() -> Result<()> {
     arp(&testbed.host1, &testbed.host2, TwoGateways::HOST2)?;
     ping(&testbed.host2, TwoGateways::HOST1)?;
     udp_sizes(&testbed.host1, (&testbed.host2, TwoGateways::HOST2))?;
-    crate::harness::http_download(&testbed.host2, (&testbed.host1, TwoGateways::HOST1))?;
+    http_download(&testbed.host2, (&testbed.host1, TwoGateways::HOST1))?;
     let recording = capture.stop()?;
     recording.check_tunnels_of(TwoGateways::VTEP1)
 }

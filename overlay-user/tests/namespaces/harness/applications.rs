@@ -30,6 +30,18 @@ pub fn between_hosts(testbed: &TwoGateways) -> Result<()> {
     tcp(one.0, two)
 }
 
+/// Neighbour discovery, ping, TCP and HTTP between the hosts over IPv6.
+pub fn over_ipv6(testbed: &TwoGateways) -> Result<()> {
+    let (one, two) = ("2001:db8::1", "2001:db8::2");
+    for (host, address) in [(&testbed.host1, one), (&testbed.host2, two)] {
+        host.sysctl("net.ipv6.conf.eth0.disable_ipv6", "0")?;
+        host.exec(&format!("ip addr add {address}/64 dev eth0 nodad"))?;
+    }
+    ping(&testbed.host1, two)?;
+    ping(&testbed.host2, one)?;
+    tcp(&testbed.host1, (&testbed.host2, two))
+}
+
 /// The neighbour's MAC address is asked for and found.
 pub fn arp(from: &Netns, to: &Netns, address: &str) -> Result<()> {
     from.exec("ip neigh flush all")?;

@@ -6,7 +6,7 @@ mod capture;
 mod gateway;
 mod kernel_peer;
 
-pub use applications::{arp, between_hosts, http_download, ping, udp_sizes};
+pub use applications::{arp, between_hosts, http_download, over_ipv6, ping, udp_sizes};
 pub use capture::Capture;
 pub use gateway::{Overlay, overlay};
 pub use kernel_peer::kernel_gateway;

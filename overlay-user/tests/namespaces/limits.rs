@@ -1,0 +1,141 @@
+//! Sizes, ages and numbers at their limits.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use overlay_testbed::frame::BROADCAST;
+use overlay_testbed::{
+    Netns, RawSocket, TwoGateways, require_root, require_tools, set_mtu, veth, wait_until,
+};
+
+use crate::harness::{Overlay, has_mark, kernel_gateway, marked, ping};
+
+const INSIDE: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const SILENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
+const SOON: Duration = Duration::from_secs(2);
+
+/// A gateway with two access ports and an uplink, and what `[node]` says more.
+struct Bench {
+    gateway: Netns,
+    _outside: Netns,
+    _hosts: Netns,
+    ends: [RawSocket; 2],
+}
+
+impl Bench {
+    fn new() -> Result<Self> {
+        let gateway = Netns::new("gw")?;
+        let outside = Netns::new("outside")?;
+        let hosts = Netns::new("hosts")?;
+        veth(&gateway, "eth0", &outside, "eth0")?;
+        gateway.exec("ip addr add 192.0.2.1/24 dev eth0")?;
+        outside.exec("ip addr add 192.0.2.2/24 dev eth0")?;
+        for device in ["eth1", "eth2"] {
+            veth(&gateway, device, &hosts, device)?;
+        }
+        let ends = [RawSocket::open(&hosts, "eth1")?, RawSocket::open(&hosts, "eth2")?];
+        Ok(Self { gateway, _outside: outside, _hosts: hosts, ends })
+    }
+
+    fn start(&self, node: &str) -> Result<Overlay<'_>> {
+        let name = self.gateway.name();
+        let config = format!(
+            "[node]\nname = \"{name}\"\nvtep = \"192.0.2.1\"\n{node}\n\
+             [[uplink]]\ninterface = \"eth0\"\n\
+             [[segment]]\nname = \"blue\"\nvni = 100\n\
+             [[segment.port]]\ninterface = \"eth1\"\n\
+             [[segment.port]]\ninterface = \"eth2\"\n\
+             [[peer]]\nname = \"peer\"\nvtep = \"192.0.2.2\"\nsegments = [\"blue\"]\n"
+        );
+        let ours = Overlay::start(&self.gateway, name, &config)?;
+        ours.wait_for_peers()?;
+        Ok(ours)
+    }
+
+    /// Whether a frame between the two ports arrives.
+    fn passes(&self, mark: &str) -> Result<bool> {
+        self.ends[0].send(&marked(BROADCAST, INSIDE, mark))?;
+        Ok(self.ends[1].find(SOON, |frame| has_mark(frame, mark))?.is_some())
+    }
+}
+
+#[test]
+fn silent_addresses_age_and_others_stay() -> Result<()> {
+    if !require_root("silent_addresses_age_and_others_stay") {
+        return Ok(());
+    }
+    const AGEING: Duration = Duration::from_secs(10);
+    let bench = Bench::new()?;
+    let ours = bench.start("ageing = 10")?;
+    bench.ends[1].send(&marked(BROADCAST, SILENT, "once"))?;
+    ensure!(bench.passes("first")?);
+    ours.wait_for_mac("blue", SILENT, "eth2")?;
+    ours.wait_for_mac("blue", INSIDE, "eth1")?;
+    let start = Instant::now();
+    let gone = wait_until("end of a silent address", AGEING + AGEING / 2, || {
+        bench.ends[0].send(&marked(SILENT, INSIDE, "talking")).ok()?;
+        std::thread::sleep(Duration::from_millis(100));
+        ours.place_of("blue", SILENT).ok()?.is_none().then_some(start.elapsed())
+    })
+    .with_context(|| format!("{:?}", ours.show("fdb")))?;
+    ensure!(gone > AGEING - Duration::from_secs(2), "aged after {gone:?} already");
+    ensure!(ours.place_of("blue", INSIDE)?.as_deref() == Some("eth1"), "{:?}", ours.show("fdb")?);
+    Ok(())
+}
+
+#[test]
+fn a_full_fdb_refuses_and_goes_on() -> Result<()> {
+    if !require_root("a_full_fdb_refuses_and_goes_on") {
+        return Ok(());
+    }
+    const ROOM: usize = 1024;
+    let bench = Bench::new()?;
+    let ours = bench.start(&format!("fdb_entries = {ROOM}"))?;
+    ensure!(bench.passes("before")?);
+    ours.wait_for_mac("blue", INSIDE, "eth1")?;
+    for number in 0..20_000_u32 {
+        let [_, a, b, c] = number.to_be_bytes();
+        bench.ends[1].send(&marked(INSIDE, [2, 0, 1, a, b, c], "spray"))?;
+        if number % 500 == 0 {
+            // Learning is limited in its rate: let the table fill.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let known = ours.show("fdb")?.len();
+    ensure!(known <= ROOM, "{known} entries, room for {ROOM}");
+    ensure!(ours.is_running() && bench.passes("afterwards")?, "{}", ours.log());
+    ensure!(ours.place_of("blue", INSIDE)?.as_deref() == Some("eth1"), "an old entry was lost");
+    println!("{known} of {ROOM} entries; {:?}", ours.drops()?);
+    Ok(())
+}
+
+#[test]
+fn what_does_not_fit_is_dropped_and_counted() -> Result<()> {
+    if !require_root("what_does_not_fit_is_dropped_and_counted")
+        || !require_tools("what_does_not_fit_is_dropped_and_counted", &["bridge", "ping"])
+    {
+        return Ok(());
+    }
+    for mode in ["tc", "xdp"] {
+        let testbed = TwoGateways::new()?;
+        for gateway in [&testbed.gw1, &testbed.gw2] {
+            set_mtu(&gateway.netns, "eth0", 1500)?;
+        }
+        kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+        let config = testbed.gw1.config(mode, "tc", &[("kernel", TwoGateways::VTEP2)]);
+        let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
+        ours.wait_for_peers()?;
+        ping(&testbed.host1, TwoGateways::HOST2)?;
+        let sized = |size: u32| {
+            let target = TwoGateways::HOST2;
+            testbed.host1.exec(&format!("ping -n -q -M do -c 2 -i 0.05 -W 1 -s {size} {target}"))
+        };
+        // 1450 bytes of inner IP packet fit: 1422 of payload.
+        sized(1422).with_context(|| format!("{mode}: the largest that fits"))?;
+        ensure!(sized(1423).is_err(), "{mode}: a frame too big got through");
+        let drops = ours.drops()?;
+        ensure!(drops.get("too-big") == Some(&2), "{mode}: {drops:?}");
+    }
+    Ok(())
+}
