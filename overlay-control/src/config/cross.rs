@@ -8,7 +8,7 @@ use std::ops::Range;
 use overlay_common::abi::{MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MAX_SEGMENTS};
 
 use super::nearest::nearest;
-use super::read::{Draft, DraftPort, DraftSegment, DraftStatic};
+use super::read::{Draft, DraftPeer, DraftPort, DraftSegment, DraftStatic};
 use super::source::{At, Problems};
 use super::{FDB_ENTRIES, Mode};
 
@@ -24,10 +24,12 @@ pub fn check(draft: &Draft, problems: &mut Problems) {
     ports(draft, problems);
     modes(draft, problems);
     peer_segments(draft, problems);
+    let peers = peers_by_name(draft);
     for segment in &draft.segments {
         unique(&segment.fdb, |entry| entry.mac.as_ref(), "mac of this segment", problems);
         for entry in &segment.fdb {
-            static_place(draft, segment, entry, problems);
+            static_peer(&peers, segment, entry, problems);
+            static_port(segment, entry, problems);
         }
     }
 }
@@ -169,55 +171,56 @@ fn peer_segments(draft: &Draft, problems: &mut Problems) {
     }
 }
 
-/// A static address is behind a peer that may use the segment, or behind one of
-/// the segment's own ports.
-fn static_place(
-    draft: &Draft,
+/// A static address may be behind a peer that may use the segment.
+fn static_peer(
+    peers: &BTreeMap<&str, &DraftPeer>,
     segment: &DraftSegment,
     entry: &DraftStatic,
     problems: &mut Problems,
 ) {
-    let owner = segment.name.as_ref().map_or("", |at| at.value.as_str());
-    if let Some(name) = &entry.peer {
-        let known: BTreeSet<&str> =
-            draft.peers.iter().filter_map(|p| p.name.as_ref()).map(|n| n.value.as_str()).collect();
-        let named =
-            |p: &&super::read::DraftPeer| p.name.as_ref().is_some_and(|n| n.value == name.value);
-        let Some(peer) = draft.peers.iter().find(named) else {
-            let message = format!("there is no peer {:?}", name.value);
-            problems.add(&name.span, message, meant(&name.value, &known, "peer"));
-            return;
-        };
-        let Some(list) = &peer.segments else { return };
-        if !owner.is_empty() && !list.value.iter().any(|s| s.value == owner) {
-            let message = format!("peer {} may not use segment {owner}", name.value);
-            let help = format!("add {owner:?} to the peer's segments (line {})", {
-                problems.line(&list.span)
-            });
-            problems.add(&name.span, message, help);
-        }
+    let Some(name) = &entry.peer else { return };
+    let Some(peer) = peers.get(name.value.as_str()) else {
+        let known = peers.keys().copied().collect();
+        let message = format!("there is no peer {:?}", name.value);
+        problems.add(&name.span, message, meant(&name.value, &known, "peer"));
+        return;
+    };
+    // What has no name, or no list, was reported.
+    let (Some(owner), Some(list)) = (&segment.name, &peer.segments) else { return };
+    if !list.value.iter().any(|permitted| permitted.value == owner.value) {
+        let message = format!("peer {} may not use segment {}", name.value, owner.value);
+        let line = problems.line(&list.span);
+        let help = format!("add {:?} to the peer's segments (line {line})", owner.value);
+        problems.add(&name.span, message, help);
     }
-    if let Some(interface) = &entry.interface {
-        let vlan = entry.vlan.as_ref().map(|at| at.value);
-        let same = |port: &DraftPort| {
-            port.interface.as_ref().is_none_or(|at| at.value == interface.value)
-                && port.vlan.as_ref().map(|at| at.value) == vlan
+}
+
+/// Or behind one of the segment's own ports.
+fn static_port(segment: &DraftSegment, entry: &DraftStatic, problems: &mut Problems) {
+    let Some(interface) = &entry.interface else { return };
+    let vlan = entry.vlan.as_ref().map(|at| at.value);
+    let same = |port: &DraftPort| {
+        port.interface.as_ref().is_none_or(|at| at.value == interface.value)
+            && port.vlan.as_ref().map(|at| at.value) == vlan
+    };
+    if !segment.ports.iter().any(same) {
+        let name = &interface.value;
+        let what = match vlan {
+            None => format!("{name} is no untagged port of this segment"),
+            Some(vlan) => format!("VLAN {vlan} of {name} is no port of this segment"),
         };
-        if !segment.ports.iter().any(same) {
-            let what = match vlan {
-                None => format!("{} is no untagged port of this segment", interface.value),
-                Some(vlan) => {
-                    format!("VLAN {vlan} of {} is no port of this segment", interface.value)
-                }
-            };
-            let help = "name interface and vlan of one of its [[segment.port]]";
-            problems.add(&interface.span, what, help);
-        }
+        let help = "name interface and vlan of one of its [[segment.port]]";
+        problems.add(&interface.span, what, help);
     }
 }
 
 fn access_ports(draft: &Draft) -> impl Iterator<Item = (&DraftSegment, &DraftPort)> {
     draft.segments.iter().flat_map(|s| s.ports.iter().map(move |port| (s, port)))
+}
+
+fn peers_by_name(draft: &Draft) -> BTreeMap<&str, &DraftPeer> {
+    let named = draft.peers.iter().filter_map(|peer| Some((peer.name.as_ref()?, peer)));
+    named.map(|(name, peer)| (name.value.as_str(), peer)).collect()
 }
 
 fn segment_names(draft: &Draft) -> impl Iterator<Item = &str> {

@@ -35,14 +35,14 @@ impl Controller {
         let view = |segment: &Segment| {
             let id = self.ids.segment(&segment.name);
             let count = id.and_then(|id| addresses.get(&id.0));
-            let uses = |peer: &&Peer| peer.segments.contains(&segment.name);
+            let peers = id.and_then(|id| Some(self.topology.segments.get(&id)?.peers.len()));
             SegmentView {
                 id,
                 name: segment.name.clone(),
                 vni: segment.vni.value(),
                 learning: segment.learning,
                 ports: segment.ports.len(),
-                peers: self.config.peers.iter().filter(uses).count(),
+                peers: peers.unwrap_or(0),
                 fdb: count.copied().unwrap_or(0),
             }
         };
