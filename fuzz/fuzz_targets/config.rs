@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
     };
     let lines = text.lines().count().max(1) + 1;
     for error in errors {
-        assert!((1..=lines).contains(&(error.line as usize)), "{error}");
+        assert!((1..=lines).contains(&error.line), "{error}");
         assert!(error.column >= 1 && !error.message.is_empty(), "{error}");
     }
 });

@@ -44,7 +44,7 @@ enum Command {
     /// Runs every test, and counts those that cannot run here.
     Test(test::Args),
     /// Runs everything that a change must pass.
-    Ci,
+    Ci(ci::Args),
     /// Measures packets per second beside the kernel's own data plane.
     Bench(bench::Args),
 }
@@ -66,7 +66,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Build => build::run(&workspace),
         Command::Run(args) => run::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
-        Command::Ci => ci::run(&workspace),
+        Command::Ci(args) => ci::run(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
     }
 }
