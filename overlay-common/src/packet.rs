@@ -25,6 +25,7 @@ pub enum Inner {
 }
 
 /// A frame, from its Ethernet header on.
+#[expect(clippy::len_without_is_empty, reason = "no hook sees an empty frame")]
 pub trait Packet {
     /// Whether this hook can send copies ([`copy_to`](Self::copy_to)). Where it
     /// cannot, frames for several receivers are deferred.

@@ -24,6 +24,7 @@ pub struct Sighting {
 #[inline(always)]
 pub fn observe<P: Packet, T: Tables>(packet: &mut P, tables: &T, node: &Node, sight: Sighting) {
     match tables.fdb(&sight.key) {
+        #[expect(clippy::collapsible_match, reason = "a station seen in this epoch ends here")]
         Some(entry) if entry.target == sight.source => {
             if entry.seen != node.epoch {
                 tables.refresh(&sight.key, node.epoch);
