@@ -60,11 +60,13 @@ fn inner_frame() -> impl Strategy<Value = Vec<u8>> {
             p[9] = if tos & 4 == 0 { 6 } else { 17 };
             p
         }),
-        (any::<u8>(), proptest::collection::vec(any::<u8>(), 60..200)).prop_map(|(class, mut p)| {
-            p[0] = 0x60 | class >> 4;
-            p[6] = if class & 1 == 0 { 6 } else { 17 };
-            p
-        }),
+        (any::<u8>(), proptest::collection::vec(any::<u8>(), 60..200)).prop_map(
+            |(class, mut p)| {
+                p[0] = 0x60 | class >> 4;
+                p[6] = if class & 1 == 0 { 6 } else { 17 };
+                p
+            }
+        ),
     ];
     (ethertype, payload).prop_map(|(kind, payload)| ethernet(station(0x11), kind, &payload))
 }
@@ -247,7 +249,9 @@ fn super_frames_are_measured_by_their_segments() {
         (result, frame.len())
     };
     // 14 + 20 + 32 bytes of headers and 1448 of payload are exactly 1514.
-    assert!(matches!(run(1448), (Ok(Verdict::Transmit(_)), len) if len as usize == bytes.len() + 50));
+    assert!(
+        matches!(run(1448), (Ok(Verdict::Transmit(_)), len) if len as usize == bytes.len() + 50)
+    );
     assert_eq!(run(1449).0, Err(DropReason::TooBig));
     let counters = tables.peer_counters(1);
     assert_eq!(counters.tx_packets, 28, "a super-frame counts as its segments");

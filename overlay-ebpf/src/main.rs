@@ -9,7 +9,10 @@
 //! [`Verdict::Defer`]: overlay_common::verdict::Verdict::Defer
 #![no_std]
 #![no_main]
-#![allow(missing_docs, reason = "the entry points are documented; what the macros make of them is not")]
+#![allow(
+    missing_docs,
+    reason = "the entry points are documented; what the macros make of them is not"
+)]
 
 mod maps;
 mod outcome;

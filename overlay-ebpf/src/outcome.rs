@@ -1,10 +1,10 @@
 //! The one place where the path's answer becomes an action of the hook, and where
 //! drops are counted.
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::generated::{bpf_redirect, bpf_redirect_peer, bpf_skb_change_type};
 use aya_log_ebpf::warn;
-use aya_ebpf::EbpfContext;
 use overlay_common::abi::Egress;
 use overlay_common::path::Ingress;
 use overlay_common::tables::Tables as _;

@@ -130,13 +130,7 @@ unsafe extern "C" fn step<F: FnMut(u32)>(index: u64, context: *mut c_void) -> i6
 }
 
 #[inline(always)]
-fn count(
-    map: &PerCpuArray<Counters>,
-    index: u32,
-    direction: Direction,
-    packets: u32,
-    bytes: u32,
-) {
+fn count(map: &PerCpuArray<Counters>, index: u32, direction: Direction, packets: u32, bytes: u32) {
     let Some(counters) = map.get_ptr_mut(index) else { return };
     // SAFETY: this CPU's own slot; programs on one CPU do not interrupt each
     // other at these hooks.
@@ -188,10 +182,9 @@ fn hand_over(context: *mut c_void, punt: Punt) -> Result<(), DropReason> {
 #[inline(always)]
 fn allowed(reason: u8) -> bool {
     const _: () = assert!(PuntReason::COUNT <= u8::MAX as usize);
-    let (Some(limit), Some(bucket)) = (
-        maps::PUNT_LIMITS.get(reason as u32),
-        maps::PUNT_BUCKETS.get_ptr_mut(reason as u32),
-    ) else {
+    let (Some(limit), Some(bucket)) =
+        (maps::PUNT_LIMITS.get(reason as u32), maps::PUNT_BUCKETS.get_ptr_mut(reason as u32))
+    else {
         return false;
     };
     // SAFETY: this CPU's own slot; the helper only reads a clock.

@@ -28,7 +28,6 @@ impl Flow {
         };
         Some(flow.unwrap_or_else(|| stations(ethernet)))
     }
-
 }
 
 /// The longest frame that a plain inner frame becomes on a wire, in bytes: its
@@ -123,9 +122,7 @@ fn stations(ethernet: &Ethernet) -> Flow {
 /// Source and destination port; TCP's stand where UDP's do.
 #[inline(always)]
 fn ports_at<P: Packet>(packet: &P, offset: usize) -> u64 {
-    packet
-        .at::<Udp>(offset)
-        .map_or(0, |udp| (udp.source() as u64) << 16 | udp.destination() as u64)
+    packet.at::<Udp>(offset).map_or(0, |udp| (udp.source() as u64) << 16 | udp.destination() as u64)
 }
 
 #[inline(always)]

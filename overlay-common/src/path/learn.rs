@@ -3,7 +3,7 @@
 //! The path itself never writes a location. It reports what it has not seen
 //! before to user space, at a limited rate, and stamps what it has.
 
-use crate::abi::{FdbKey, Node, Punt, PuntReason, Target};
+use crate::abi::{FdbEntry, FdbKey, Node, Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::tables::Tables;
@@ -24,15 +24,18 @@ pub struct Sighting {
 #[inline(always)]
 pub fn observe<P: Packet, T: Tables>(packet: &mut P, tables: &T, node: &Node, sight: Sighting) {
     match tables.fdb(&sight.key) {
-        #[expect(clippy::collapsible_match, reason = "a station seen in this epoch ends here")]
-        Some(entry) if entry.target == sight.source => {
-            if entry.seen != node.epoch {
-                tables.refresh(&sight.key, node.epoch);
-            }
-        }
+        Some(entry) if entry.target == sight.source => refresh(tables, node, &entry, &sight.key),
         Some(entry) if entry.is_static() => {}
         _ if sight.learning => report(packet, tables, &sight),
         _ => {}
+    }
+}
+
+/// Stamps an entry once an epoch.
+#[inline(always)]
+fn refresh<T: Tables>(tables: &T, node: &Node, entry: &FdbEntry, key: &FdbKey) {
+    if entry.seen != node.epoch {
+        tables.refresh(key, node.epoch);
     }
 }
 

@@ -31,11 +31,7 @@ impl Arp {
     pub const REPLY: u16 = 2;
 
     /// A packet from its parts; `operation` in host order.
-    pub const fn new(
-        operation: u16,
-        sender: (Mac, [u8; 4]),
-        target: (Mac, [u8; 4]),
-    ) -> Self {
+    pub const fn new(operation: u16, sender: (Mac, [u8; 4]), target: (Mac, [u8; 4])) -> Self {
         Self {
             hardware: 1u16.to_be_bytes(),
             protocol: super::ethertype::IPV4.to_be_bytes(),

@@ -98,12 +98,7 @@ impl Outer {
     /// The finished headers, except for lengths, entropy, ECN and VNI: what a
     /// peer's table entry holds. DF is set, TTL is 64, the IPv4 checksum is that
     /// of a header whose length and type of service are zero.
-    pub fn template(
-        next_hop: Mac,
-        uplink: Mac,
-        local_vtep: [u8; 4],
-        remote_vtep: [u8; 4],
-    ) -> Self {
+    pub fn template(next_hop: Mac, uplink: Mac, local_vtep: [u8; 4], remote_vtep: [u8; 4]) -> Self {
         let mut ip = Ipv4::new(local_vtep, remote_vtep, protocol::UDP, 64);
         ip.seal();
         Self {

@@ -4,9 +4,8 @@
 //! may be beside the bytes, and only its first bytes may be directly readable.
 
 use aya_ebpf::bindings::{
-    __sk_buff, BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6,
-    BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_UDP,
-    BPF_F_ADJ_ROOM_FIXED_GSO,
+    __sk_buff, BPF_F_ADJ_ROOM_DECAP_L3_IPV6, BPF_F_ADJ_ROOM_ENCAP_L2_ETH,
+    BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
 };
 use aya_ebpf::helpers::generated::{
     bpf_clone_redirect, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_tail,
@@ -169,15 +168,14 @@ impl Packet for TcPacket {
         Ok(())
     }
 
-    /// The flag names the inner address family, so that the kernel's idea of the
-    /// frame's protocol follows (Linux 6.3).
+    /// Where inner and outer address families differ the flag names the inner one,
+    /// so that the kernel's idea of the frame's protocol follows (Linux 6.3).
     #[inline(always)]
     fn trim_head(&mut self, inner: Inner) -> Result<(), Refused> {
         let ethernet = *self.at::<Ethernet>(TUNNEL_LEN).ok_or(Refused)?;
         let family = match inner {
-            Inner::Ipv4 => BPF_F_ADJ_ROOM_DECAP_L3_IPV4 as u64,
             Inner::Ipv6 => BPF_F_ADJ_ROOM_DECAP_L3_IPV6 as u64,
-            Inner::Other => 0,
+            Inner::Ipv4 | Inner::Other => 0,
         };
         self.adjust_room(-(TUNNEL_LEN as i32), BPF_F_ADJ_ROOM_FIXED_GSO as u64 | family)?;
         *self.at_mut::<Ethernet>(0).ok_or(Refused)? = ethernet;

@@ -28,8 +28,7 @@ pub fn run<P: Packet, T: Tables>(
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
 
     let ifindex = frame.ingress.ifindex;
-    let ports =
-        local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex);
+    let ports = local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex);
     if ports == 0 && list.peers() == 0 {
         return Err(DropReason::NoReceiver);
     }
