@@ -58,8 +58,9 @@ impl Daemon {
                 self.routes_soon();
             }
             Event::Neighbour(neighbour) => {
-                self.next_hops.put_neighbour(neighbour, Instant::now());
-                self.tell_next_hops();
+                if self.next_hops.put_neighbour(neighbour, Instant::now()) {
+                    self.tell_next_hops();
+                }
             }
             Event::NeighbourGone(neighbour) => {
                 self.next_hops.remove_neighbour(&neighbour);

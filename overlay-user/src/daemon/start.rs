@@ -22,8 +22,11 @@ use crate::dataplane::pins::Pins;
 use crate::dataplane::{Dataplane, bpffs, former};
 use crate::forwarder::{Forwarder, Queues};
 use crate::instance::Instance;
-use crate::netlink::{Monitor, Netlink, NextHops};
+use crate::netlink::{Event, Monitor, Netlink, NextHops};
 use crate::state::{State, own_netns};
+
+/// How long the start waits for peers that do not answer.
+const RESOLVE: Duration = Duration::from_millis(300);
 
 /// What a former process of this instance left.
 #[derive(Default)]
@@ -109,6 +112,7 @@ impl Daemon {
 
     async fn bring_up(&mut self, former: Former) -> Result<()> {
         self.read_host().await?;
+        let deferred = self.await_next_hops().await;
         self.controller.handle_restored(former.learnt, self.now());
         self.flush();
         let queues = self.queues.clone();
@@ -124,7 +128,27 @@ impl Daemon {
         }
         self.restore_abandoned(&former.state).await;
         self.dataplane.commit().context("cannot pin the new maps")?;
-        self.write_state()
+        self.write_state()?;
+        for event in deferred {
+            self.handle_event(event).await;
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// Gives address resolution a moment, so that the first frames of local
+    /// hosts find peers that answer. Returns what else happened meanwhile.
+    async fn await_next_hops(&mut self) -> Vec<Event> {
+        let until = Instant::now() + RESOLVE;
+        let mut deferred = Vec::new();
+        while self.next_hops.any_unresolved(Instant::now()) {
+            match tokio::time::timeout_at(until.into(), self.monitor.next()).await {
+                Ok(Some(event @ Event::Neighbour(_))) => self.handle_event(event).await,
+                Ok(Some(event)) => deferred.push(event),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        deferred
     }
 
     /// What a former process changed on devices that are no ports any more.

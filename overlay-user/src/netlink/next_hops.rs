@@ -70,8 +70,9 @@ impl NextHops {
         }
     }
 
-    /// Takes in a neighbour's new state.
-    pub fn put_neighbour(&mut self, neighbour: Neighbour, now: Instant) {
+    /// Takes in a neighbour's new state, and says whether its MAC address
+    /// changed: states change all the time.
+    pub fn put_neighbour(&mut self, neighbour: Neighbour, now: Instant) -> bool {
         let key = (neighbour.ifindex, neighbour.address);
         let before = self.neighbours.get(&key);
         let lost = match (before, neighbour.mac) {
@@ -81,7 +82,8 @@ impl NextHops {
             (Some(entry), None) => entry.lost,
             _ => None,
         };
-        self.neighbours.insert(key, Entry { neighbour, lost });
+        let former = self.neighbours.insert(key, Entry { neighbour, lost });
+        former.and_then(|entry| entry.neighbour.mac) != neighbour.mac
     }
 
     /// Forgets a neighbour.
@@ -93,6 +95,11 @@ impl NextHops {
     pub fn remove_device(&mut self, ifindex: u32) {
         self.neighbours.retain(|(device, _), _| *device != ifindex);
         self.confirmed.retain(|(device, _), _| *device != ifindex);
+    }
+
+    /// Whether a peer with a route has a next hop whose MAC address is unknown.
+    pub fn any_unresolved(&self, now: Instant) -> bool {
+        self.ways(now).any(|(_, way)| way.is_some_and(|way| way.mac.is_none()))
     }
 
     /// The way to each peer.
