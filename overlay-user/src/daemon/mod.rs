@@ -116,6 +116,7 @@ impl Daemon {
     async fn work(&mut self) -> Result<End> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -124,6 +125,7 @@ impl Daemon {
             tokio::select! {
                 _ = interrupt.recv() => return Ok(End::Signal),
                 _ = terminate.recv() => return Ok(End::Signal),
+                _ = hangup.recv() => self.reload_and_log().await,
                 request = self.requests.recv() => match request {
                     Some(request) if request.question == Question::Down => {
                         return Ok(End::Down(request));

@@ -46,6 +46,16 @@ impl Daemon {
         Ok(Answer::Done(Done { changes }))
     }
 
+    /// The same on SIGHUP, where nobody waits for the answer.
+    pub(super) async fn reload_and_log(&mut self) {
+        if let Err(Failure { error, details, .. }) = self.reload().await {
+            for detail in details {
+                tracing::error!("reload: {detail}");
+            }
+            tracing::error!("reload: {error}");
+        }
+    }
+
     async fn change_to(&mut self, config: Config) -> anyhow::Result<()> {
         let new = wanted(&config);
         let old: BTreeMap<String, Wanted> =

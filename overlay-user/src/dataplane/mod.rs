@@ -28,7 +28,6 @@ use aya::maps::PerfEventArray;
 use aya::programs::{Program, ProgramError};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
-use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use overlay_common::abi::{maps, programs};
 
 use attach::{Attached, Attachments, Device};
@@ -41,8 +40,8 @@ use crate::netlink::Link;
 /// The programs, built with this binary.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OVERLAY_EBPF_OBJECT"));
 
-/// Links for XDP, batches, and redirection by device hash.
-const OLDEST_KERNEL: KernelVersion = KernelVersion::new(5, 10, 0);
+/// The programs flood in loops of `bpf_loop` (Linux 5.17).
+const OLDEST_KERNEL: KernelVersion = KernelVersion::new(5, 17, 0);
 
 /// The BPF object as it was built, for tests and benchmarks.
 pub fn object() -> &'static [u8] {
@@ -78,10 +77,10 @@ impl Dataplane {
     fn load_with(fdb_entries: u32, pins: Option<Pins>) -> Result<Self> {
         let kernel = KernelVersion::current().context("cannot tell the kernel's version")?;
         if kernel < OLDEST_KERNEL {
-            bail!("this kernel is {kernel:?}; Overlay needs Linux 5.10 or newer");
+            let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
+            let release = release.as_deref().map_or("older", str::trim);
+            bail!("this kernel is {release}; Overlay needs Linux 5.17 or newer");
         }
-        // Kernels before 5.11 account maps against this limit.
-        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(maps::FDB, fdb_entries)
             .load(OBJECT)

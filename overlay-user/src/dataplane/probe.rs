@@ -16,8 +16,8 @@ use overlay_common::wire::{Mac, Probe, bytes_of};
 
 use crate::netlink::Link;
 
-/// The shortest Ethernet frame, without FCS.
-const FRAME_LEN: usize = 60;
+/// No shorter than the kernel takes for a test run.
+const FRAME_LEN: usize = 64;
 
 /// Redirects one frame to the device and says whether its driver took it.
 /// `None` where the device does not count such frames.
