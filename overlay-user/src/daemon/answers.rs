@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use overlay_common::abi::{ABI_VERSION, Counters, DropKey, Hook};
 use overlay_common::verdict::DropReason;
+use overlay_common::wire::TUNNEL_LEN;
 use overlay_control::config::Place;
 use overlay_control::controller::{FdbView, PeerState, PeerView, PortView, Role, SegmentView};
 
@@ -80,8 +81,9 @@ impl Daemon {
         }
     }
 
-    fn problems(&self, peers: &[PeerView]) -> Vec<String> {
-        let mut problems = Vec::new();
+    /// What is wrong now, in sentences.
+    pub(super) fn problems(&self, peers: &[PeerView]) -> Vec<String> {
+        let mut problems = self.mtu_problems();
         for (name, port) in &self.ports {
             match self.link_named(name) {
                 _ if port.live.is_none() => {
@@ -100,6 +102,28 @@ impl Daemon {
                 .push(format!("the kernel refused {} table entries; see the log", self.refused));
         }
         problems
+    }
+
+    /// Uplinks that cannot carry the longest frames of the access ports.
+    fn mtu_problems(&self) -> Vec<String> {
+        let of_role = |role| {
+            let ports = self.ports.iter().filter(move |(_, port)| port.wanted.role == role);
+            ports.filter_map(|(name, _)| self.link_named(name))
+        };
+        let Some(longest) = of_role(Role::Access).max_by_key(|link| link.mtu) else {
+            return Vec::new();
+        };
+        let needed = longest.mtu.saturating_add(TUNNEL_LEN as u32);
+        of_role(Role::Uplink)
+            .filter(|uplink| uplink.mtu < needed)
+            .map(|uplink| {
+                format!(
+                    "uplink {} has MTU {}; full frames of port {} (MTU {}) need {needed} and are \
+                     dropped as too-big: raise the one or lower the other",
+                    uplink.name, uplink.mtu, longest.name, longest.mtu
+                )
+            })
+            .collect()
     }
 
     fn port_rows(&self) -> Vec<PortRow> {

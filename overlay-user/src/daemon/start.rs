@@ -172,6 +172,9 @@ impl Daemon {
                 );
             }
         }
+        for problem in self.problems(&self.controller.peers()) {
+            tracing::warn!("{problem}");
+        }
         println!("overlay: {} ready", self.instance.name);
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     }
