@@ -39,6 +39,33 @@ impl RawSocket {
         Ok(Self { socket, interface: interface.to_owned() })
     }
 
+    /// Opens a socket that sends super-frames ([`send_super`](Self::send_super))
+    /// and receives nothing.
+    pub fn open_offloading(netns: &Netns, interface: &str) -> Result<Self> {
+        let raw = Self::open(netns, interface)?;
+        set_option(&raw.socket, libc::PACKET_VNET_HDR)
+            .with_context(|| format!("offloads of a packet socket on {interface}"))?;
+        Ok(raw)
+    }
+
+    /// Sends a UDP super-frame that somebody on the way, or the receiver, cuts
+    /// into datagrams of `segment` bytes. Its UDP header is at `udp`; the checksum
+    /// there must be that of the pseudo header, and is finished on the way.
+    pub fn send_super(&self, frame: &[u8], udp: usize, segment: usize) -> Result<()> {
+        const NEEDS_CHECKSUM: u8 = 1;
+        const UDP_SEGMENTS: u8 = 5;
+        const CHECKSUM_OFFSET: u16 = 6;
+        // struct virtio_net_hdr, in the machine's byte order.
+        let header = [
+            &[NEEDS_CHECKSUM, UDP_SEGMENTS][..],
+            &((udp + 8) as u16).to_ne_bytes(),
+            &(segment as u16).to_ne_bytes(),
+            &(udp as u16).to_ne_bytes(),
+            &CHECKSUM_OFFSET.to_ne_bytes(),
+        ];
+        self.send(&[&header.concat(), frame].concat())
+    }
+
     /// Sends a frame as it is, from the Ethernet header on.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
         // SAFETY: pointer and length are those of one slice.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::{Netns, Process, Scratch, require_root, veth};
 
-use crate::harness::overlay;
+use crate::harness::{attached, overlay};
 
 /// A good file. `@` marks are put in its place by each case.
 const GOOD: &str = r#"[node]
@@ -146,8 +146,10 @@ impl Host {
     }
 
     fn expect_nothing_attached(&self) -> Result<()> {
-        let attached = self.netns.exec("bpftool net show")?;
-        ensure!(!attached.contains("eth"), "something is attached:\n{attached}");
+        for interface in ["eth0", "eth1", "eth2"] {
+            let programs = attached(&self.netns, interface)?;
+            ensure!(programs.is_empty(), "{interface} has {programs:?}");
+        }
         let qdiscs = self.netns.exec("tc qdisc show")?;
         ensure!(!qdiscs.contains("clsact"), "{qdiscs}");
         for place in ["/sys/fs/bpf/overlay", "/run/overlay"] {

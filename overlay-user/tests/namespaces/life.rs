@@ -1,15 +1,15 @@
 //! Daemons that die, come back, leave, and live side by side.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use overlay_testbed::{
-    Netns, Process, RawSocket, TwoGateways, require_root, require_tools, veth, wait_until,
+    Netns, Process, RawSocket, Scratch, TwoGateways, require_root, require_tools, run, veth,
+    wait_until,
 };
 
-use crate::harness::{Overlay, has_mark, kernel_gateway, marked, overlay, ping};
+use crate::harness::{BINARY, Overlay, attached, has_mark, kernel_gateway, marked, overlay, ping};
 
 const TOOLS: &[&str] = &["bpftool", "tc", "bridge", "ping"];
 const RECOVERY: Duration = Duration::from_secs(5);
@@ -17,7 +17,13 @@ const INSIDE: [u8; 6] = [2, 0, 0, 0, 7, 7];
 
 /// Everything in a namespace that an instance may change.
 fn footprint(netns: &Netns, name: &str) -> Result<String> {
-    let attached = netns.exec("bpftool net show")?;
+    let listed = netns.exec("bpftool net show")?;
+    let mut programs = String::new();
+    for line in netns.exec("ip -o link")?.lines() {
+        let name = line.split_whitespace().nth(1).context("a device without a name")?;
+        let interface = name.split(['@', ':']).next().unwrap_or(name);
+        programs += &format!("{interface}: {:?}\n", attached(netns, interface)?);
+    }
     let qdiscs = netns.exec("tc qdisc show")?;
     let links: String = netns
         .exec("ip -d -o link")?
@@ -27,7 +33,7 @@ fn footprint(netns: &Netns, name: &str) -> Result<String> {
     let files = ["/sys/fs/bpf/overlay", "/run/overlay"]
         .map(|directory| entries_of(directory, name))
         .concat();
-    Ok(format!("{attached}\n{qdiscs}\n{links}\n{files:?}"))
+    Ok(format!("{listed}\n{programs}{qdiscs}\n{links}\n{files:?}"))
 }
 
 /// What lies in a directory under the name of an instance.
@@ -290,34 +296,61 @@ fn recovers(testbed: &TwoGateways) -> Result<()> {
     ping(&testbed.host1, target)
 }
 
+/// The namespace has gone, and with it everything that was attached; what is
+/// pinned has not.
 #[test]
-fn a_reload_changes_only_what_changed() -> Result<()> {
-    let name = "a_reload_changes_only_what_changed";
+fn down_after_the_namespace_is_gone() -> Result<()> {
+    let name = "down_after_the_namespace_is_gone";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    let elsewhere = Netns::new("elsewhere")?;
+    let testbed = against_kernel()?;
+    let instance = testbed.gw1.name.clone();
+    let mut ours = start(&testbed, "auto", "auto")?;
+    ours.kill()?;
+    // Nothing but our own guard still refers to the namespace.
+    std::mem::forget(ours);
+    drop(testbed);
+    let mut command = overlay(&elsewhere);
+    run(command.args(["down", "--name", &instance]))?;
+    for directory in ["/sys/fs/bpf/overlay", "/run/overlay"] {
+        let left = entries_of(directory, &instance);
+        ensure!(left.is_empty(), "{directory}: {left:?}");
+    }
+    Ok(())
+}
+
+/// `ip netns exec` gives a command a mount namespace with a `/sys` of its own.
+#[test]
+fn started_by_ip_netns_exec() -> Result<()> {
+    let name = "started_by_ip_netns_exec";
     if !require_root(name) || !require_tools(name, TOOLS) {
         return Ok(());
     }
     let testbed = against_kernel()?;
-    let ours = start(&testbed, "auto", "auto")?;
     let gateway = &testbed.gw1;
-    let good = gateway.config("auto", "auto", &[("kernel", TwoGateways::VTEP2)]);
-    let echoes = pinging(&testbed, 200)?;
-    std::thread::sleep(Duration::from_millis(300));
-    let more = format!("{good}\n[[segment]]\nname = \"red\"\nvni = 200\n");
-    ours.reload(&more)?;
-    ensure!(ours.show("segments")?.len() == 2);
-    // A bad file changes nothing.
-    let bad = more.replace("vni = 200", "vni = 0");
-    let refused = ours.reload(&bad).err().context("a bad file was taken")?;
-    ensure!(format!("{refused:#}").contains("vni"), "{refused:#}");
-    ensure!(ours.show("segments")?.len() == 2);
-    ours.reload(&good)?;
-    ensure!(ours.show("segments")?.len() == 1);
-    let report = finished(&echoes)?;
-    ensure!(report.contains(" 200 received"), "frames were lost: {report}");
-    // Without the peer nothing crosses any more.
-    ours.reload(&gateway.config("auto", "auto", &[]))?;
-    let lost = testbed.host1.exec(&format!("ping -n -q -c 2 -W 1 {}", TwoGateways::HOST2));
-    ensure!(lost.is_err(), "a removed peer still takes part");
-    ensure!(Path::new("/sys/fs/bpf/overlay").join(&gateway.name).exists());
+    let before = footprint(&gateway.netns, &gateway.name)?;
+    let scratch = Scratch::new()?;
+    let config = gateway.config("auto", "auto", &[("kernel", TwoGateways::VTEP2)]);
+    let config = scratch.write("overlay.toml", config)?;
+    let mut command = std::process::Command::new("ip");
+    command.args(["netns", "exec", gateway.netns.name(), BINARY, "run", "--config"]);
+    let daemon = Process::spawn(command.arg(config))?;
+    let ask = |arguments: &[&str]| {
+        run(overlay(&testbed.host1).args(arguments).args(["--name", &gateway.name]))
+    };
+    wait_until("a ready peer", RECOVERY, || {
+        ask(&["show", "peers", "--json"]).ok()?.contains("\"ready\"").then_some(())
+    })
+    .with_context(|| daemon.output())?;
+    ping(&testbed.host1, TwoGateways::HOST2)?;
+    ensure!(!entries_of("/sys/fs/bpf/overlay", &gateway.name).is_empty(), "pinned elsewhere");
+    daemon.signal(Signal::SIGKILL)?;
+    daemon.wait(RECOVERY)?;
+    ping(&testbed.host1, TwoGateways::HOST2)?;
+    ask(&["down"])?;
+    let after = footprint(&gateway.netns, &gateway.name)?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
     Ok(())
 }

@@ -10,7 +10,8 @@ use nix::sys::signal::Signal;
 use overlay_testbed::{Netns, Process, Scratch, run, wait_until};
 use serde_json::Value;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_overlay");
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_overlay");
 const START: Duration = Duration::from_secs(15);
 
 /// The binary, to be run in a namespace.

@@ -2,13 +2,15 @@
 //! hosts.
 
 mod applications;
+mod attached;
 mod capture;
 mod gateway;
 mod kernel_peer;
 
-pub use applications::{arp, between_hosts, http_download, over_ipv6, ping, udp_sizes};
+pub use applications::{arp, between_hosts, http_download, over_ipv6, ping, tcp, udp_sizes};
+pub use attached::attached;
 pub use capture::Capture;
-pub use gateway::{Overlay, overlay};
+pub use gateway::{BINARY, Overlay, overlay};
 pub use kernel_peer::kernel_gateway;
 
 use std::net::Ipv4Addr;
