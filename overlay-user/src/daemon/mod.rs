@@ -1,12 +1,12 @@
 //! The daemon: one loop in which the host's news, the programs' news and the
 //! commands meet the controller, and its actions go into the tables.
 //!
-//! - [`start`]: from a configuration file to attached programs.
-//! - [`events`]: what the host and the programs report.
-//! - [`ports`]: attaching, detaching, and what a port can do.
-//! - [`reach`]: whether redirected frames arrive.
-//! - [`answers`]: what is asked over the control socket.
-//! - [`reload`]: another configuration.
+//! - `start`: from a configuration file to attached programs.
+//! - `events`: what the host and the programs report.
+//! - `ports`: attaching, detaching, and what a port can do.
+//! - `reach`: whether redirected frames arrive.
+//! - `answers`: what is asked over the control socket.
+//! - `reload`: another configuration.
 //! - [`removal`]: leaving nothing behind.
 
 mod answers;
