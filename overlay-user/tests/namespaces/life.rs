@@ -41,7 +41,8 @@ fn entries_of(directory: &str, name: &str) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let ours = |entry: &String| {
-        entry.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        !name.is_empty()
+            && entry.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     names.filter(ours).collect()
 }
@@ -191,7 +192,16 @@ impl Shared {
 
     /// An instance with two access ports, so that frames can be seen to pass.
     fn start(&self, number: u8, uplink: &str, ports: [&str; 2]) -> Result<Overlay<'_>> {
-        let name = format!("{}-{number}", self.gateway.name());
+        self.start_as(&format!("{}-{number}", self.gateway.name()), number, uplink, ports)
+    }
+
+    fn start_as(
+        &self,
+        name: &str,
+        number: u8,
+        uplink: &str,
+        ports: [&str; 2],
+    ) -> Result<Overlay<'_>> {
         let config = format!(
             "[node]\nname = \"{name}\"\nvtep = \"192.0.{number}.1\"\n\
              [[uplink]]\ninterface = \"{uplink}\"\n\
@@ -201,7 +211,7 @@ impl Shared {
              [[peer]]\nname = \"other\"\nvtep = \"192.0.{number}.2\"\nsegments = [\"blue\"]\n",
             ports[0], ports[1]
         );
-        Overlay::start(&self.gateway, &name, &config)
+        Overlay::start(&self.gateway, name, &config)
     }
 
     /// Whether a frame passes from one access port to another.
@@ -352,5 +362,28 @@ fn started_by_ip_netns_exec() -> Result<()> {
     ask(&["down"])?;
     let after = footprint(&gateway.netns, &gateway.name)?;
     ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
+
+/// Device indexes repeat from one namespace to the next: what the dead daemon
+/// left in the first must not be taken for the second's.
+#[test]
+fn a_name_that_moves_to_another_namespace() -> Result<()> {
+    let name = "a_name_that_moves_to_another_namespace";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    let (former, later) = (Shared::new()?, Shared::new()?);
+    let instance = format!("{}-1", former.gateway.name());
+    let before = footprint(&former.gateway, "")?;
+    let mut first = former.start_as(&instance, 1, "eth0", ["eth1", "eth4"])?;
+    ensure!(former.passes("eth1", "eth4", "former")?);
+    first.kill()?;
+    let mut second = later.start_as(&instance, 1, "eth0", ["eth1", "eth4"])?;
+    ensure!(later.passes("eth1", "eth4", "later")?, "{}", second.log());
+    ensure!(!former.passes("eth1", "eth4", "former still")?, "the former place still forwards");
+    second.down()?;
+    ensure!(!later.passes("eth1", "eth4", "after down")?);
+    ensure!(before == footprint(&former.gateway, "")?, "the former namespace is not clean");
     Ok(())
 }
