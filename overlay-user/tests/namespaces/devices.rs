@@ -13,7 +13,9 @@ use overlay_testbed::{
     Netns, RawSocket, TwoGateways, mac_of, require_root, require_tools, set_mtu, veth,
 };
 
-use crate::harness::{Overlay, has_mark, kernel_gateway, marked, octets, ping, tcp};
+use crate::harness::{
+    Overlay, between_hosts, has_mark, kernel_gateway, marked, octets, over_ipv6, ping, tcp,
+};
 
 const SOON: Duration = Duration::from_secs(2);
 const TOOLS: &[&str] = &["bridge", "ping", "iperf3"];
@@ -77,6 +79,38 @@ fn super_frame_arrives(sender: &RawSocket, vlan: u16, host: &Netns, address: &st
         let (length, _) = receiver.recv_from(&mut buffer).context("a datagram is missing")?;
         ensure!(&buffer[..length] == wanted, "a datagram of {length} bytes was changed");
     }
+    Ok(())
+}
+
+/// Devices that can neither cut super-frames nor finish checksums, as a wire's
+/// may be: the kernel does it in software, from what we said about the headers.
+#[test]
+fn segmentation_in_software() -> Result<()> {
+    if !require_root("segmentation_in_software")
+        || !require_tools("segmentation_in_software", TOOLS)
+    {
+        return Ok(());
+    }
+    let testbed = TwoGateways::new()?;
+    let near = &testbed.gw1.netns;
+    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    // An access port whose far end is in the same namespace, so that frames
+    // leave through the device's own transmit path.
+    veth(near, "port", near, "behind")?;
+    near.exec("ip link add br0 type bridge")?;
+    for device in ["eth1", "behind"] {
+        near.exec(&format!("ip link set {device} master br0"))?;
+    }
+    near.exec("ip link set br0 up")?;
+    for device in ["eth0", "port"] {
+        near.exec(&format!("ethtool -K {device} tx off tso off gso off"))?;
+    }
+    let config = testbed.gw1.config("tc", "tc", &[("kernel", TwoGateways::VTEP2)]);
+    let config = config.replacen("\"eth1\"", "\"port\"", 1);
+    let ours = Overlay::start(near, &testbed.gw1.name, &config)?;
+    ours.wait_for_peers()?;
+    between_hosts(&testbed).with_context(|| format!("{:?}", ours.drops()))?;
+    over_ipv6(&testbed).with_context(|| format!("IPv6: {:?}", ours.drops()))?;
     Ok(())
 }
 

@@ -1,9 +1,13 @@
 //! The same applications, whichever hook carries the ports.
 
-use anyhow::{Result, ensure};
-use overlay_testbed::{Offloads, TwoGateways, require_root, require_tools, set_offloads};
+use std::time::Duration;
 
-use crate::harness::{Overlay, between_hosts, kernel_gateway};
+use anyhow::{Context, Result, ensure};
+use overlay_testbed::{
+    Offloads, TwoGateways, require_root, require_tools, set_offloads, wait_until,
+};
+
+use crate::harness::{Overlay, between_hosts, kernel_gateway, ping};
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "bridge", "ping"];
 
@@ -40,6 +44,39 @@ fn xdp_uplinks_between_two_of_ours() -> Result<()> {
 #[test]
 fn one_end_on_xdp_the_other_on_tc() -> Result<()> {
     between_ours("one_end_on_xdp_the_other_on_tc", ("xdp", "xdp"), ("tc", "tc"))
+}
+
+/// Frames that XDP redirects into a veth vanish without a trace where its far end
+/// does not poll; a far end may stop and start at any time.
+#[test]
+fn a_far_end_that_stops_polling() -> Result<()> {
+    let name = "a_far_end_that_stops_polling";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    let testbed = TwoGateways::new()?;
+    prepare_for_xdp(&testbed, &["xdp"])?;
+    let poll = |on: bool| -> Result<()> {
+        let gro = Offloads { gro: Some(on), ..Offloads::default() };
+        set_offloads(&testbed.gw2.netns, "eth0", gro)?;
+        set_offloads(&testbed.host1, "eth0", gro)
+    };
+    poll(true)?;
+    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    let config = testbed.gw1.config("xdp", "xdp", &[("kernel", TwoGateways::VTEP2)]);
+    let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
+    ours.wait_for_peers()?;
+    ping(&testbed.host1, TwoGateways::HOST2)?;
+    for on in [false, true, false] {
+        poll(on)?;
+        wait_until("recovery", Duration::from_secs(6), || {
+            let echo = format!("ping -n -q -c 1 -W 1 {}", TwoGateways::HOST2);
+            testbed.host1.exec(&echo).is_ok().then_some(())
+        })
+        .with_context(|| format!("polling: {on}\n{:?}\n{}", ours.show("ports"), ours.log()))?;
+        ping(&testbed.host2, TwoGateways::HOST1)?;
+    }
+    Ok(())
 }
 
 fn against_kernel(name: &str, uplink: &str, access: &str) -> Result<()> {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::{
-    Gateway, Netns, TwoGateways, require_root, require_tools, set_mac, set_mtu, veth, wait_until,
+    Gateway, Netns, RawSocket, TwoGateways, require_root, require_tools, set_mac, set_mtu, veth,
+    wait_until,
 };
 
-use crate::harness::{Overlay, kernel_gateway, ping};
+use crate::harness::{Overlay, has_mark, kernel_gateway, marked, ping};
 
 const RECOVERY: Duration = Duration::from_secs(3);
 const TOOLS: &[&str] = &["bridge", "ping"];
@@ -136,4 +137,48 @@ fn a_route_moves_to_another_uplink() -> Result<()> {
         ping(&testbed.host2, TwoGateways::HOST1)?;
     }
     Ok(())
+}
+
+/// Frames for a peer that nobody answers for are counted, not sent somewhere; as
+/// soon as it answers, they cross.
+#[test]
+fn a_peer_that_does_not_answer_yet() -> Result<()> {
+    const BEHIND_PEER: [u8; 6] = [2, 0, 0, 0, 0, 9];
+    const SOON: Duration = Duration::from_millis(300);
+    if !require_root("a_peer_that_does_not_answer_yet") {
+        return Ok(());
+    }
+    for mode in ["tc", "xdp"] {
+        let testbed = TwoGateways::new()?;
+        let (near, far) = (&testbed.gw1.netns, &testbed.gw2.netns);
+        far.exec("ip addr flush dev eth0")?;
+        let entry = "[[segment.fdb]]\nmac = \"02:00:00:00:00:09\"\npeer = \"silent\"\n\n[[peer]]";
+        let config = testbed.gw1.config(mode, mode, &[("silent", TwoGateways::VTEP2)]);
+        let config = config.replacen("[[peer]]", entry, 1);
+        let ours = Overlay::start(near, &testbed.gw1.name, &config)?;
+        ensure!(ours.show("peers")?[0]["state"] != "ready", "{:?}", ours.show("peers")?);
+        let host = RawSocket::open(&testbed.host1, "eth0")?;
+        let wire = RawSocket::open(far, "eth0")?;
+        let source = [2, 0, 0, 0, 0, 1];
+        for number in 0..5 {
+            host.send(&marked(BEHIND_PEER, source, &format!("early {number}")))?;
+        }
+        let seen = wire.find(SOON, |frame| has_mark(frame, "early 0"))?;
+        ensure!(seen.is_none(), "{mode}: sent to nobody: {seen:02x?}");
+        // Counted one by one, unless they are kept for later.
+        let lost = ours.drops()?.get("peer-unresolved").copied().unwrap_or_default();
+
+        far.exec(&format!("ip addr add {}/24 dev eth0", TwoGateways::VTEP2))?;
+        ours.wait_for_peers()?;
+        let kept = wire.collect(SOON, |frame| has_mark_within(frame, "early"))?.len() as u64;
+        ensure!(lost + kept == 5, "{mode}: {lost} counted, {kept} kept: {:?}", ours.drops()?);
+        host.send(&marked(BEHIND_PEER, source, "late"))?;
+        let seen = wire.find(SOON, |frame| has_mark(frame, "late"))?;
+        ensure!(seen.is_some(), "{mode}: {:?}\n{}", ours.drops()?, ours.log());
+    }
+    Ok(())
+}
+
+fn has_mark_within(frame: &[u8], mark: &str) -> bool {
+    frame.windows(mark.len()).any(|window| window == mark.as_bytes())
 }
