@@ -15,6 +15,9 @@ use crate::netlink::{Event, Link, Monitor};
 const ROUTES_SETTLE: Duration = Duration::from_millis(50);
 /// A burst that does not end is not waited for.
 const ROUTES_AT_MOST: Duration = Duration::from_millis(500);
+/// With thousands of peers, asking takes time: no more than one part in so many
+/// of it is spent on it however fast routes change.
+const ROUTES_SHARE: u32 = 10;
 
 impl Daemon {
     /// Reads everything about the host, as at the start.
@@ -84,20 +87,23 @@ impl Daemon {
 
     fn routes_soon(&mut self) {
         let now = Instant::now();
-        let settled = now + ROUTES_SETTLE;
+        let settle = ROUTES_SETTLE.max(self.routes_cost * ROUTES_SHARE);
+        let settled = now + settle;
         self.routes_due = match self.routes_due {
             None => {
                 self.routes_asked = now;
                 Some(settled)
             }
-            Some(_) => Some(settled.min(self.routes_asked + ROUTES_AT_MOST)),
+            Some(_) => Some(settled.min(self.routes_asked + ROUTES_AT_MOST.max(settle))),
         };
     }
 
     pub(super) async fn refresh_routes(&mut self) {
         self.routes_due = None;
         let source = self.controller.config().node.vtep.into();
+        let begun = Instant::now();
         self.next_hops.refresh_routes(&self.netlink, source).await;
+        self.routes_cost = begun.elapsed();
         self.tell_next_hops();
         self.prod().await;
     }

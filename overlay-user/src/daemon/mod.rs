@@ -64,6 +64,7 @@ pub struct Daemon {
     told: HashMap<IpAddr, Option<Way>>,
     routes_due: Option<Instant>,
     routes_asked: Instant,
+    routes_cost: Duration,
 
     controller: Controller,
     dataplane: Dataplane,

@@ -82,6 +82,7 @@ impl Daemon {
             told: HashMap::new(),
             routes_due: None,
             routes_asked: Instant::now(),
+            routes_cost: Duration::ZERO,
             ports: ports.collect::<BTreeMap<_, _>>(),
             controller: Controller::new(config, Duration::ZERO),
             dataplane,

@@ -1,16 +1,27 @@
 //! What changes in the kernel's tables.
 
+use std::collections::VecDeque;
+use std::io;
+
 use anyhow::{Context as _, Result};
-use futures_util::StreamExt as _;
+use bytes::BytesMut;
 use rtnetlink::MulticastGroup;
-use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_core::{NetlinkBuffer, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::sys::{AsyncSocket as _, SocketAddr};
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
+use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket};
 
 use super::{Link, Neighbour};
 
 /// Room for bursts: a route server's table flap arrives as one message a route.
 const RECEIVE_BUFFER: libc::c_int = 4 << 20;
+/// The longest datagram that the kernel sends.
+const DATAGRAM: usize = 64 << 10;
+
+/// Message types of next-hop objects (linux/rtnetlink.h), of which nothing needs
+/// to be read.
+const RTM_NEWNEXTHOP: u16 = 104;
+const RTM_DELNEXTHOP: u16 = 105;
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +42,10 @@ pub enum Event {
 
 /// A subscription to changes.
 pub struct Monitor {
-    messages: futures_util::stream::BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>,
+    socket: TokioSocket,
+    datagram: BytesMut,
+    /// Events of a datagram that were not asked for yet.
+    events: VecDeque<Event>,
 }
 
 impl Monitor {
@@ -44,38 +58,80 @@ impl Monitor {
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv4Rule,
-            // The kernel sends no route messages when a next-hop object changes.
+            // With nexthop_compat_mode = 0 a next-hop object changes without a
+            // message for each route that uses it.
             MulticastGroup::Nexthop,
         ];
-        let (mut connection, _, messages) = rtnetlink::new_multicast_connection(&groups)
-            .context("cannot follow changes over netlink")?;
-        let socket = connection.socket_mut().socket_mut();
-        // Without the privilege for a large buffer the usual one has to do;
-        // overruns are noticed and made good.
-        let _ = socket.set_rx_buf_sz(RECEIVE_BUFFER);
-        tokio::spawn(connection);
-        let messages = messages.map(|(message, _): (_, SocketAddr)| message).boxed();
-        Ok(Self { messages })
+        let subscribe = || -> io::Result<TokioSocket> {
+            let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
+            socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
+            for group in groups {
+                socket.socket_mut().add_membership(group as u32)?;
+            }
+            // Without the privilege for a large buffer the usual one has to do;
+            // overruns are noticed and made good.
+            let _ = socket.socket_mut().set_rx_buf_sz(RECEIVE_BUFFER);
+            Ok(socket)
+        };
+        let socket = subscribe().context("cannot follow changes over netlink")?;
+        let datagram = BytesMut::with_capacity(DATAGRAM);
+        Ok(Self { socket, datagram, events: VecDeque::new() })
     }
 
-    /// Waits for the next change. `None` when the connection was lost.
+    /// Waits for the next change. `None` when the subscription was lost. May be
+    /// dropped while it waits, without loss.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            let message = self.messages.next().await?;
-            if let Some(event) = event(message.payload) {
+            if let Some(event) = self.events.pop_front() {
                 return Some(event);
+            }
+            self.datagram.clear();
+            self.datagram.reserve(DATAGRAM);
+            match self.socket.recv(&mut self.datagram).await {
+                Ok(()) => self.events.extend(Messages(&self.datagram).filter_map(event)),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    return Some(Event::Overrun);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the netlink subscription is lost");
+                    return None;
+                }
             }
         }
     }
 }
 
-fn event(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Event> {
+/// The messages of a datagram.
+struct Messages<'a>(&'a [u8]);
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        // Refuses a length that is shorter than a header or reaches further than
+        // the datagram.
+        let length = NetlinkBuffer::new_checked(self.0).ok()?.length() as usize;
+        let message = self.0.get(..length)?;
+        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(message)
+    }
+}
+
+fn event(bytes: &[u8]) -> Option<Event> {
     use RouteNetlinkMessage as M;
-    let message = match payload {
-        NetlinkPayload::InnerMessage(message) => message,
-        NetlinkPayload::Overrun(_) => return Some(Event::Overrun),
-        _ => return None,
+    let kind = NetlinkBuffer::new_checked(bytes).ok()?.message_type();
+    if matches!(kind, RTM_NEWNEXTHOP | RTM_DELNEXTHOP) {
+        return Some(Event::Routes);
+    }
+    let message = match NetlinkMessage::<M>::deserialize(bytes) {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::debug!(kind, %error, "a netlink message is not understood");
+            return matches!(kind, libc::RTM_NEWROUTE | libc::RTM_DELROUTE)
+                .then_some(Event::Routes);
+        }
     };
+    let NetlinkPayload::InnerMessage(message) = message.payload else { return None };
     match message {
         // A bridge reports its ports with messages of its own family.
         M::NewLink(m) | M::DelLink(m) if m.header.interface_family != AddressFamily::Unspec => None,
@@ -86,5 +142,35 @@ fn event(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Event> {
         M::NewRoute(_) | M::DelRoute(_) | M::NewRule(_) | M::DelRule(_) => Some(Event::Routes),
         M::NewAddress(_) | M::DelAddress(_) => Some(Event::Routes),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of 20 bytes: a header and four bytes of payload.
+    fn message(kind: u16) -> Vec<u8> {
+        let mut bytes = 20u32.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend([0; 14]);
+        bytes
+    }
+
+    #[test]
+    fn changes_that_cannot_be_read_still_count() {
+        for kind in [RTM_NEWNEXTHOP, RTM_DELNEXTHOP, libc::RTM_NEWROUTE, libc::RTM_DELROUTE] {
+            assert_eq!(event(&message(kind)), Some(Event::Routes), "{kind}");
+        }
+        assert_eq!(event(&message(9999)), None);
+    }
+
+    #[test]
+    fn a_datagram_holds_several_messages_and_may_be_cut_short() {
+        let two = [message(RTM_NEWNEXTHOP), message(RTM_DELNEXTHOP)].concat();
+        assert_eq!(Messages(&two).count(), 2);
+        for end in 0..two.len() {
+            assert_eq!(Messages(&two[..end]).count(), end / 20, "{end}");
+        }
     }
 }
