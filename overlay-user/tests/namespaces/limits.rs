@@ -1,5 +1,6 @@
 //! Sizes, ages and numbers at their limits.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -8,7 +9,7 @@ use overlay_testbed::{
     Netns, RawSocket, TwoGateways, require_root, require_tools, set_mtu, veth, wait_until,
 };
 
-use crate::harness::{Overlay, has_mark, kernel_gateway, marked, ping};
+use crate::harness::{Overlay, alone, has_mark, kernel_gateway, marked, ping};
 
 const INSIDE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const SILENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -107,6 +108,55 @@ fn a_full_fdb_refuses_and_goes_on() -> Result<()> {
     ensure!(ours.is_running() && bench.passes("afterwards")?, "{}", ours.log());
     ensure!(ours.place_of("blue", INSIDE)?.as_deref() == Some("eth1"), "an old entry was lost");
     println!("{known} of {ROOM} entries; {:?}", ours.drops()?);
+    Ok(())
+}
+
+/// Reports of new addresses are limited in the kernel: somebody who makes up
+/// addresses as fast as he can must not keep others from being found.
+#[test]
+fn a_spray_of_addresses_does_not_stop_learning() -> Result<()> {
+    if !require_root("a_spray_of_addresses_does_not_stop_learning") {
+        return Ok(());
+    }
+    let bench = Bench::new()?;
+    let ours = bench.start("")?;
+    ensure!(bench.passes("before")?);
+    let _alone = alone();
+    let stop = AtomicBool::new(false);
+    let found = std::thread::scope(|scope| {
+        let sprayer = scope.spawn(|| {
+            let mut number = 0_u32;
+            while !stop.load(Ordering::Relaxed) && number < 2_000_000 {
+                let [a, b, c, d] = number.to_be_bytes();
+                let _ = bench.ends[0].send(&marked(INSIDE, [2, 1, a, b, c, d], "spray"));
+                number += 1;
+            }
+            number
+        });
+        std::thread::sleep(Duration::from_millis(500));
+        // A host that says something every 20 ms appears, and moves.
+        let found = [1, 0].map(|end: usize| {
+            let start = Instant::now();
+            let place = ["eth1", "eth2"][end];
+            wait_until(&format!("host at {place}"), Duration::from_secs(10), || {
+                bench.ends[end].send(&marked(INSIDE, SILENT, "here")).ok()?;
+                std::thread::sleep(Duration::from_millis(20));
+                let known = ours.place_of("blue", SILENT).ok()??;
+                (known == place).then(|| start.elapsed())
+            })
+        });
+        stop.store(true, Ordering::Relaxed);
+        (sprayer.join(), found)
+    });
+    let sprayed = found.0.ok().context("the sprayer")?;
+    let [appeared, moved] = found.1;
+    println!(
+        "{sprayed} addresses sprayed, {} known; found after {:?}, moved after {:?}",
+        ours.show("fdb")?.len(),
+        appeared?,
+        moved?
+    );
+    ensure!(ours.is_running() && bench.passes("afterwards")?, "{}", ours.log());
     Ok(())
 }
 

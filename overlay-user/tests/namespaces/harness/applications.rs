@@ -1,14 +1,13 @@
 //! Applications between two hosts.
 
 use std::net::UdpSocket;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::{Netns, Process, Scratch, TwoGateways, mac_of, run, wait_until};
 use serde_json::Value;
 
-/// One measurement at a time: they share the cores.
 static MEASURING: Mutex<()> = Mutex::new(());
 
 /// TCP slower than this hides an accident with checksums or sizes.
@@ -79,9 +78,15 @@ pub fn udp_sizes(from: &Netns, (to, address): (&Netns, &str)) -> Result<()> {
     Ok(())
 }
 
+/// One measurement, or one test that loads the machine, at a time: they share the
+/// cores.
+pub fn alone() -> MutexGuard<'static, ()> {
+    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// TCP runs at more than 1 Gb/s in both directions.
 pub fn tcp(client: &Netns, server: (&Netns, &str)) -> Result<()> {
-    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     for reverse in [false, true] {
         let mut rates = Vec::new();
         // Whatever else the machine does can only slow it down.

@@ -7,7 +7,7 @@ mod capture;
 mod gateway;
 mod kernel_peer;
 
-pub use applications::{arp, between_hosts, http_download, over_ipv6, ping, tcp, udp_sizes};
+pub use applications::{alone, arp, between_hosts, http_download, over_ipv6, ping, tcp, udp_sizes};
 pub use attached::attached;
 pub use capture::Capture;
 pub use gateway::{BINARY, Overlay, overlay};
