@@ -27,7 +27,7 @@ use anyhow::Result;
 use overlay_control::action::Action;
 use overlay_control::controller::Controller;
 use overlay_control::tables::TableSet;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
@@ -81,10 +81,28 @@ pub struct Daemon {
     readers: Option<Readers>,
     forwarder: Forwarder,
 
+    signals: Signals,
     server: Option<Server>,
     requests: mpsc::Receiver<Request>,
     /// Held to the end; fields are dropped in their order.
     _lock: Lock,
+}
+
+/// Signals, taken from the moment on that there is something to undo.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn take() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// What ends the loop.
@@ -115,18 +133,15 @@ impl Daemon {
     }
 
     async fn work(&mut self) -> Result<End> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let routes_due = self.routes_due;
             let timeout = self.controller.poll_timeout().map(|at| self.started + at);
             tokio::select! {
-                _ = interrupt.recv() => return Ok(End::Signal),
-                _ = terminate.recv() => return Ok(End::Signal),
-                _ = hangup.recv() => self.reload_and_log().await,
+                _ = self.signals.interrupt.recv() => return Ok(End::Signal),
+                _ = self.signals.terminate.recv() => return Ok(End::Signal),
+                _ = self.signals.hangup.recv() => self.reload_and_log().await,
                 request = self.requests.recv() => match request {
                     Some(request) if request.question == Question::Down => {
                         return Ok(End::Down(request));

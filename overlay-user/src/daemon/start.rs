@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use overlay_control::controller::{Controller, Restored};
 use overlay_control::tables::TableSet;
 
-use super::Daemon;
 use super::ports::{Port, wanted};
+use super::{Daemon, Signals};
 use crate::api::client;
 use crate::api::server::Server;
 use crate::cli::{CommandFailure, check};
@@ -52,6 +52,7 @@ impl Daemon {
             )
         })?;
 
+        let signals = Signals::take().context("cannot take signals")?;
         let bpffs = bpffs::locate()?;
         let pins = Pins::new(&bpffs, &instance.name);
         let former = take_over(&instance, &pins)?;
@@ -94,6 +95,7 @@ impl Daemon {
             learnt,
             readers: None,
             forwarder,
+            signals,
             server: Some(server),
             requests,
             _lock: lock,
