@@ -30,6 +30,28 @@ impl Daemon {
         let _ = std::fs::remove_file(self.instance.socket());
         removed.map(|()| changes)
     }
+
+    /// Gives a failed start up without ending what a former process left: its
+    /// ports go on, some of them with the new programs, whose tables are
+    /// complete. What is new is detached.
+    pub(super) async fn retreat(mut self, left: &State, pins: &Pins) {
+        for (name, port) in std::mem::take(&mut self.ports) {
+            let Some(live) = port.live else { continue };
+            if left.device(&name, live.ifindex).is_none() {
+                self.detach(&live).await;
+            }
+        }
+        self.readers = None;
+        let discarded = pins.discard_new_maps();
+        if let Err(error) = discarded.and_then(|()| left.write(&self.instance.state())) {
+            tracing::error!("{error:#}");
+        }
+        let _ = std::fs::remove_file(self.instance.socket());
+        tracing::warn!(
+            "what a former process of {0} attached forwards on; overlay down --name {0} removes it",
+            self.instance.name
+        );
+    }
 }
 
 /// Removes what a dead daemon left, and says what. The caller holds the

@@ -101,9 +101,13 @@ impl Daemon {
             _lock: lock,
             instance,
         };
+        let left = had_pins.then(|| former.state.clone());
         if let Err(error) = daemon.bring_up(former).await {
             let server = daemon.server.take();
-            let _ = daemon.remove().await;
+            match left {
+                Some(left) => daemon.retreat(&left, &pins).await,
+                None => drop(daemon.remove().await),
+            }
             if let Some(server) = server {
                 server.stop().await;
             }

@@ -16,6 +16,7 @@ use overlay_common::abi::programs;
 use overlay_control::controller::Role;
 
 use super::hook::{Choice, Hook};
+use super::link;
 use super::pins::{LinkKind, Pins};
 
 /// A device that programs are to be attached to.
@@ -99,7 +100,7 @@ impl Attachments {
     /// Says what the kernel refused. Where nothing was attached before, nothing
     /// stays attached then; else the caller may attach as before again.
     pub fn attach(&mut self, ebpf: &mut Ebpf, device: &Device<'_>) -> Result<Attached> {
-        let was_attached = self.contains(device.ifindex);
+        let was_attached = self.contains(device.ifindex) || device.inherited.is_some();
         let attached = self.try_attach(ebpf, device);
         if attached.is_err() && !was_attached {
             self.detach(device.ifindex);
@@ -126,12 +127,12 @@ impl Attachments {
         let path = self.pins.link(LinkKind::Xdp, device.ifindex);
         if *hook == Hook::Tc {
             // A former process, or a former configuration, may have had XDP here.
-            let _ = std::fs::remove_file(&path);
+            link::remove(&path);
             return Ok(Attached { hook: *hook, why: why.clone(), filter });
         }
         if device.inherited.map(|former| former.hook) != Some(*hook) {
             // Generic and native XDP exclude each other on a device.
-            let _ = std::fs::remove_file(&path);
+            link::remove(&path);
         }
         match attach_xdp(program(ebpf, xdp_name)?, device, *hook, &path) {
             Ok(link) => {
@@ -180,7 +181,7 @@ impl Attachments {
                 return Ok(program.take_link(id)?.try_into()?);
             }
             // The device it was on is gone: this is another one with its index.
-            std::fs::remove_file(&path)?;
+            link::remove(&path);
         }
         let id = program.attach_with_options(
             device.name,
@@ -204,7 +205,7 @@ impl Attachments {
     /// Detaches everything from a device.
     pub fn detach(&mut self, ifindex: u32) {
         for kind in [LinkKind::Xdp, LinkKind::Tc] {
-            let _ = std::fs::remove_file(self.pins.link(kind, ifindex));
+            link::remove(&self.pins.link(kind, ifindex));
         }
         if let Some(links) = self.links.remove(&ifindex) {
             drop(links.xdp);
@@ -246,7 +247,7 @@ fn attach_xdp(
         if let Ok(id) = adopted {
             return Ok(program.take_link(id)?.try_into()?);
         }
-        std::fs::remove_file(path)?;
+        link::remove(path);
     }
     let mode = match hook {
         Hook::Xdp => XdpMode::Driver,

@@ -16,6 +16,7 @@ pub mod batch;
 pub mod bpffs;
 pub mod former;
 pub mod hook;
+mod link;
 pub mod log;
 pub mod pins;
 pub mod probe;
@@ -171,7 +172,7 @@ impl Dataplane {
         };
         for (_, ifindex, path) in pins.pinned_links() {
             if !attachments.contains(ifindex) {
-                let _ = std::fs::remove_file(path);
+                link::remove(&path);
             }
         }
         pins.commit_maps()

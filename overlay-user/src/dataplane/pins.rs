@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::link;
+
 /// The program types that are pinned for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkKind {
@@ -103,6 +105,9 @@ impl Pins {
 
     /// Removes the links, which detaches their programs, and then the rest.
     pub fn remove(&self) -> Result<()> {
+        for (_, _, path) in self.pinned_links() {
+            link::remove(&path);
+        }
         remove_tree(&self.links())?;
         remove_tree(&self.instance)?;
         // Other instances may have pins beside these.

@@ -1,0 +1,106 @@
+//! Ports that move from one hook to another, and ports that refuse.
+
+use anyhow::{Result, ensure};
+use overlay_testbed::{TwoGateways, require_root, require_tools, set_mtu};
+
+use crate::harness::{Overlay, attached, kernel_gateway, ping};
+
+/// Uplink and access port, in an order in which each hook follows each other one.
+const MODES: [(&str, &str); 7] = [
+    ("xdp", "xdp"),
+    ("xdp-generic", "xdp-generic"),
+    ("xdp", "tc"),
+    ("tc", "xdp"),
+    ("xdp-generic", "tc"),
+    ("tc", "xdp-generic"),
+    ("xdp", "xdp"),
+];
+
+fn config(testbed: &TwoGateways, (uplink, access): (&str, &str)) -> String {
+    testbed.gw1.config(uplink, access, &[("kernel", TwoGateways::VTEP2)])
+}
+
+/// A running gateway with the first pair of modes, its peer the kernel.
+fn with_first_modes(
+    test: &str,
+    body: impl FnOnce(&TwoGateways, Overlay<'_>) -> Result<()>,
+) -> Result<()> {
+    if !require_root(test) || !require_tools(test, &["bpftool", "tc", "bridge", "ping"]) {
+        return Ok(());
+    }
+    let testbed = TwoGateways::new()?;
+    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    let gateway = &testbed.gw1;
+    let ours = Overlay::start(&gateway.netns, &gateway.name, &config(&testbed, MODES[0]))?;
+    ours.wait_for_peers()?;
+    body(&testbed, ours)
+}
+
+fn check(testbed: &TwoGateways, ours: &Overlay<'_>, (uplink, access): (&str, &str)) -> Result<()> {
+    ensure!(ours.hook("eth0")? == uplink, "uplink is not on {uplink}");
+    ensure!(ours.hook("eth1")? == access, "access port is not on {access}");
+    for (interface, mode) in [("eth0", uplink), ("eth1", access)] {
+        let programs = format!("{:?}", attached(&testbed.gw1.netns, interface)?);
+        ensure!(programs.contains("prog/xdp") == (mode != "tc"), "{interface}, {mode}: {programs}");
+    }
+    ping(&testbed.host1, TwoGateways::HOST2)
+}
+
+#[test]
+fn hooks_change_over_a_kill_and_a_start() -> Result<()> {
+    with_first_modes("hooks_change_over_a_kill_and_a_start", |testbed, mut ours| {
+        for modes in MODES {
+            ours.kill()?;
+            std::fs::write(ours.config(), config(testbed, modes))?;
+            ours.restart()?;
+            ours.wait_for_peers()?;
+            check(testbed, &ours, modes)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn hooks_change_in_a_reload() -> Result<()> {
+    with_first_modes("hooks_change_in_a_reload", |testbed, ours| {
+        for modes in MODES {
+            ours.reload(&config(testbed, modes))?;
+            check(testbed, &ours, modes)?;
+        }
+        Ok(())
+    })
+}
+
+/// A veth takes no XDP program while its far end's MTU is over a page.
+#[test]
+fn a_start_that_a_port_refuses_leaves_what_forwarded() -> Result<()> {
+    with_first_modes("a_start_that_a_port_refuses_leaves_what_forwarded", |testbed, mut ours| {
+        ours.reload(&config(testbed, ("xdp", "tc")))?;
+        ours.kill()?;
+        set_mtu(&testbed.host1, "eth0", 9000)?;
+        std::fs::write(ours.config(), config(testbed, ("xdp", "xdp")))?;
+        let refusal = ours.restart().expect_err("the port takes no XDP program");
+        ensure!(format!("{refusal:#}").contains("eth1"), "{refusal:#}");
+        ping(&testbed.host1, TwoGateways::HOST2)?;
+
+        std::fs::write(ours.config(), config(testbed, ("xdp", "tc")))?;
+        ours.restart()?;
+        ours.wait_for_peers()?;
+        check(testbed, &ours, ("xdp", "tc"))?;
+        ours.down()?;
+        let left = attached(&testbed.gw1.netns, "eth1")?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_reload_that_a_port_refuses_changes_nothing() -> Result<()> {
+    with_first_modes("a_reload_that_a_port_refuses_changes_nothing", |testbed, ours| {
+        ours.reload(&config(testbed, ("xdp", "tc")))?;
+        set_mtu(&testbed.host1, "eth0", 9000)?;
+        let refusal = ours.reload(&config(testbed, ("tc", "xdp"))).expect_err("refused");
+        ensure!(format!("{refusal:#}").contains("eth1"), "{refusal:#}");
+        check(testbed, &ours, ("xdp", "tc"))
+    })
+}
