@@ -319,7 +319,9 @@ fn down_after_the_namespace_is_gone() -> Result<()> {
     let instance = testbed.gw1.name.clone();
     let mut ours = start(&testbed, "auto", "auto")?;
     ours.kill()?;
-    // Nothing but our own guard still refers to the namespace.
+    // Nothing but our own guard still refers to the namespace. It is forgotten,
+    // so its folder is removed by hand.
+    std::fs::remove_dir_all(ours.config().parent().context("a folder")?)?;
     std::mem::forget(ours);
     drop(testbed);
     let mut command = overlay(&elsewhere);
