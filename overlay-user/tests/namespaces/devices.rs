@@ -194,14 +194,17 @@ fn a_tap_as_access_port() -> Result<()> {
     if !require_root("a_tap_as_access_port") {
         return Ok(());
     }
-    for mode in ["auto", "tc"] {
+    for (mode, hook) in
+        [("auto", "tc"), ("tc", "tc"), ("xdp", "xdp"), ("xdp-generic", "xdp-generic")]
+    {
         let testbed = TwoGateways::new()?;
         let gateway = &testbed.gw1;
         let mut tap = Tap::new(&gateway.netns, "tap0")?;
         let port = format!("[[segment.port]]\ninterface = \"tap0\"\nmode = \"{mode}\"\n");
-        let config = format!("{}{port}", gateway.config("auto", "auto", &[]));
+        let config = format!("{}{port}", gateway.config("auto", mode, &[]));
+        testbed.host1.exec("ethtool -K eth0 gro on")?;
         let ours = Overlay::start(&gateway.netns, &gateway.name, &config)?;
-        ensure!(ours.hook("tap0")? == "tc", "{:?}", ours.show("ports")?);
+        ensure!(ours.hook("tap0")? == hook, "{:?}", ours.show("ports")?);
         let host = RawSocket::open(&testbed.host1, "eth0")?;
         tap.0.write_all(&marked(BROADCAST, VM, "from the machine"))?;
         let found = host.find(SOON, |frame| has_mark(frame, "from the machine"))?;
@@ -209,6 +212,12 @@ fn a_tap_as_access_port() -> Result<()> {
         ours.wait_for_mac("blue", VM, "tap0")?;
         host.send(&marked(VM, HOST, "to the machine"))?;
         ensure!(tap.find("to the machine")?, "{mode}: nothing went into the tap");
+        ours.wait_for_mac("blue", HOST, "eth1")?;
+        tap.0.write_all(&marked(HOST, VM, "to the host"))?;
+        let found = host.find(SOON, |frame| has_mark(frame, "to the host"))?;
+        ensure!(found.is_some(), "{mode}: {:?}", ours.drops());
+        host.send(&marked(VM, HOST, "and back"))?;
+        ensure!(tap.find("and back")?, "{mode}: {:?}", ours.drops());
     }
     Ok(())
 }
