@@ -389,3 +389,33 @@ fn a_name_that_moves_to_another_namespace() -> Result<()> {
     ensure!(before == footprint(&former.gateway, "")?, "the former namespace is not clean");
     Ok(())
 }
+
+/// Whatever a start has done when it is killed, the next one copes with it, also
+/// where the hooks differ.
+#[test]
+fn killed_at_any_moment_of_its_start() -> Result<()> {
+    let name = "killed_at_any_moment_of_its_start";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    let testbed = against_kernel()?;
+    let gateway = &testbed.gw1;
+    let before = footprint(&gateway.netns, &gateway.name)?;
+    let peers = [("kernel", TwoGateways::VTEP2)];
+    let scratch = Scratch::new()?;
+    for moment in 0..16 {
+        let mode = ["tc", "xdp", "xdp-generic"][moment % 3];
+        let config = scratch.write("overlay.toml", gateway.config(mode, mode, &peers))?;
+        let mut command = overlay(&gateway.netns);
+        let daemon = Process::spawn(command.arg("run").arg("--config").arg(config))?;
+        std::thread::sleep(Duration::from_millis(moment as u64 * 25));
+        daemon.signal(Signal::SIGKILL)?;
+        daemon.wait(RECOVERY)?;
+    }
+    let mut ours = start(&testbed, "xdp", "tc")?;
+    ping(&testbed.host1, TwoGateways::HOST2)?;
+    ours.down()?;
+    let after = footprint(&gateway.netns, &gateway.name)?;
+    ensure!(before == after, "before:\n{before}\nafter:\n{after}");
+    Ok(())
+}
