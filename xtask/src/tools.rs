@@ -108,8 +108,16 @@ pub const CARGO_TOOLS: &[CargoTool] = &[
 ];
 
 /// Debian's compiler with the source of its library: the way out where rustup
-/// cannot fetch `rust-src`. (The last is clippy, for `cargo xtask ci`.)
-pub const DEBIAN_RUST: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy"];
+/// cannot fetch `rust-src`.
+pub const DEBIAN_RUST: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
+
+/// The clippy of that compiler, for `cargo xtask ci`.
+pub const DEBIAN_CLIPPY: Package = package(
+    "rust-web-clippy",
+    "/usr/bin/clippy-driver",
+    Scope::Ci,
+    "lints of the BPF programs, by the compiler that builds them",
+);
 
 const fn package(
     name: &'static str,

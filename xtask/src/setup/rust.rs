@@ -3,11 +3,11 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use bpf_build::Toolchain;
+use bpf_build::{Origin, Toolchain};
 
 use super::{Scope, apt};
 use crate::step::{execute, step};
-use crate::tools::{CargoTool, DEBIAN_RUST};
+use crate::tools::{CargoTool, DEBIAN_CLIPPY, DEBIAN_RUST};
 use crate::workspace::cargo;
 
 /// Whether the pinned version of a tool is there, and starts.
@@ -39,19 +39,29 @@ pub fn install(tool: &CargoTool) -> Result<()> {
 /// Makes the source of the core library available, with which the BPF programs
 /// are compiled.
 pub fn library_source(scope: Scope) -> Result<()> {
-    if Toolchain::find().is_ok() {
-        return Ok(());
+    if Toolchain::find().is_err() {
+        add_library_source()?;
     }
+    let toolchain =
+        Toolchain::find().context("the core library's source is installed, unusable")?;
+    let clippy = &DEBIAN_CLIPPY;
+    if toolchain.origin == Origin::Debian
+        && scope >= clippy.scope
+        && !apt::has_program(clippy.program)
+    {
+        apt::install(&[clippy])?;
+    }
+    Ok(())
+}
+
+fn add_library_source() -> Result<()> {
     let from_rustup = step("add rust-src: the BPF programs compile the core library", || {
         execute(Command::new("rustup").args(["component", "add", "rust-src"]))
     });
     if from_rustup.is_ok() && Toolchain::find().is_ok() {
         return Ok(());
     }
-    let clippy_too = if scope == Scope::Ci { 0 } else { 1 };
-    let packages = &DEBIAN_RUST[..DEBIAN_RUST.len() - clippy_too];
     step("rustup has no rust-src here: install Debian's compiler and its source", || {
-        apt::install_named(packages)
-    })?;
-    Toolchain::find().map(drop).context("Debian's compiler and source are installed, unusable")
+        apt::install_named(DEBIAN_RUST)
+    })
 }
