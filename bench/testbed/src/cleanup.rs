@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use anyhow::Result;
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
@@ -21,13 +22,13 @@ static PENDING: Mutex<BTreeMap<u64, Undo>> = Mutex::new(BTreeMap::new());
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static HANDLERS: Once = Once::new();
 static WAKE: AtomicI32 = AtomicI32::new(-1);
-/// How many guards are undoing what they made.
+/// How many guards are making something, or undoing it.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 /// The thread that undoes everything after a signal.
 static ENDED_BY: OnceLock<ThreadId> = OnceLock::new();
 
 thread_local! {
-    /// How many guards of this thread are undoing, one within the other.
+    /// How many things this thread is making or undoing, one within the other.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -41,15 +42,45 @@ impl Cleanup {
     /// Registers `undo`.
     pub fn new(undo: impl FnOnce() + Send + 'static) -> Self {
         HANDLERS.call_once(watch_signals);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        pending().insert(id, Box::new(undo));
-        let cleanup = Self { id };
-        if is_ending() {
+        let cleanup = Self::register(undo);
+        if DEPTH.get() == 0 && is_ending() {
             // What was made after the signal would outlive the process.
             drop(cleanup);
             wait_for_the_end();
         }
         cleanup
+    }
+
+    /// Makes something and registers how to undo it. A signal does not come
+    /// between the two: the end of the process waits until both are done.
+    pub fn making<T, U: FnOnce() + Send + 'static>(
+        make: impl FnOnce() -> Result<T>,
+        undo: impl FnOnce(&T) -> U,
+    ) -> Result<(T, Self)> {
+        HANDLERS.call_once(watch_signals);
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        if DEPTH.get() == 0 && is_ending() {
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            wait_for_the_end();
+        }
+        DEPTH.set(DEPTH.get() + 1);
+        let made = make().map(|made| {
+            let cleanup = Self::register(undo(&made));
+            (made, cleanup)
+        });
+        DEPTH.set(DEPTH.get() - 1);
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+        if DEPTH.get() == 0 && is_ending() {
+            drop(made);
+            wait_for_the_end();
+        }
+        made
+    }
+
+    fn register(undo: impl FnOnce() + Send + 'static) -> Self {
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        pending().insert(id, Box::new(undo));
+        Self { id }
     }
 
     /// Leaves things as they are.
@@ -85,6 +116,12 @@ fn wait_for_the_end() -> ! {
     loop {
         std::thread::park();
     }
+}
+
+/// Whether this thread is making or undoing something, which must not be stopped
+/// halfway.
+pub(crate) fn is_at_work() -> bool {
+    DEPTH.get() != 0
 }
 
 /// Whether a signal ends the process, and another thread is at it.

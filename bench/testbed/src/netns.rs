@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use nix::sched::{CloneFlags, setns};
 
 use crate::cleanup::Cleanup;
-use crate::process::run;
+use crate::process::{run, run_whole};
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
@@ -34,11 +34,15 @@ impl Netns {
 
     /// Makes a namespace with exactly this name, with `lo` up.
     pub fn named(name: &str) -> Result<Self> {
-        run(Command::new("ip").args(["netns", "add", name]))?;
         let doomed = name.to_owned();
-        let cleanup = Cleanup::new(move || {
-            let _ = run(Command::new("ip").args(["netns", "del", &doomed]));
-        });
+        let ((), cleanup) = Cleanup::making(
+            || run_whole(Command::new("ip").args(["netns", "add", name])).map(drop),
+            |()| {
+                move || {
+                    let _ = run_whole(Command::new("ip").args(["netns", "del", &doomed]));
+                }
+            },
+        )?;
         let path = PathBuf::from("/run/netns").join(name);
         let handle = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
         let netns = Self { name: name.to_owned(), handle: Arc::new(handle), cleanup };

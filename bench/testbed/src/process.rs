@@ -1,16 +1,19 @@
 //! Child processes that end with their guard.
 
 use std::fs::File;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cleanup::Cleanup;
+use crate::cleanup::{Cleanup, is_at_work};
 use crate::scratch::Scratch;
 
 /// How long a child has to end by itself after SIGTERM.
@@ -20,16 +23,58 @@ const POLL: Duration = Duration::from_millis(10);
 /// Runs a command to its end and returns its standard output. An exit code
 /// other than 0 is an error that carries its standard error.
 pub fn run(command: &mut Command) -> Result<String> {
-    let output = command
+    if is_at_work() {
+        return run_whole(command);
+    }
+    let (child, cleanup) = Cleanup::making(
+        || start(command),
+        |child| kill_of(Pid::from_raw(child.id().cast_signed())),
+    )?;
+    let output = child.wait_with_output();
+    cleanup.forget();
+    judge(command, &output?)
+}
+
+/// The same for a command that must not be stopped halfway.
+pub(crate) fn run_whole(command: &mut Command) -> Result<String> {
+    let output = start(command)?.wait_with_output()?;
+    judge(command, &output)
+}
+
+/// In a process group of its own, which Ctrl-C on the terminal does not reach.
+fn start(command: &mut Command) -> Result<Child> {
+    command
         .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("starting {}", line_of(command)))?;
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("starting {}", line_of(command)))
+}
+
+fn judge(command: &Command, output: &Output) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         bail!("{}: {}: {}{}", line_of(command), output.status, complaint.trim(), text.trim());
     }
     Ok(text)
+}
+
+/// Kills a process. A descriptor stands for it, so that nobody else is hit who
+/// has its number by then.
+fn kill_of(pid: Pid) -> impl FnOnce() + Send + 'static {
+    // SAFETY: no pointers are passed.
+    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    // SAFETY: a descriptor that is not negative was just made, for us.
+    let descriptor =
+        (descriptor >= 0).then(|| unsafe { OwnedFd::from_raw_fd(descriptor as libc::c_int) });
+    move || {
+        let Some(descriptor) = descriptor else { return };
+        let (number, nothing) = (descriptor.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
+        // SAFETY: the descriptor is open; no information goes with the signal.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, number, libc::SIGKILL, nothing, 0) };
+    }
 }
 
 fn line_of(command: &Command) -> String {
@@ -55,21 +100,20 @@ impl Process {
     /// Starts a command (see [`Netns::command`](crate::Netns::command)) with
     /// standard output and error going to one file.
     pub fn spawn(command: &mut Command) -> Result<Self> {
-        use std::os::unix::process::CommandExt;
         let scratch = Scratch::new()?;
         let log = scratch.path().join("log");
         let out = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("starting {}", line_of(command)))?;
-        let pid = child.id();
-        let child = Arc::new(Mutex::new(child));
-        let doomed = Arc::clone(&child);
-        let cleanup = Cleanup::new(move || end(&mut lock(&doomed)));
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
+        let spawn = || {
+            let child =
+                command.spawn().with_context(|| format!("starting {}", line_of(command)))?;
+            Ok(Arc::new(Mutex::new(child)))
+        };
+        let (child, cleanup) = Cleanup::making(spawn, |child| {
+            let doomed = Arc::clone(child);
+            move || end(&mut lock(&doomed))
+        })?;
+        let pid = lock(&child).id();
         Ok(Self { child, pid, log, cleanup, _scratch: scratch })
     }
 

@@ -22,11 +22,14 @@ impl Scratch {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("overlay-testbed-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).with_context(|| format!("creating {}", path.display()))?;
-        let doomed = path.clone();
-        let cleanup = Cleanup::new(move || {
-            let _ = std::fs::remove_dir_all(&doomed);
-        });
+        let create =
+            || std::fs::create_dir(&path).with_context(|| format!("creating {}", path.display()));
+        let ((), cleanup) = Cleanup::making(create, |()| {
+            let doomed = path.clone();
+            move || {
+                let _ = std::fs::remove_dir_all(&doomed);
+            }
+        })?;
         Ok(Self { path, cleanup })
     }
 
