@@ -2,15 +2,13 @@
 //! place in the file and says something.
 #![no_main]
 
-use std::collections::BTreeSet;
-
 use libfuzzer_sys::fuzz_target;
 use overlay_control::config::{Config, HostFacts};
 
 fuzz_target!(|text: &str| {
     let errors = match Config::parse(text, "fuzz.toml") {
         Ok(config) => config
-            .check_host(&HostFacts { interfaces: BTreeSet::new(), addresses: BTreeSet::new() }),
+            .check_host(&HostFacts::default()),
         Err(errors) => {
             assert!(!errors.is_empty(), "refused without a reason");
             errors

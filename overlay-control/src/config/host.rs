@@ -12,6 +12,8 @@ use super::{Config, ConfigError};
 pub struct HostFacts {
     /// The names of the network devices in this namespace.
     pub interfaces: BTreeSet<String>,
+    /// Those of them that carry no Ethernet frames: loopback, tun, tunnels.
+    pub not_ethernet: BTreeSet<String>,
     /// The addresses of this host in this namespace.
     pub addresses: BTreeSet<IpAddr>,
 }
@@ -37,8 +39,15 @@ pub fn check(config: &Config, host: &HostFacts) -> Vec<ConfigError> {
     }
     let mut reported = BTreeSet::new();
     for (name, position) in &places.interfaces {
-        if !host.interfaces.contains(name) && reported.insert(name) {
-            let message = format!("interface {name} does not exist");
+        let wrong = if !host.interfaces.contains(name) {
+            "does not exist"
+        } else if host.not_ethernet.contains(name) {
+            "carries no Ethernet frames"
+        } else {
+            continue;
+        };
+        if reported.insert(name) {
+            let message = format!("interface {name} {wrong}");
             errors.push(error(places, *position, message, right_interfaces(name, host)));
         }
     }
@@ -71,9 +80,9 @@ fn right_vteps(config: &Config, host: &HostFacts) -> String {
 
 fn right_interfaces(name: &str, host: &HostFacts) -> String {
     let names: Vec<&str> =
-        host.interfaces.iter().map(String::as_str).filter(|name| *name != "lo").collect();
+        host.interfaces.difference(&host.not_ethernet).map(String::as_str).collect();
     if names.is_empty() {
-        return "this network namespace has no device but lo (see: ip link)".to_owned();
+        return "this network namespace has no Ethernet device (see: ip link)".to_owned();
     }
     let known = format!("this host has {}", list(&names));
     match nearest(name, names.iter().copied()) {

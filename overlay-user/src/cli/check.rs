@@ -29,8 +29,13 @@ pub async fn load(file: &Path, netlink: &Netlink) -> Result<Config, CommandFailu
     let text = std::fs::read_to_string(file)
         .map_err(|error| CommandFailure::Wrong(format!("cannot read {name}: {error}")))?;
     let config = Config::parse(&text, &name).map_err(CommandFailure::Configuration)?;
-    let interfaces = netlink.links().await?.into_iter().map(|link| link.name).collect();
-    let host = HostFacts { interfaces, addresses: netlink.addresses().await? };
+    let mut host = HostFacts { addresses: netlink.addresses().await?, ..HostFacts::default() };
+    for link in netlink.links().await? {
+        if !link.ethernet {
+            host.not_ethernet.insert(link.name.clone());
+        }
+        host.interfaces.insert(link.name);
+    }
     match config.check_host(&host) {
         errors if errors.is_empty() => Ok(config),
         errors => Err(CommandFailure::Configuration(errors)),

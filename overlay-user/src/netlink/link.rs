@@ -3,7 +3,9 @@
 use anyhow::{Context as _, Result};
 use futures_util::TryStreamExt as _;
 use rtnetlink::LinkUnspec;
-use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+};
 
 use super::Netlink;
 
@@ -30,6 +32,8 @@ pub struct Link {
     pub name: String,
     /// Its index.
     pub ifindex: u32,
+    /// Whether it carries Ethernet frames.
+    pub ethernet: bool,
     /// Its MAC address; zero where it has none.
     pub mac: [u8; 6],
     /// The longest IP packet it takes.
@@ -48,6 +52,7 @@ impl Link {
         let mut link = Self {
             name: String::new(),
             ifindex: message.header.index,
+            ethernet: message.header.link_layer_type == LinkLayerType::Ether,
             mac: [0; 6],
             mtu: 0,
             up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),

@@ -371,6 +371,9 @@ fn outer_refusals(picks: &mut Picks) {
     let bytes = bytes_of(&options);
     let with_options = [&bytes[..34], &[1; 4], &bytes[34..], &inner[..]].concat();
     refuse("IP options", with_options, Why::OuterOptions);
+    refuse("IP header length 4", with(&|o| o.ip.set_version_ihl(0x41)), Why::BadLength);
+    refuse("IP header length 16", with(&|o| o.ip.set_version_ihl(0x44)), Why::BadLength);
+    refuse("IP header length 60", with(&|o| o.ip.set_version_ihl(0x4f)), Why::OuterOptions);
     let whole = from_peer(100, &inner);
     for cut in [34, 41, 42, 43, 49, 50, 63, 64, whole.len() - 1] {
         refuse(&format!("cut to {cut} bytes"), whole[..cut].to_vec(), Why::Truncated);

@@ -47,15 +47,21 @@ pub fn run<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<Option<Tunnel
     tunnel(packet, ip, udp).map(Some)
 }
 
-/// Options and first fragments are refused if they are the overlay's at all.
+/// Options and first fragments are refused if they are the overlay's at all. A
+/// header length that lies puts the port where it would be without options.
 #[inline(always)]
 fn unusual<P: Packet>(packet: &P, ip: &Ipv4) -> Result<Option<Tunnel>, DropReason> {
     let header_len = ip.header_len();
-    if ip.version() != 4 || header_len < Ipv4::LEN || !ip.is_first_fragment() {
+    if ip.version() != 4 || !ip.is_first_fragment() {
         return Ok(None);
     }
+    let udp = packet.at::<Udp>(Ethernet::LEN + Ipv4::LEN).ok_or(DropReason::Truncated)?;
+    let is_plainly_ours = udp.destination() == Vxlan::PORT;
+    if header_len < Ipv4::LEN {
+        return if is_plainly_ours { Err(DropReason::BadLength) } else { Ok(None) };
+    }
     let udp = packet.at::<Udp>(Ethernet::LEN + header_len).ok_or(DropReason::Truncated)?;
-    if udp.destination() != Vxlan::PORT {
+    if udp.destination() != Vxlan::PORT && !is_plainly_ours {
         return Ok(None);
     }
     Err(if ip.is_fragment() { DropReason::OuterFragment } else { DropReason::OuterOptions })
