@@ -26,7 +26,7 @@ pub fn has_program(program: &str) -> bool {
 pub fn install(packages: &[&Package]) -> Result<()> {
     step("install Debian packages", || {
         for package in packages {
-            println!("    {:<14} {}", package.name, package.why);
+            println!("    {:<16} {}", package.name, package.why);
         }
         let names: Vec<_> = packages.iter().map(|package| package.name).collect();
         install_named(&names)
