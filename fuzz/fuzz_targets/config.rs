@@ -7,8 +7,7 @@ use overlay_control::config::{Config, HostFacts};
 
 fuzz_target!(|text: &str| {
     let errors = match Config::parse(text, "fuzz.toml") {
-        Ok(config) => config
-            .check_host(&HostFacts::default()),
+        Ok(config) => config.check_host(&HostFacts::default()),
         Err(errors) => {
             assert!(!errors.is_empty(), "refused without a reason");
             errors
