@@ -156,7 +156,11 @@ fn a_spray_of_addresses_does_not_stop_learning() -> Result<()> {
         appeared?,
         moved?
     );
-    ensure!(ours.is_running() && bench.passes("afterwards")?, "{}", ours.log());
+    ensure!(ours.is_running(), "{}", ours.log());
+    // The spray's last frames may still fill the receiving core's backlog.
+    wait_until("frames to pass again", Duration::from_secs(10), || {
+        bench.passes("afterwards").ok()?.then_some(())
+    })?;
     Ok(())
 }
 
