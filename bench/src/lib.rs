@@ -11,6 +11,8 @@ mod frames;
 mod measure;
 mod plane;
 mod report;
+pub mod results;
+pub mod scenario;
 
 pub use measure::{Plan, compare};
 pub use plane::{Direction, Plane};
