@@ -12,6 +12,7 @@ mod measure;
 mod plane;
 mod report;
 pub mod results;
+pub mod run;
 pub mod scenario;
 
 pub use measure::{Plan, compare};
