@@ -8,6 +8,7 @@
 pub mod chain;
 mod ends;
 mod frames;
+pub mod hosts;
 mod measure;
 mod plane;
 mod report;

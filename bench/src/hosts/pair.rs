@@ -1,0 +1,43 @@
+//! Two hosts with a data plane between them.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use overlay_testbed::TwoGateways;
+
+use super::plane::{Plane, Running};
+
+/// Two hosts, and two gateways that carry their frames; dropping it takes
+/// everything down.
+pub struct Pair {
+    plane: Plane,
+    // Ends before the namespaces that it lives in.
+    _running: [Running; 2],
+    testbed: TwoGateways,
+}
+
+impl Pair {
+    /// Builds a testbed with `plane` in both gateways, and sees that the hosts
+    /// reach one another.
+    pub fn new(plane: Plane, overlay: &Path) -> Result<Self> {
+        let testbed = TwoGateways::new()?;
+        let start = || -> Result<[Running; 2]> {
+            let first = plane.start(&testbed.gw1, TwoGateways::VTEP2, overlay)?;
+            let second = plane.start(&testbed.gw2, TwoGateways::VTEP1, overlay)?;
+            testbed.host1.exec(&format!("ping -n -q -c 1 -w 5 {}", TwoGateways::HOST2))?;
+            Ok([first, second])
+        };
+        let running = start().with_context(|| format!("setting up {}", plane.name()))?;
+        Ok(Self { plane, _running: running, testbed })
+    }
+
+    /// What carries the frames.
+    pub fn plane(&self) -> Plane {
+        self.plane
+    }
+
+    /// The namespaces.
+    pub fn testbed(&self) -> &TwoGateways {
+        &self.testbed
+    }
+}
