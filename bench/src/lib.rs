@@ -1,21 +1,27 @@
-//! Packets per second of this gateway beside other data planes.
+//! This gateway beside other data planes, on one machine, in one run.
 //!
-//! A [`Chain`](chain::Chain) is three namespaces: a generator (frames of 64
-//! bytes from `BPF_PROG_TEST_RUN`), a gateway under test, and a sink that counts.
-//! All of it runs on one core, so a rate includes the generator's own cost, which
-//! is the same for all. Only ratios of one run mean anything.
+//! Every figure is to be read as a ratio: scenarios measure their data planes in
+//! turn, again and again, since absolute figures do not repeat on a machine that
+//! is shared.
 
 pub mod chain;
+pub mod compare;
 mod ends;
 mod frames;
 pub mod hosts;
-mod measure;
 mod plane;
-mod report;
+pub mod plot;
+pub mod report;
 pub mod results;
 pub mod run;
 pub mod scenario;
+pub mod targets;
 
-pub use measure::{Plan, compare};
 pub use plane::{Direction, Plane};
-pub use report::{Report, Row};
+
+use run::{Planned, Setup};
+
+/// Every scenario, in the order in which they are measured.
+pub fn scenarios(setup: &Setup) -> Vec<Planned> {
+    hosts::scenarios(setup)
+}

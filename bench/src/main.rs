@@ -1,88 +1,91 @@
 //! `overlay-bench`: this gateway beside other data planes, on this machine, now.
 
-use std::path::PathBuf;
+mod args;
+
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use overlay_bench::{Direction, Plan, Plane, Report, compare};
+use overlay_bench::report::{comparison, report};
+use overlay_bench::results::Record;
+use overlay_bench::run::{Planned, Setup};
+use overlay_bench::{plot, run, scenarios, targets};
 
-/// What this project asks of itself: its XDP rate over the kernel's.
-const GOAL: f64 = 3.0;
+use args::Args;
 
-/// Compares packets per second of one core: an untouched XDP redirect, this
-/// gateway on XDP and on tc, and the kernel's bridge and vxlan device.
-#[derive(Parser)]
-struct Args {
-    /// The `overlay` binary [default: the one beside this program].
-    #[arg(long)]
-    overlay: Option<PathBuf>,
-    /// How often each data plane is measured, in turn with the others.
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
-    /// Milliseconds of each measurement.
-    #[arg(long, default_value_t = 500)]
-    milliseconds: u64,
-    /// The core that generator, gateway and sink share [default: the last one].
-    #[arg(long)]
-    cpu: Option<usize>,
-    /// Measures only data planes whose name contains this; may be repeated.
-    #[arg(long)]
-    only: Vec<String>,
-    /// Prints JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-}
+/// Where a run could not be begun; the same as clap's for bad usage.
+const CANNOT_RUN: u8 = 2;
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
     let args = Args::parse();
-    let plan = plan(&args)?;
-    let report = compare(&plan, |what| eprintln!("{what}"))?;
-    if args.json {
-        println!("{:#}", report.json());
-    } else {
-        println!("{report}");
+    match execute(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(CANNOT_RUN)
+        }
     }
-    Ok(if judge(&report) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn plan(args: &Args) -> Result<Plan> {
-    ensure!(args.rounds > 0 && args.milliseconds > 0, "nothing to measure");
+/// Does what is asked for, and says whether nothing failed and no target was
+/// missed.
+fn execute(args: &Args) -> Result<bool> {
+    if args.list {
+        plan(args, &args.setup()?)?.iter().for_each(|planned| println!("{}", planned.title));
+        return Ok(true);
+    }
+    let earlier = args.compare.as_deref().map(Record::load).transpose()?;
+    let record = match &args.input {
+        Some(file) => Record::load(file)?,
+        None => measure(args)?,
+    };
+    if args.prints_json() {
+        println!("{}", record.to_json()?);
+    } else {
+        print!("{}", report(&record));
+        if let Some(earlier) = earlier {
+            print!("\n{}", comparison(&earlier, &record));
+        }
+    }
+    if let Some(folder) = &args.plots {
+        for file in plot::draw(&record.series, folder)? {
+            eprintln!("drawn: {}", file.display());
+        }
+    }
+    let missed = targets::judge(&record.series).iter().any(|v| v.is_met() == Some(false));
+    Ok(!missed && record.failures.is_empty())
+}
+
+fn measure(args: &Args) -> Result<Record> {
     ensure!(nix::unistd::geteuid().is_root(), "namespaces and BPF programs need root");
     overlay_testbed::ensure_bpffs()?;
-    let overlay = match &args.overlay {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("overlay"),
+    let setup = args.setup()?;
+    ensure!(
+        setup.overlay.is_file(),
+        "no `overlay` binary at {}; build it first: cargo build --release --package overlay-user",
+        setup.overlay.display()
+    );
+    let plan = plan(args, &setup)?;
+    let mut record = Record::begin(args.options(&setup))?;
+    let file = args.json.as_deref().filter(|_| !args.prints_json());
+    let save = |record: &Record| file.map_or(Ok(()), |file: &Path| record.save(file));
+    // Now, and not after many minutes, is the time to learn that it cannot be
+    // written.
+    save(&record)?;
+    run::run(plan, &setup, &mut record, save)?;
+    Ok(record)
+}
+
+/// The scenarios whose title has one of the words; all where there is none.
+fn plan(args: &Args, setup: &Setup) -> Result<Vec<Planned>> {
+    let is_wanted = |planned: &Planned| {
+        args.only.is_empty() || args.only.iter().any(|word| planned.title.contains(word))
     };
-    let overlay = overlay
-        .canonicalize()
-        .with_context(|| format!("no `overlay` binary at {}; build it first", overlay.display()))?;
-    let cores = std::thread::available_parallelism()?.get();
-    let cpu = args.cpu.unwrap_or(cores - 1);
-    let time = Duration::from_millis(args.milliseconds);
-    let planes = planes(&args.only)?;
-    Ok(Plan { overlay, planes, cpu, rounds: args.rounds, time })
-}
-
-/// The data planes whose name contains one of the words; all where there is none.
-fn planes(words: &[String]) -> Result<Vec<Plane>> {
-    let wanted = |plane: &Plane| words.is_empty() || words.iter().any(|w| plane.name().contains(w));
-    let planes: Vec<_> = Plane::ALL.into_iter().filter(wanted).collect();
-    ensure!(!planes.is_empty(), "no data plane has a name with {}", words.join(" or "));
-    Ok(planes)
-}
-
-/// Says whether the goal is met, in both directions.
-fn judge(report: &Report) -> bool {
-    let mut met = true;
-    for (direction, name) in
-        [(Direction::Encap, "encapsulation"), (Direction::Decap, "decapsulation")]
-    {
-        let Some(times) = report.times_kernel(direction) else { continue };
-        let verdict = if times >= GOAL { "meets" } else { "misses" };
-        eprintln!("{name}: {times:.2} × the kernel's rate, {verdict} the goal of {GOAL:.0} ×");
-        met &= times >= GOAL;
-    }
-    met
+    let plan: Vec<_> = scenarios(setup).into_iter().filter(is_wanted).collect();
+    let words = || {
+        format!("no scenario has a title with `{}`; --list names them", args.only.join("` or `"))
+    };
+    (!plan.is_empty()).then_some(plan).with_context(words)
 }

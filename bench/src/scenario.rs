@@ -1,12 +1,14 @@
 //! What is measured, and the order in which it is: every subject once, then
 //! again, so that what disturbs the machine disturbs them all.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
 
 use crate::results::{Case, Reading, Series};
 
 /// The order of the subjects within a round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Order {
     /// As the scenario lists them.
     #[default]
@@ -44,31 +46,44 @@ impl Scenario {
     /// Measures every subject in turn, `rounds` times, and returns a series for
     /// each subject and metric.
     pub fn run(&mut self, rounds: usize, order: Order) -> Result<Vec<Series>> {
+        let mut turn: Vec<usize> = (0..self.subjects.len()).collect();
+        if order == Order::Reversed {
+            turn.reverse();
+        }
         let mut found: Vec<Vec<Series>> = self.subjects.iter().map(|_| Vec::new()).collect();
         for _ in 0..rounds {
-            let mut turn: Vec<usize> = (0..self.subjects.len()).collect();
-            if order == Order::Reversed {
-                turn.reverse();
-            }
-            for index in turn {
-                let subject = &mut self.subjects[index];
-                let readings = subject
-                    .measure()
+            for index in &turn {
+                let subject = self.subjects[*index].as_mut();
+                measure(self.name, &self.case, subject, &mut found[*index])
                     .with_context(|| format!("{}: {}", self.name, subject.plane()))?;
-                if found[index].is_empty() {
-                    let mut case = self.case.clone();
-                    case.extend(subject.case());
-                    let plane = subject.plane().to_owned();
-                    found[index] =
-                        readings.iter().map(|r| series(self.name, &case, &plane, r)).collect();
-                }
-                for (series, reading) in found[index].iter_mut().zip(&readings) {
-                    series.samples.push(reading.value);
-                }
             }
         }
         Ok(found.into_iter().flatten().collect())
     }
+}
+
+/// Measures once, and adds what was read to the subject's series; the first time
+/// makes them.
+fn measure(
+    scenario: &str,
+    case: &Case,
+    subject: &mut dyn Subject,
+    found: &mut Vec<Series>,
+) -> Result<()> {
+    let readings = subject.measure()?;
+    if found.is_empty() {
+        let mut case = case.clone();
+        case.extend(subject.case());
+        found.extend(readings.iter().map(|r| series(scenario, &case, subject.plane(), r)));
+    }
+    ensure!(readings.len() == found.len(), "answers other metrics than before");
+    for (series, reading) in found.iter_mut().zip(&readings) {
+        let (name, value) = (reading.metric.name, reading.value);
+        ensure!(series.metric == name, "answers {name} in place of {}", series.metric);
+        ensure!(value.is_finite(), "{name} is {value}");
+        series.samples.push(value);
+    }
+    Ok(())
 }
 
 fn series(scenario: &str, case: &Case, plane: &str, reading: &Reading) -> Series {
@@ -80,5 +95,91 @@ fn series(scenario: &str, case: &Case, plane: &str, reading: &Reading) -> Series
         unit: reading.metric.unit.to_owned(),
         better: reading.metric.better,
         samples: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::results::Metric;
+
+    const RATE: Metric = Metric::higher("rate", "1/s");
+    const LOST: Metric = Metric::lower("lost", "1");
+
+    /// Notes each of its turns; answers how many it has had.
+    struct Noting {
+        plane: &'static str,
+        turns: f64,
+        notes: Rc<RefCell<Vec<&'static str>>>,
+    }
+
+    impl Subject for Noting {
+        fn plane(&self) -> &str {
+            self.plane
+        }
+
+        fn case(&self) -> Case {
+            Case::from([("hook".to_owned(), self.plane.to_owned())])
+        }
+
+        fn measure(&mut self) -> Result<Vec<Reading>> {
+            self.notes.borrow_mut().push(self.plane);
+            self.turns += 1.0;
+            Ok(vec![RATE.reads(self.turns), LOST.reads(0.0)])
+        }
+    }
+
+    /// Answers something else each time.
+    struct Fickle(Vec<Vec<Reading>>);
+
+    impl Subject for Fickle {
+        fn plane(&self) -> &str {
+            "fickle"
+        }
+
+        fn measure(&mut self) -> Result<Vec<Reading>> {
+            Ok(self.0.remove(0))
+        }
+    }
+
+    fn scenario(subjects: Vec<Box<dyn Subject>>) -> Scenario {
+        let case = Case::from([("frame".to_owned(), "64".to_owned())]);
+        Scenario { name: "rate", case, subjects }
+    }
+
+    #[test]
+    fn subjects_have_their_turns_round_by_round() {
+        for (order, expected) in
+            [(Order::Listed, ["a", "b", "a", "b"]), (Order::Reversed, ["b", "a", "b", "a"])]
+        {
+            let notes = Rc::new(RefCell::new(Vec::new()));
+            let noting = |plane| -> Box<dyn Subject> {
+                Box::new(Noting { plane, turns: 0.0, notes: notes.clone() })
+            };
+            let series = scenario(vec![noting("a"), noting("b")]).run(2, order).unwrap();
+            assert_eq!(*notes.borrow(), expected);
+            let names: Vec<_> = series.iter().map(|s| (&*s.plane, &*s.metric)).collect();
+            assert_eq!(names, [("a", "rate"), ("a", "lost"), ("b", "rate"), ("b", "lost")]);
+            assert_eq!(series[0].samples, [1.0, 2.0]);
+            assert_eq!((&*series[2].case["frame"], &*series[2].case["hook"]), ("64", "b"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_sample_is_an_error() {
+        let refused = |answers| {
+            let error = scenario(vec![Box::new(Fickle(answers))]).run(2, Order::Listed);
+            format!("{:#}", error.unwrap_err())
+        };
+        let good = vec![RATE.reads(1.0)];
+        let error = refused(vec![good.clone(), vec![]]);
+        assert!(error.contains("other metrics than before"), "{error}");
+        let error = refused(vec![good.clone(), vec![LOST.reads(1.0)]]);
+        assert!(error.contains("lost in place of rate"), "{error}");
+        let error = refused(vec![good, vec![RATE.reads(f64::NAN)]]);
+        assert_eq!(error, "rate: fickle: rate is NaN");
     }
 }

@@ -58,7 +58,7 @@ impl Metric {
 }
 
 /// Every sample of one metric, in one case of a scenario, on one data plane.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// The scenario: `rate`, `scale`, `tcp-bulk`, …
     pub scenario: String,
@@ -94,5 +94,67 @@ impl Series {
         let low = self.samples.iter().copied().min_by(f64::total_cmp);
         let high = self.samples.iter().copied().max_by(f64::total_cmp);
         (low.unwrap_or_default(), high.unwrap_or_default())
+    }
+    /// The same metric in the same case on another plane.
+    pub fn on<'a>(&self, plane: &str, all: &'a [Series]) -> Option<&'a Series> {
+        all.iter().find(|other| other.plane == plane && self.is_beside(other))
+    }
+
+    /// Whether the two differ in their plane at most.
+    pub fn is_beside(&self, other: &Series) -> bool {
+        self.scenario == other.scenario && self.metric == other.metric && self.case == other.case
+    }
+
+    /// Which quantile of a distribution this is, of those that are there to be
+    /// drawn: 0.1 of `q0.10`.
+    pub fn quantile(&self) -> Option<f64> {
+        self.metric.strip_prefix('q')?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Rates of a plane at 64 bytes.
+    pub(crate) fn series(plane: &str, samples: &[f64]) -> Series {
+        Series {
+            scenario: "rate".to_owned(),
+            case: case(&[("frame", "64")]),
+            plane: plane.to_owned(),
+            metric: "rate".to_owned(),
+            unit: "1/s".to_owned(),
+            better: Better::Higher,
+            samples: samples.to_vec(),
+        }
+    }
+
+    pub(crate) fn case(keys: &[(&str, &str)]) -> Case {
+        keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn medians_and_spreads() {
+        assert_eq!(series("a", &[40.0, 50.0, 30.0]).median(), 40.0);
+        assert_eq!(series("a", &[40.0, 10.0, 30.0, 20.0]).median(), 25.0);
+        assert_eq!(series("a", &[]).median(), 0.0);
+        assert_eq!(series("a", &[40.0, 50.0, 30.0]).spread(), (30.0, 50.0));
+        assert_eq!(series("a", &[]).spread(), (0.0, 0.0));
+    }
+
+    #[test]
+    fn another_plane_is_looked_up_in_the_same_case() {
+        let elsewhere = Series { case: case(&[("frame", "128")]), ..series("kernel", &[1.0]) };
+        let all = [series("overlay", &[3.0]), elsewhere, series("kernel", &[2.0])];
+        assert_eq!(all[0].on("kernel", &all).unwrap().samples, [2.0]);
+        assert_eq!(all[0].on("ovs", &all), None);
+    }
+
+    #[test]
+    fn quantiles_by_name() {
+        let named = |metric: &str| Series { metric: metric.to_owned(), ..series("a", &[]) };
+        assert_eq!(named("q0.999").quantile(), Some(0.999));
+        assert_eq!(named("p99").quantile(), None);
+        assert_eq!(named("rate").quantile(), None);
     }
 }

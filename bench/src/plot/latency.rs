@@ -1,0 +1,57 @@
+//! The distribution of latencies: each plane's quantiles.
+
+use super::axis::{Axis, log, quantile};
+use super::figure::{Figure, Line, Panel, Point};
+use crate::results::{Case, Series};
+
+/// Scenarios that have a panel each, for the fewest connections.
+const SCENARIOS: [(&str, &str); 2] =
+    [("tcp-rr", "TCP request/response"), ("udp-rr", "UDP request/response")];
+
+/// Time of an exchange by quantile.
+pub fn by_quantile(found: &[Series]) -> Figure {
+    let panels =
+        SCENARIOS.into_iter().filter_map(|(scenario, title)| panel(found, scenario, title));
+    let title = "Time of a request and its answer";
+    Figure { name: "latency", title, panels: panels.collect() }
+}
+
+fn panel(found: &[Series], scenario: &str, title: &str) -> Option<Panel> {
+    let quantiles = |series: &&Series| {
+        series.scenario == scenario && series.quantile().is_some() && series.median() > 0.0
+    };
+    let case = found.iter().filter(quantiles).map(|s| &s.case).min_by_key(|c| connections(c))?;
+    let series: Vec<&Series> =
+        found.iter().filter(quantiles).filter(|series| series.case == *case).collect();
+    let shortest = series.iter().map(|series| series.spread().0).reduce(f64::min)?;
+    let longest = series.iter().map(|series| series.spread().1).reduce(f64::max)?;
+    let title = match connections(case) {
+        Some(1) => format!("{title}, 1 connection"),
+        Some(count) => format!("{title}, {count} connections"),
+        None => title.to_owned(),
+    };
+    Some(Panel {
+        title,
+        x: Axis::of_quantiles("of the exchanges were faster"),
+        y: Axis::of_times("µs", shortest..longest),
+        lines: lines(&series),
+    })
+}
+
+fn connections(case: &Case) -> Option<u32> {
+    case.get("connections")?.parse().ok()
+}
+
+fn lines(series: &[&Series]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for series in series {
+        let Some(x) = series.quantile().map(quantile) else { continue };
+        let (low, high) = series.spread();
+        let point = Point { x, y: log(series.median()), spread: (log(low), log(high)) };
+        match lines.iter_mut().find(|line| line.plane == series.plane) {
+            Some(line) => line.points.push(point),
+            None => lines.push(Line { plane: series.plane.clone(), points: vec![point] }),
+        }
+    }
+    lines
+}

@@ -1,0 +1,336 @@
+//! What this project asks of itself, and whether a run meets it.
+
+use crate::results::{Case, Ratio, Series};
+
+/// One demand on one quantity.
+#[derive(Debug)]
+pub struct Target {
+    /// What is asked for, in words.
+    pub what: &'static str,
+    scenario: &'static str,
+    /// Keys that a case must have; it may have others, and is then judged for
+    /// each of them.
+    case: Keys,
+    plane: &'static str,
+    metric: &'static str,
+    against: Against,
+    bound: Bound,
+}
+
+type Keys = &'static [(&'static str, &'static str)];
+
+/// What the quantity is divided by.
+#[derive(Debug)]
+enum Against {
+    /// Nothing: the bound is in the metric's unit.
+    Nothing(&'static str),
+    /// The same quantity on another plane.
+    Plane(&'static str),
+    /// The same quantity on the same plane in another case.
+    Case(Keys),
+}
+
+/// The limit.
+#[derive(Debug)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+    /// Zero, in every round.
+    Never,
+}
+
+const ENCAP_64: Keys = &[("direction", "encap"), ("frame", "64")];
+const DECAP_64: Keys = &[("direction", "decap"), ("frame", "64")];
+const MANY_ENTRIES: Keys = &[("entries", "1000000")];
+const MANY_OF_BOTH: Keys = &[("peers", "10000"), ("segments", "4096")];
+const INSTALL: Keys = &[("what", "install"), ("entries", "1000000")];
+const MEMORY: Keys = &[("what", "memory"), ("entries", "1000000")];
+
+/// Every target, in the order of the report.
+pub const TARGETS: &[Target] = &[
+    rate("XDP encapsulation, 64 B", ENCAP_64, Against::Plane("redirect"), 0.78),
+    rate("XDP encapsulation, 64 B", ENCAP_64, Against::Plane("kernel"), 3.8),
+    rate("XDP decapsulation, 64 B", DECAP_64, Against::Plane("redirect"), 0.80),
+    rate("XDP decapsulation, 64 B", DECAP_64, Against::Plane("kernel"), 3.8),
+    scale("scale-fdb", "FDB of 1 M entries, at random", MANY_ENTRIES, &[("entries", "1")], 0.75),
+    scale(
+        "scale-both",
+        "10 k peers and 4,096 segments, at random",
+        MANY_OF_BOTH,
+        &[("peers", "1"), ("segments", "1")],
+        0.80,
+    ),
+    never("XDP at 80 % of its highest rate", "overlay-xdp", "lost"),
+    never("XDP at 80 % of its highest rate", "overlay-xdp", "reordered"),
+    never("tc at 80 % of its highest rate", "overlay-tc", "lost"),
+    never("tc at 80 % of its highest rate", "overlay-tc", "reordered"),
+    hosts("TCP bulk, 1 stream", "tcp-bulk", &[("streams", "1")], "throughput", AtLeast(1.2)),
+    hosts("TCP bulk, 4 streams", "tcp-bulk", &[("streams", "4")], "throughput", AtLeast(1.0)),
+    hosts("TCP bulk, 16 streams", "tcp-bulk", &[("streams", "16")], "throughput", AtLeast(1.0)),
+    hosts("TCP request/response", "tcp-rr", &[], "transactions", AtLeast(1.25)),
+    hosts("TCP request/response", "tcp-rr", &[], "p99", AtMost(1.0)),
+    control("installing 1 M FDB entries", INSTALL, "time", Against::Plane("kernel"), 0.1),
+    control("installing 1 M FDB entries", INSTALL, "time", Against::Nothing("s"), 3.0),
+    control("daemon with 1 M FDB entries", MEMORY, "resident", Against::Nothing("MiB"), 200.0),
+    // Less than what would be shown as 1 %.
+    control("daemon with 1 M FDB entries", MEMORY, "cpu", Against::Nothing("of a core"), 0.005),
+];
+
+use Bound::{AtLeast, AtMost, Never};
+
+const fn rate(what: &'static str, case: Keys, against: Against, least: f64) -> Target {
+    let (scenario, plane, metric) = ("rate", "overlay-xdp", "rate");
+    Target { what, scenario, case, plane, metric, against, bound: AtLeast(least) }
+}
+
+const fn scale(
+    scenario: &'static str,
+    what: &'static str,
+    case: Keys,
+    small: Keys,
+    least: f64,
+) -> Target {
+    let (plane, metric, against) = ("overlay-xdp", "rate", Against::Case(small));
+    Target { what, scenario, case, plane, metric, against, bound: AtLeast(least) }
+}
+
+const fn never(what: &'static str, plane: &'static str, metric: &'static str) -> Target {
+    let (scenario, against) = ("steady", Against::Nothing("frames"));
+    Target { what, scenario, case: &[], plane, metric, against, bound: Never }
+}
+
+const fn hosts(
+    what: &'static str,
+    scenario: &'static str,
+    case: Keys,
+    metric: &'static str,
+    bound: Bound,
+) -> Target {
+    let (plane, against) = ("overlay", Against::Plane("kernel"));
+    Target { what, scenario, case, plane, metric, against, bound }
+}
+
+const fn control(
+    what: &'static str,
+    case: Keys,
+    metric: &'static str,
+    against: Against,
+    most: f64,
+) -> Target {
+    let (scenario, plane) = ("control", "overlay");
+    Target { what, scenario, case, plane, metric, against, bound: AtMost(most) }
+}
+
+/// What became of a target in one case.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The target.
+    pub target: &'static Target,
+    /// What the case has beside the target's own keys.
+    pub case: Case,
+    /// What was measured; `None` where it, or what it is divided by, was not.
+    pub value: Option<Ratio>,
+}
+
+impl Verdict {
+    /// Whether the target is met; `None` where that was not measured.
+    pub fn is_met(&self) -> Option<bool> {
+        self.value.map(|value| self.target.is_met_by(value))
+    }
+
+    /// Whether some rounds meet the target.
+    pub fn is_within_spread(&self) -> bool {
+        self.value.is_some_and(|value| {
+            [value.low, value.high]
+                .into_iter()
+                .any(|median| self.target.is_met_by(Ratio { median, ..value }))
+        })
+    }
+}
+
+/// Judges what a run has found by every target.
+pub fn judge(found: &[Series]) -> Vec<Verdict> {
+    TARGETS.iter().flat_map(|target| target.judge(found)).collect()
+}
+
+impl Target {
+    /// A verdict for each case that has been measured, or one without a value.
+    fn judge(&'static self, found: &[Series]) -> Vec<Verdict> {
+        let of_case = |series: &Series| {
+            let mut case = series.case.clone();
+            case.retain(|key, _| self.case.iter().all(|(own, _)| own != key));
+            Verdict { target: self, case, value: self.value(series, found) }
+        };
+        let verdicts: Vec<_> =
+            found.iter().filter(|series| self.is_about(series)).map(of_case).collect();
+        if verdicts.is_empty() {
+            return vec![Verdict { target: self, case: Case::new(), value: None }];
+        }
+        verdicts
+    }
+
+    fn is_about(&self, series: &Series) -> bool {
+        let has = |(key, value): &(&str, &str)| series.case.get(*key).is_some_and(|v| v == value);
+        series.scenario == self.scenario
+            && series.plane == self.plane
+            && series.metric == self.metric
+            && self.case.iter().all(has)
+    }
+
+    fn value(&self, series: &Series, found: &[Series]) -> Option<Ratio> {
+        match self.against {
+            Against::Nothing(_) => Some(Ratio::of(series)),
+            Against::Plane(plane) => Ratio::by_round(series, series.on(plane, found)?),
+            Against::Case(keys) => {
+                let mut case = series.case.clone();
+                case.extend(keys.iter().map(|(key, value)| ((*key).into(), (*value).into())));
+                between_cases(series, &Series { case, ..series.clone() }, found)
+            }
+        }
+    }
+
+    fn is_met_by(&self, value: Ratio) -> bool {
+        match self.bound {
+            AtLeast(least) => value.median >= least,
+            AtMost(most) => value.median <= most,
+            Never => value.high == 0.0,
+        }
+    }
+
+    /// The demand, in words: `≥ 3.8 × kernel`.
+    pub fn demand(&self) -> String {
+        let limit = match self.bound {
+            AtLeast(least) => format!("≥ {least}"),
+            AtMost(most) => format!("≤ {most}"),
+            Never => "0".to_owned(),
+        };
+        match self.against {
+            Against::Nothing(unit) => format!("{}: {limit} {unit}", self.metric),
+            Against::Plane(plane) => format!("{}: {limit} × {plane}", self.metric),
+            Against::Case(keys) => {
+                let keys: Vec<_> =
+                    keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                format!("{}: {limit} × {}", self.metric, keys.join(" "))
+            }
+        }
+    }
+}
+
+/// A quantity over the same in another case, both as parts of the untouched
+/// redirect's where that was measured beside them: cases are measured minutes
+/// apart, and the machine may be another one by then.
+fn between_cases(series: &Series, other_case: &Series, found: &[Series]) -> Option<Ratio> {
+    let other = other_case.on(&series.plane, found)?;
+    let limits = (series.on("redirect", found), other.on("redirect", found));
+    if let (Some(limit), Some(other_limit)) = limits {
+        return Some(Ratio::by_round(series, limit)?.over(Ratio::by_round(other, other_limit)?));
+    }
+    Ratio::of_medians(series, other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::{case, series};
+
+    /// Verdicts on what is named `what` and demands `demand`.
+    fn verdicts(what: &str, demand: &str, found: &[Series]) -> Vec<Verdict> {
+        let named = |v: &Verdict| v.target.what == what && v.target.demand() == demand;
+        judge(found).into_iter().filter(named).collect()
+    }
+
+    fn of_case(keys: &[(&str, &str)], series: Series) -> Series {
+        Series { case: case(keys), ..series }
+    }
+
+    #[test]
+    fn nothing_measured_is_neither_met_nor_missed() {
+        let verdicts = judge(&[]);
+        assert_eq!(verdicts.len(), TARGETS.len());
+        assert!(verdicts.iter().all(|verdict| verdict.is_met().is_none()));
+    }
+
+    #[test]
+    fn a_rate_is_judged_by_the_planes_beside_it() {
+        let found = [("redirect", 4.0), ("overlay-xdp", 3.0), ("kernel", 0.75)]
+            .map(|(plane, rate)| of_case(ENCAP_64, series(plane, &[rate, rate])));
+        let (what, other) = ("XDP encapsulation, 64 B", "XDP decapsulation, 64 B");
+        assert_eq!(verdicts(what, "rate: ≥ 0.78 × redirect", &found)[0].is_met(), Some(false));
+        assert_eq!(verdicts(what, "rate: ≥ 3.8 × kernel", &found)[0].is_met(), Some(true));
+        assert_eq!(verdicts(other, "rate: ≥ 3.8 × kernel", &found)[0].is_met(), None);
+    }
+
+    #[test]
+    fn a_miss_may_be_within_the_spread() {
+        let found = [("redirect", [4.0, 4.0, 4.0]), ("overlay-xdp", [3.0, 3.1, 3.2])]
+            .map(|(plane, rates)| of_case(ENCAP_64, series(plane, &rates)));
+        let verdict = &verdicts("XDP encapsulation, 64 B", "rate: ≥ 0.78 × redirect", &found)[0];
+        assert_eq!((verdict.is_met(), verdict.is_within_spread()), (Some(false), true));
+    }
+
+    #[test]
+    fn cases_are_compared_as_parts_of_the_redirect_beside_them() {
+        let of = |plane, entries, rate| Series {
+            scenario: "scale-fdb".to_owned(),
+            ..of_case(&[("direction", "encap"), ("entries", entries)], series(plane, &[rate]))
+        };
+        let one = of("overlay-xdp", "1", 3.0);
+        let many = of("overlay-xdp", "1000000", 1.2);
+        // Half as fast a machine: 0.6 of the redirect beside 0.75 of it.
+        let limits = [of("redirect", "1", 4.0), of("redirect", "1000000", 2.0)];
+        let judged = |found: &[Series]| {
+            let verdicts =
+                verdicts("FDB of 1 M entries, at random", "rate: ≥ 0.75 × entries=1", found);
+            assert_eq!(verdicts[0].case, case(&[("direction", "encap")]));
+            (verdicts[0].value.unwrap().median * 100.0).round()
+        };
+        assert_eq!(judged(&[one.clone(), many.clone()]), 40.0);
+        assert_eq!(judged(&[&[one, many], &limits[..]].concat()), 80.0);
+    }
+
+    #[test]
+    fn one_lost_frame_in_any_round_is_too_many() {
+        let of = |samples| Series {
+            scenario: "steady".to_owned(),
+            metric: "lost".to_owned(),
+            ..series("overlay-tc", samples)
+        };
+        let judged = |series| {
+            verdicts("tc at 80 % of its highest rate", "lost: 0 frames", &[series])[0].is_met()
+        };
+        assert_eq!(judged(of(&[0.0, 0.0, 0.0])), Some(true));
+        assert_eq!(judged(of(&[0.0, 0.0, 1.0])), Some(false));
+    }
+
+    #[test]
+    fn every_matching_case_is_judged() {
+        let found: Vec<_> = ["1", "32"]
+            .into_iter()
+            .flat_map(|connections| {
+                [("overlay", 2.0), ("kernel", 1.0)].map(|(plane, rate)| Series {
+                    scenario: "tcp-rr".to_owned(),
+                    metric: "transactions".to_owned(),
+                    ..of_case(&[("connections", connections)], series(plane, &[rate]))
+                })
+            })
+            .collect();
+        let verdicts = verdicts("TCP request/response", "transactions: ≥ 1.25 × kernel", &found);
+        assert_eq!(verdicts.len(), 2);
+        assert!(verdicts.iter().all(|verdict| verdict.is_met() == Some(true)));
+    }
+
+    #[test]
+    fn what_is_to_be_small_is_bounded_above() {
+        let of = |plane, seconds| Series {
+            scenario: "control".to_owned(),
+            metric: "time".to_owned(),
+            unit: "s".to_owned(),
+            better: crate::results::Better::Lower,
+            ..of_case(INSTALL, series(plane, &[seconds]))
+        };
+        let found = [of("overlay", 3.5), of("kernel", 40.0)];
+        let met = |demand| verdicts("installing 1 M FDB entries", demand, &found)[0].is_met();
+        assert_eq!(met("time: ≤ 0.1 × kernel"), Some(true));
+        assert_eq!(met("time: ≤ 3 s"), Some(false));
+    }
+}
