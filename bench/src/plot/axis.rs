@@ -34,13 +34,13 @@ impl Axis {
         Self { label: label.into(), range, ticks: (0..=count).map(tick).collect() }
     }
 
-    /// Ever larger quantities, marked at the powers of ten; positions are
-    /// [`log`]s.
-    pub fn of_powers(label: impl Into<String>, values: Range<f64>) -> Self {
-        let (low, high) = (values.start.log10(), values.end.log10());
+    /// Sizes that are far apart, each marked; positions are [`log`]s.
+    pub fn of_sizes(label: impl Into<String>, sizes: &[f64]) -> Self {
+        let ends = |(low, high): (f64, f64), size: &f64| (low.min(*size), high.max(*size));
+        let (low, high) = sizes.iter().fold((f64::MAX, f64::MIN_POSITIVE), ends);
+        let (low, high) = (log(low), log(high));
         let margin = (high - low).max(1.0) * 0.06;
-        let powers = low.ceil() as i32..=high.floor() as i32;
-        let ticks = powers.map(|power| (f64::from(power), short(10f64.powi(power))));
+        let ticks = sizes.iter().map(|size| (log(*size), short(*size)));
         Self { label: label.into(), range: low - margin..high + margin, ticks: ticks.collect() }
     }
 
@@ -52,7 +52,7 @@ impl Axis {
         let marks: Vec<f64> = marks.collect();
         let first = marks.iter().rposition(|mark| *mark <= values.start).unwrap_or(0);
         let last = marks.iter().position(|mark| *mark >= values.end).unwrap_or(marks.len() - 1);
-        let ticks = marks[first..=last].iter().map(|mark| (log(*mark), super::digits(*mark)));
+        let ticks = marks[first..=last].iter().map(|mark| (log(*mark), mark.to_string()));
         let range = log(marks[first])..log(marks[last]) + 0.01;
         Self { label: label.into(), range, ticks: ticks.collect() }
     }
@@ -60,20 +60,14 @@ impl Axis {
     /// Quantiles, with ever more room for the last ones; positions are those of
     /// [`quantile`].
     pub fn of_quantiles(label: impl Into<String>) -> Self {
-        let marked = [
-            (0.0, "min"),
-            (0.5, "50 %"),
-            (0.9, "90 %"),
-            (0.99, "99 %"),
-            (0.999, "99.9 %"),
-            (0.9999, "99.99 %"),
-        ];
+        let marked =
+            [(0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")];
         let ticks = marked.map(|(q, text)| (quantile(q), text.to_owned()));
         Self { label: label.into(), range: -0.1..quantile(0.9999) + 0.2, ticks: ticks.to_vec() }
     }
 }
 
-/// Where a value is on an axis of powers or times.
+/// Where a value is on an axis of sizes or times.
 pub fn log(value: f64) -> f64 {
     value.log10()
 }
@@ -90,12 +84,12 @@ fn round_step(step: f64) -> f64 {
     multiple.unwrap_or(10.0) * power
 }
 
-/// 1, 1 k, 1 M.
-fn short(value: f64) -> String {
-    match value {
-        v if v >= 1e6 => format!("{} M", v / 1e6),
-        v if v >= 1e3 => format!("{} k", v / 1e3),
-        v => v.to_string(),
+/// 1, 4096, 10 k, 1 M.
+fn short(size: f64) -> String {
+    let prefixes = [(1e6, "M"), (1e3, "k")];
+    match prefixes.into_iter().find(|(factor, _)| size >= *factor && size % factor == 0.0) {
+        Some((factor, prefix)) => format!("{} {prefix}", size / factor),
+        None => size.to_string(),
     }
 }
 
@@ -117,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn powers_and_times() {
-        let axis = Axis::of_powers("", 1.0..1e6);
-        assert_eq!(texts(&axis), ["1", "10", "100", "1 k", "10 k", "100 k", "1 M"]);
+    fn sizes_and_times() {
+        let axis = Axis::of_sizes("", &[1.0, 4096.0, 1e4, 1e6]);
+        assert_eq!(texts(&axis), ["1", "4096", "10 k", "1 M"]);
         assert!(axis.range.start < 0.0 && axis.range.end > 6.0);
-        assert_eq!(texts(&Axis::of_times("", 23.0..170.0)), ["20.0", "50.0", "100", "200"]);
+        assert_eq!(texts(&Axis::of_times("", 23.0..170.0)), ["20", "50", "100", "200"]);
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl<'a> Frame<'a> {
             svg.text((self.across.start - 8.0, y + 4.5), Anchor::End, 13, text);
         }
         let middle = (self.upwards.start + self.upwards.end) / 2.0;
-        svg.upright((self.across.start - LEFT + 16.0, middle), 13, &self.panel.y.label);
+        svg.upright((self.across.start - LEFT + 24.0, middle), 13, &self.panel.y.label);
     }
 
     fn draw_x_axis(&self, svg: &mut Svg) {

@@ -32,8 +32,8 @@ fn panel(found: &[Series], scenario: &str, title: &str) -> Option<Panel> {
     };
     Some(Panel {
         title,
-        x: Axis::of_quantiles("of the exchanges were faster"),
-        y: Axis::of_times("µs", shortest..longest),
+        x: Axis::of_quantiles("of the exchanges took no longer"),
+        y: Axis::of_times("time, µs", shortest..longest),
         lines: lines(&series),
     })
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::report::{Scale, digits};
+use crate::report::Scale;
 use crate::results::Series;
 
 /// Draws every figure of which something was measured, and returns the files.

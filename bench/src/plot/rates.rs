@@ -49,10 +49,12 @@ pub fn by_size(found: &[Series]) -> Figure {
         let of_panel = |series: &&Series| is_rate(series, scenario) && direction(series);
         let series: Vec<&Series> = found.iter().filter(of_panel).collect();
         let at = |series: &Series| series.case.get(key)?.parse().ok();
-        let largest = series.iter().filter_map(|series| at(series)).reduce(f64::max)?;
+        let mut sizes: Vec<f64> = series.iter().filter_map(|series| at(series)).collect();
+        sizes.sort_by(f64::total_cmp);
+        sizes.dedup();
         let (y, scale) = rate_axis(&series)?;
         let lines = lines(&series, scale, |series| at(series).map(log));
-        let x = Axis::of_powers(format!("{title}, visited at random"), 1.0..largest);
+        let x = Axis::of_sizes(format!("{title}, visited at random"), &sizes);
         Some(Panel { title: title.to_owned(), x, y, lines })
     });
     let title = "Rate by the size of tables, encapsulation";

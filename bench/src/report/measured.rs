@@ -88,7 +88,7 @@ fn figures(block: &Block<'_>, found: &[Series]) -> String {
     headings.extend(references.iter().map(|(_, heading)| (*heading).to_owned()));
     let mut rows = table(&headings);
     let mut before = None;
-    for series in &block.series {
+    for series in block.telling() {
         let mut cells = case_cells(&keys, &series.case, before);
         before = Some(&series.case);
         let (low, high) = series.spread();
@@ -99,7 +99,8 @@ fn figures(block: &Block<'_>, found: &[Series]) -> String {
         cells.extend(ratios.map(|ratio| ratio.map_or("–".to_owned(), |r| digits(r.median))));
         rows.add_row(cells);
     }
-    format!("{title}, {}\n{}", scale.symbol, lines(&rows))
+    let others = if block.has_silent() { " (0 where not listed)" } else { "" };
+    format!("{title}, {}{others}\n{}", scale.symbol, lines(&rows))
 }
 
 #[cfg(test)]

@@ -9,4 +9,4 @@ mod verdicts;
 
 pub use compare::comparison;
 pub use measured::report;
-pub use scale::{Scale, digits};
+pub use scale::Scale;

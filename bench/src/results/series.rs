@@ -95,6 +95,11 @@ impl Series {
         let high = self.samples.iter().copied().max_by(f64::total_cmp);
         (low.unwrap_or_default(), high.unwrap_or_default())
     }
+    /// Whether every sample is zero.
+    pub fn is_zero(&self) -> bool {
+        self.samples.iter().all(|sample| *sample == 0.0)
+    }
+
     /// The same metric in the same case on another plane.
     pub fn on<'a>(&self, plane: &str, all: &'a [Series]) -> Option<&'a Series> {
         all.iter().find(|other| other.plane == plane && self.is_beside(other))

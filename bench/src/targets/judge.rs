@@ -1,125 +1,8 @@
-//! What this project asks of itself, and whether a run meets it.
+//! Whether a run meets the targets.
 
+use super::list::TARGETS;
+use super::{Against, Target};
 use crate::results::{Case, Ratio, Series};
-
-/// One demand on one quantity.
-#[derive(Debug)]
-pub struct Target {
-    /// What is asked for, in words.
-    pub what: &'static str,
-    scenario: &'static str,
-    /// Keys that a case must have; it may have others, and is then judged for
-    /// each of them.
-    case: Keys,
-    plane: &'static str,
-    metric: &'static str,
-    against: Against,
-    bound: Bound,
-}
-
-type Keys = &'static [(&'static str, &'static str)];
-
-/// What the quantity is divided by.
-#[derive(Debug)]
-enum Against {
-    /// Nothing: the bound is in the metric's unit.
-    Nothing(&'static str),
-    /// The same quantity on another plane.
-    Plane(&'static str),
-    /// The same quantity on the same plane in another case.
-    Case(Keys),
-}
-
-/// The limit.
-#[derive(Debug)]
-enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-    /// Zero, in every round.
-    Never,
-}
-
-const ENCAP_64: Keys = &[("direction", "encap"), ("frame", "64")];
-const DECAP_64: Keys = &[("direction", "decap"), ("frame", "64")];
-const MANY_ENTRIES: Keys = &[("entries", "1000000")];
-const MANY_OF_BOTH: Keys = &[("peers", "10000"), ("segments", "4096")];
-const INSTALL: Keys = &[("what", "install"), ("entries", "1000000")];
-const MEMORY: Keys = &[("what", "memory"), ("entries", "1000000")];
-
-/// Every target, in the order of the report.
-pub const TARGETS: &[Target] = &[
-    rate("XDP encapsulation, 64 B", ENCAP_64, Against::Plane("redirect"), 0.78),
-    rate("XDP encapsulation, 64 B", ENCAP_64, Against::Plane("kernel"), 3.8),
-    rate("XDP decapsulation, 64 B", DECAP_64, Against::Plane("redirect"), 0.80),
-    rate("XDP decapsulation, 64 B", DECAP_64, Against::Plane("kernel"), 3.8),
-    scale("scale-fdb", "FDB of 1 M entries, at random", MANY_ENTRIES, &[("entries", "1")], 0.75),
-    scale(
-        "scale-both",
-        "10 k peers and 4,096 segments, at random",
-        MANY_OF_BOTH,
-        &[("peers", "1"), ("segments", "1")],
-        0.80,
-    ),
-    never("XDP at 80 % of its highest rate", "overlay-xdp", "lost"),
-    never("XDP at 80 % of its highest rate", "overlay-xdp", "reordered"),
-    never("tc at 80 % of its highest rate", "overlay-tc", "lost"),
-    never("tc at 80 % of its highest rate", "overlay-tc", "reordered"),
-    hosts("TCP bulk, 1 stream", "tcp-bulk", &[("streams", "1")], "throughput", AtLeast(1.2)),
-    hosts("TCP bulk, 4 streams", "tcp-bulk", &[("streams", "4")], "throughput", AtLeast(1.0)),
-    hosts("TCP bulk, 16 streams", "tcp-bulk", &[("streams", "16")], "throughput", AtLeast(1.0)),
-    hosts("TCP request/response", "tcp-rr", &[], "transactions", AtLeast(1.25)),
-    hosts("TCP request/response", "tcp-rr", &[], "p99", AtMost(1.0)),
-    control("installing 1 M FDB entries", INSTALL, "time", Against::Plane("kernel"), 0.1),
-    control("installing 1 M FDB entries", INSTALL, "time", Against::Nothing("s"), 3.0),
-    control("daemon with 1 M FDB entries", MEMORY, "resident", Against::Nothing("MiB"), 200.0),
-    // Less than what would be shown as 1 %.
-    control("daemon with 1 M FDB entries", MEMORY, "cpu", Against::Nothing("of a core"), 0.005),
-];
-
-use Bound::{AtLeast, AtMost, Never};
-
-const fn rate(what: &'static str, case: Keys, against: Against, least: f64) -> Target {
-    let (scenario, plane, metric) = ("rate", "overlay-xdp", "rate");
-    Target { what, scenario, case, plane, metric, against, bound: AtLeast(least) }
-}
-
-const fn scale(
-    scenario: &'static str,
-    what: &'static str,
-    case: Keys,
-    small: Keys,
-    least: f64,
-) -> Target {
-    let (plane, metric, against) = ("overlay-xdp", "rate", Against::Case(small));
-    Target { what, scenario, case, plane, metric, against, bound: AtLeast(least) }
-}
-
-const fn never(what: &'static str, plane: &'static str, metric: &'static str) -> Target {
-    let (scenario, against) = ("steady", Against::Nothing("frames"));
-    Target { what, scenario, case: &[], plane, metric, against, bound: Never }
-}
-
-const fn hosts(
-    what: &'static str,
-    scenario: &'static str,
-    case: Keys,
-    metric: &'static str,
-    bound: Bound,
-) -> Target {
-    let (plane, against) = ("overlay", Against::Plane("kernel"));
-    Target { what, scenario, case, plane, metric, against, bound }
-}
-
-const fn control(
-    what: &'static str,
-    case: Keys,
-    metric: &'static str,
-    against: Against,
-    most: f64,
-) -> Target {
-    let (scenario, plane) = ("control", "overlay");
-    Target { what, scenario, case, plane, metric, against, bound: AtMost(most) }
-}
 
 /// What became of a target in one case.
 #[derive(Debug)]
@@ -188,32 +71,6 @@ impl Target {
             }
         }
     }
-
-    fn is_met_by(&self, value: Ratio) -> bool {
-        match self.bound {
-            AtLeast(least) => value.median >= least,
-            AtMost(most) => value.median <= most,
-            Never => value.high == 0.0,
-        }
-    }
-
-    /// The demand, in words: `≥ 3.8 × kernel`.
-    pub fn demand(&self) -> String {
-        let limit = match self.bound {
-            AtLeast(least) => format!("≥ {least}"),
-            AtMost(most) => format!("≤ {most}"),
-            Never => "0".to_owned(),
-        };
-        match self.against {
-            Against::Nothing(unit) => format!("{}: {limit} {unit}", self.metric),
-            Against::Plane(plane) => format!("{}: {limit} × {plane}", self.metric),
-            Against::Case(keys) => {
-                let keys: Vec<_> =
-                    keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
-                format!("{}: {limit} × {}", self.metric, keys.join(" "))
-            }
-        }
-    }
 }
 
 /// A quantity over the same in another case, both as parts of the untouched
@@ -230,6 +87,7 @@ fn between_cases(series: &Series, other_case: &Series, found: &[Series]) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use super::super::list::{ENCAP_64, INSTALL};
     use super::*;
     use crate::results::tests::{case, series};
 
