@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::setup::{self, Scope};
 use crate::step::{execute, step};
+use crate::tools::OPEN_VSWITCH;
 use crate::workspace::Workspace;
 
 /// The benchmark's package and binary.
@@ -24,6 +25,7 @@ pub struct Args {
 /// Sets up, builds and runs the benchmark.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     setup::run(Scope::Run)?;
+    setup::optional(&OPEN_VSWITCH);
     step("build the gateway and the benchmark", || {
         let packages = ["--package", "overlay-user", "--package", PACKAGE];
         execute(workspace.cargo("build").args(["--locked", "--release"]).args(packages))

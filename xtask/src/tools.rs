@@ -107,6 +107,14 @@ pub const CARGO_TOOLS: &[CargoTool] = &[
     },
 ];
 
+/// What the benchmark measures beside the rest where it is there.
+pub const OPEN_VSWITCH: Package = package(
+    "openvswitch-switch",
+    "ovs-vswitchd",
+    Scope::Run,
+    "Open vSwitch's userspace datapath, to compare with",
+);
+
 /// Debian's compiler with the source of its library: the way out where rustup
 /// cannot fetch `rust-src`.
 pub const DEBIAN_RUST: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];

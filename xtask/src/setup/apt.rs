@@ -1,15 +1,22 @@
 //! Debian packages.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use overlay_testbed::Cleanup;
 
 use crate::step::{execute, step};
 use crate::tools::Package;
 
 /// Where programs are beside `PATH`: an ordinary user's has no `sbin`.
 const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// What Debian asks before it starts a service after an installation; 101 of it
+/// forbids that. Where there is one, it is the administrator's to decide.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Whether a program (or a file, given as a path) is there.
 pub fn has_program(program: &str) -> bool {
@@ -31,6 +38,29 @@ pub fn install(packages: &[&Package]) -> Result<()> {
         let names: Vec<_> = packages.iter().map(|package| package.name).collect();
         install_named(&names)
     })
+}
+
+/// Installs a package whose services are none of this project's business: they
+/// are not started. Only root can see to that.
+pub fn install_without_starting(package: &Package) -> Result<()> {
+    ensure!(is_root(), "only root can keep its services from starting");
+    let policy = Path::new(POLICY);
+    let _kept = match policy.exists() {
+        true => None,
+        false => Some(Cleanup::making(|| forbid_starting(policy), |()| allow_starting)?),
+    };
+    install(&[package])
+}
+
+fn forbid_starting(policy: &Path) -> Result<()> {
+    let text = "#!/bin/sh\n# There while `cargo xtask` installs a package.\nexit 101\n";
+    std::fs::write(policy, text)
+        .and_then(|()| std::fs::set_permissions(policy, Permissions::from_mode(0o755)))
+        .with_context(|| format!("writing {}", policy.display()))
+}
+
+fn allow_starting() {
+    let _ = std::fs::remove_file(POLICY);
 }
 
 /// Installs packages by name, and removes none for it.

@@ -44,6 +44,16 @@ pub fn run(scope: Scope) -> Result<()> {
     Ok(())
 }
 
+/// Installs what a command can do without, where that is possible.
+pub fn optional(package: &Package) {
+    if apt::has_program(package.program) {
+        return;
+    }
+    if let Err(error) = apt::install_without_starting(package) {
+        println!("    going on without {}: {error:#}", package.name);
+    }
+}
+
 fn name(scope: Scope) -> &'static str {
     match scope {
         Scope::Build => "build",
