@@ -45,7 +45,7 @@ enum Command {
     Test(test::Args),
     /// Runs everything that a change must pass.
     Ci(ci::Args),
-    /// Measures packets per second beside the kernel's own data plane.
+    /// Measures this gateway beside other data planes.
     Bench(bench::Args),
 }
 
