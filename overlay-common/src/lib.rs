@@ -7,6 +7,7 @@
 //!
 //! - [`wire`]: header views over packet bytes, and checksums.
 //! - [`abi`]: table keys, values and records shared by kernel and user space.
+//! - [`hash`]: the hash tables that both share.
 //! - [`packet`]: what the path asks of a packet buffer.
 //! - [`tables`]: what the path asks of the node's tables.
 //! - [`verdict`]: what the path answers.
@@ -16,6 +17,7 @@
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
+pub mod hash;
 pub mod id;
 pub mod packet;
 pub mod path;

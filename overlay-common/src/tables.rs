@@ -23,7 +23,7 @@ pub trait Tables {
     /// The node.
     fn node(&self) -> Option<&Node>;
     /// The segment and port of an access frame.
-    fn access(&self, key: &AccessKey) -> Option<&Access>;
+    fn access(&self, key: &AccessKey) -> Option<Access>;
     /// A port by its index.
     fn port(&self, index: u32) -> Option<&Port>;
     /// A segment by its index.
@@ -31,9 +31,9 @@ pub trait Tables {
     /// A peer by its index.
     fn peer(&self, index: u32) -> Option<&Peer>;
     /// The peer behind a VTEP address.
-    fn vtep(&self, key: &VtepKey) -> Option<&Vtep>;
+    fn vtep(&self, key: &VtepKey) -> Option<Vtep>;
     /// The segment of a VNI, for a permission profile.
-    fn permit(&self, key: &PermitKey) -> Option<&Permit>;
+    fn permit(&self, key: &PermitKey) -> Option<Permit>;
     /// Where a MAC address is.
     fn fdb(&self, key: &FdbKey) -> Option<FdbEntry>;
     /// Marks an FDB entry as seen in `epoch`; at most once an epoch and entry.

@@ -204,8 +204,8 @@ impl Tables for TableSet {
         Some(&self.node)
     }
 
-    fn access(&self, key: &AccessKey) -> Option<&Access> {
-        self.access.get(key)
+    fn access(&self, key: &AccessKey) -> Option<Access> {
+        self.access.get(key).copied()
     }
 
     fn port(&self, index: u32) -> Option<&Port> {
@@ -220,12 +220,12 @@ impl Tables for TableSet {
         (index < MAX_PEERS).then(|| self.peers.get(&index).unwrap_or(&NO_PEER))
     }
 
-    fn vtep(&self, key: &VtepKey) -> Option<&Vtep> {
-        self.vteps.get(key)
+    fn vtep(&self, key: &VtepKey) -> Option<Vtep> {
+        self.vteps.get(key).copied()
     }
 
-    fn permit(&self, key: &PermitKey) -> Option<&Permit> {
-        self.permits.get(key)
+    fn permit(&self, key: &PermitKey) -> Option<Permit> {
+        self.permits.get(key).copied()
     }
 
     fn fdb(&self, key: &FdbKey) -> Option<FdbEntry> {
@@ -384,9 +384,9 @@ mod tests {
         assert_eq!(tables.node(), Some(&node));
         assert_eq!((tables.port(1), tables.peer(1)), (Some(&port), Some(&peer)));
         assert_eq!(tables.segment(1), Some(&segment));
-        assert_eq!(tables.access(&access.0), Some(&access.1));
-        assert_eq!(tables.vtep(&vtep.0), Some(&vtep.1));
-        assert_eq!(tables.permit(&permit.0), Some(&permit.1));
+        assert_eq!(tables.access(&access.0), Some(access.1));
+        assert_eq!(tables.vtep(&vtep.0), Some(vtep.1));
+        assert_eq!(tables.permit(&permit.0), Some(permit.1));
         assert_eq!(tables.flood(&flood.0), Some(flood.1));
         assert_eq!(tables.fdb(&fdb.0), Some(fdb.1));
         assert_eq!(tables.fdb_entries().collect::<Vec<_>>(), [fdb]);

@@ -30,7 +30,7 @@ fn peer_one() -> TableSet {
     let mut other = *tables.node().expect("a node");
     other.vtep = sample::PEER_VTEPS[0];
     tables.apply(&Action::PutNode(other));
-    let vtep = *tables.vtep(&overlay_common::abi::VtepKey(sample::PEER_VTEPS[0])).expect("peer 1");
+    let vtep = tables.vtep(&overlay_common::abi::VtepKey(sample::PEER_VTEPS[0])).expect("peer 1");
     tables.apply(&Action::PutVtep(overlay_common::abi::VtepKey(sample::LOCAL_VTEP), vtep));
     // The receiving station is behind the plain port there.
     let key = FdbKey { mac: station(0x11).0, segment: 1 };

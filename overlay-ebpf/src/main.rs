@@ -14,6 +14,7 @@
     reason = "the entry points are documented; what the macros make of them is not"
 )]
 
+mod hash;
 mod maps;
 mod outcome;
 mod packet;

@@ -1,18 +1,19 @@
 //! The maps, by the names in [`overlay_common::abi::maps`].
 
-use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use overlay_common::abi::{
-    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS,
-    MAX_PERMITS, MAX_PORTS, MAX_SEGMENTS, Node, Peer, Permit, PermitKey, Port, Punt, PuntBucket,
-    PuntLimit, PuntReason, Segment, Target, Vtep, VtepKey,
+    ACCESS_BITS, Counters, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS,
+    Node, PERMIT_BITS, Peer, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target,
+    VTEP_BITS,
 };
+use overlay_common::hash::Bucket;
 
 #[map]
 pub static NODE: Array<Node> = Array::with_max_entries(1, 0);
 #[map]
-pub static ACCESS: HashMap<AccessKey, Access> = HashMap::with_max_entries(MAX_PORTS, 0);
+pub static ACCESS: Array<Bucket> = buckets(ACCESS_BITS);
 #[map]
 pub static PORTS: Array<Port> = Array::with_max_entries(MAX_PORTS, 0);
 #[map]
@@ -20,13 +21,12 @@ pub static SEGMENTS: Array<Segment> = Array::with_max_entries(MAX_SEGMENTS, 0);
 #[map]
 pub static PEERS: Array<Peer> = Array::with_max_entries(MAX_PEERS, 0);
 #[map]
-pub static VTEPS: HashMap<VtepKey, Vtep> = HashMap::with_max_entries(MAX_PEERS, 0);
+pub static VTEPS: Array<Bucket> = buckets(VTEP_BITS);
 #[map]
-pub static PERMITS: HashMap<PermitKey, Permit> =
-    HashMap::with_max_entries(MAX_PERMITS, BPF_F_NO_PREALLOC);
+pub static PERMITS: Array<Bucket> = buckets(PERMIT_BITS);
 /// The size is the loader's: it follows the configuration.
 #[map]
-pub static FDB: HashMap<FdbKey, FdbEntry> = HashMap::with_max_entries(1 << 20, BPF_F_NO_PREALLOC);
+pub static FDB: Array<Bucket> = buckets(4);
 #[map]
 pub static FLOOD: HashMap<FloodKey, Target> =
     HashMap::with_max_entries(MAX_FLOOD_SLOTS, BPF_F_NO_PREALLOC);
@@ -46,3 +46,9 @@ pub static PUNT_LIMITS: Array<PuntLimit> = Array::with_max_entries(PuntReason::C
 #[map]
 pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
     PerCpuArray::with_max_entries(PuntReason::COUNT as u32, 0);
+
+/// A hash table's buckets. User space maps them into its memory, which also puts
+/// each bucket on a cache line of its own.
+const fn buckets(bits: u32) -> Array<Bucket> {
+    Array::with_max_entries(1 << bits, BPF_F_MMAPABLE)
+}

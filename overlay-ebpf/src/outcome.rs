@@ -73,7 +73,10 @@ pub fn tc<C: EbpfContext>(
 /// right here, since the FDB knows the receiver to be behind this port.
 #[inline(always)]
 fn deliver(packet: &mut TcPacket, egress: Egress) -> i32 {
-    if egress.flags & Egress::PEER == 0 || !packet.protocol_is_right() {
+    // Opaque, so that the compiler does not look at the flags before it knows that
+    // there are any, which the verifier forbids.
+    let flags = core::hint::black_box(egress.flags);
+    if flags & Egress::PEER == 0 || !packet.protocol_is_right() {
         // SAFETY: a helper call without pointers.
         return unsafe { bpf_redirect(egress.ifindex, 0) as i32 };
     }

@@ -9,12 +9,13 @@ use overlay_common::abi::{
     Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit,
     PermitKey, Port, Punt, PuntReason, Segment, Target, Vtep, VtepKey,
 };
+use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
 use overlay_common::path::Ingress;
 use overlay_common::tables::{Direction, Tables};
 use overlay_common::verdict::DropReason;
 
-use crate::maps;
+use crate::{hash, maps};
 
 /// The maps, as a packet from one ingress sees them.
 pub struct KernelTables {
@@ -37,10 +38,8 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn access(&self, key: &AccessKey) -> Option<&Access> {
-        // SAFETY: a record; a concurrent update at worst mixes two versions of
-        // an entry for one packet.
-        unsafe { maps::ACCESS.get(key) }
+    fn access(&self, key: &AccessKey) -> Option<Access> {
+        hash::get::<hash::Accesses>(*key)
     }
 
     #[inline(always)]
@@ -59,35 +58,28 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
-    fn vtep(&self, key: &VtepKey) -> Option<&Vtep> {
-        // SAFETY: as in `access`.
-        unsafe { maps::VTEPS.get(key) }
+    fn vtep(&self, key: &VtepKey) -> Option<Vtep> {
+        hash::get::<hash::Vteps>(*key)
     }
 
     #[inline(always)]
-    fn permit(&self, key: &PermitKey) -> Option<&Permit> {
-        // SAFETY: as in `access`.
-        unsafe { maps::PERMITS.get(key) }
+    fn permit(&self, key: &PermitKey) -> Option<Permit> {
+        hash::get::<hash::Permits>(*key)
     }
 
     #[inline(always)]
     fn fdb(&self, key: &FdbKey) -> Option<FdbEntry> {
-        // SAFETY: as in `access`; the entry is copied out at once.
-        unsafe { maps::FDB.get(key).copied() }
+        hash::get::<hash::Fdb>(*key)
     }
 
     #[inline(always)]
     fn refresh(&self, key: &FdbKey, epoch: u32) {
-        if let Some(entry) = maps::FDB.get_ptr_mut(key) {
-            // SAFETY: the pointer is a live map value; the stamp is one aligned
-            // word, and every writer writes the current epoch.
-            unsafe { (*entry).seen = epoch };
-        }
+        hash::stamp(key.to_word(), epoch);
     }
 
     #[inline(always)]
     fn flood(&self, key: &FloodKey) -> Option<Target> {
-        // SAFETY: as in `access`.
+        // SAFETY: a record of one word.
         unsafe { maps::FLOOD.get(key).copied() }
     }
 

@@ -2,6 +2,7 @@
 //! by VTEP address and VNI.
 
 use super::record;
+use crate::hash::{Key, Value};
 
 /// Names an access port: the device and the VLAN of its frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +17,19 @@ pub struct AccessKey {
 }
 record!(AccessKey, 8);
 
+impl Key for AccessKey {
+    /// Devices are numbered from 1, so no key is 0.
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        (self.vlan as u64) << 32 | self.ifindex as u64
+    }
+
+    #[inline(always)]
+    fn from_word(word: u64) -> Self {
+        Self { ifindex: word as u32, vlan: (word >> 32) as u16, reserved: 0 }
+    }
+}
+
 /// An access port as its own frames see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -29,11 +43,37 @@ pub struct Access {
 }
 record!(Access, 8);
 
+impl Value for Access {
+    /// Segments are numbered from 1, so no value is 0.
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        (self.segment as u64) << 32 | self.port as u64
+    }
+
+    #[inline(always)]
+    fn from_word(word: u64) -> Self {
+        Self { port: word as u32, segment: (word >> 32) as u16, reserved: 0 }
+    }
+}
+
 /// The IPv4 address of a remote VTEP, as on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct VtepKey(pub [u8; 4]);
 record!(VtepKey, 4);
+
+impl Key for VtepKey {
+    /// The bit above the address keeps 0.0.0.0 apart from a free slot.
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        1 << 32 | u32::from_le_bytes(self.0) as u64
+    }
+
+    #[inline(always)]
+    fn from_word(word: u64) -> Self {
+        Self((word as u32).to_le_bytes())
+    }
+}
 
 /// The peer behind a VTEP address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +88,19 @@ pub struct Vtep {
 }
 record!(Vtep, 8);
 
+impl Value for Vtep {
+    /// Profiles of peers are numbered from 1, so no value is 0.
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        (self.profile as u64) << 32 | self.peer as u64
+    }
+
+    #[inline(always)]
+    fn from_word(word: u64) -> Self {
+        Self { peer: word as u32, profile: (word >> 32) as u32 }
+    }
+}
+
 /// Asks whether a profile may use a VNI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
@@ -58,6 +111,19 @@ pub struct PermitKey {
     pub vni: u32,
 }
 record!(PermitKey, 8);
+
+impl Key for PermitKey {
+    /// A VNI has 24 bits; one above them is always set.
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        (self.profile as u64) << 32 | 1 << 24 | self.vni as u64
+    }
+
+    #[inline(always)]
+    fn from_word(word: u64) -> Self {
+        Self { profile: (word >> 32) as u32, vni: word as u32 & 0x00ff_ffff }
+    }
+}
 
 impl PermitKey {
     /// The profile that holds every VNI of this node. Real profiles start at 1.
@@ -77,6 +143,19 @@ pub struct Permit {
     pub reserved: u32,
 }
 record!(Permit, 8);
+
+impl Value for Permit {
+    /// Segments are numbered from 1, so no value is 0.
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        (self.flags as u64) << 16 | self.segment as u64
+    }
+
+    #[inline(always)]
+    fn from_word(word: u64) -> Self {
+        Self { segment: word as u16, flags: (word >> 16) as u16, reserved: 0 }
+    }
+}
 
 impl Permit {
     /// Source MACs of frames from peers are learnt.

@@ -1,6 +1,7 @@
 //! The forwarding database: (segment, MAC) → destination.
 
 use super::record;
+use crate::hash::{Key, Value, Word};
 
 /// A MAC address in a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +14,22 @@ pub struct FdbKey {
 }
 record!(FdbKey, 8);
 
+impl Key for FdbKey {
+    /// Segments are numbered from 1, so no key is 0.
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        let [a, b, c, d, e, f] = self.mac;
+        let [low, high] = self.segment.to_le_bytes();
+        u64::from_le_bytes([a, b, c, d, e, f, low, high])
+    }
+
+    #[inline(always)]
+    fn from_word(word: u64) -> Self {
+        let [a, b, c, d, e, f, low, high] = word.to_le_bytes();
+        Self { mac: [a, b, c, d, e, f], segment: u16::from_le_bytes([low, high]) }
+    }
+}
+
 /// A destination: a local port or a peer, told apart by the top bit, so that
 /// comparing two is comparing two integers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,17 +39,19 @@ record!(Target, 4);
 
 impl Target {
     const PEER_BIT: u32 = 1 << 31;
+    /// More than any table of ports or peers has.
+    const INDEX: u32 = (1 << 27) - 1;
 
     /// The local port with this index in `PORTS`.
     #[inline(always)]
     pub const fn port(index: u32) -> Self {
-        Self(index & !Self::PEER_BIT)
+        Self(index & Self::INDEX)
     }
 
     /// The peer with this index in `PEERS`.
     #[inline(always)]
     pub const fn peer(index: u32) -> Self {
-        Self(index | Self::PEER_BIT)
+        Self(index & Self::INDEX | Self::PEER_BIT)
     }
 
     /// Whether this is a peer.
@@ -44,7 +63,7 @@ impl Target {
     /// The index in `PEERS` or `PORTS`.
     #[inline(always)]
     pub const fn index(self) -> u32 {
-        self.0 & !Self::PEER_BIT
+        self.0 & Self::INDEX
     }
 }
 
@@ -54,7 +73,8 @@ impl Target {
 pub struct FdbEntry {
     /// The destination.
     pub target: Target,
-    /// [`FdbEntry::STATIC`] or 0.
+    /// [`FdbEntry::STATIC`], with or without [`FdbEntry::LOADED`], or 0; three
+    /// bits.
     pub flags: u32,
     /// [`Node::epoch`](super::Node::epoch) when a frame from this address was
     /// last seen.
@@ -64,11 +84,45 @@ pub struct FdbEntry {
 }
 record!(FdbEntry, 16);
 
-impl FdbEntry {
-    /// Configured: it neither ages nor moves.
-    pub const STATIC: u32 = 1;
+impl Value for FdbEntry {
+    /// Target, flags and a bit that is always set in the lower half, the stamp in
+    /// the upper, where it can be written by itself.
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        let place = self.target.0 | self.flags << Self::FLAGS_SHIFT | Self::PRESENT;
+        (self.seen as u64) << 32 | place as u64
+    }
 
-    /// Whether the entry was configured.
+    #[inline(always)]
+    fn from_word(word: u64) -> Self {
+        let place = word as u32;
+        Self {
+            target: Target(place & (Target::PEER_BIT | Target::INDEX)),
+            flags: place >> Self::FLAGS_SHIFT & Self::FLAGS,
+            seen: (word >> 32) as u32,
+            reserved: 0,
+        }
+    }
+}
+
+impl FdbEntry {
+    const FLAGS_SHIFT: u32 = 28;
+    const FLAGS: u32 = 0b111;
+    const PRESENT: u32 = 1 << 27;
+
+    /// It neither ages nor moves.
+    pub const STATIC: u32 = 1;
+    /// Static, and not by the configuration: it was loaded by command. The packet
+    /// path does not care; a later daemon keeps such entries.
+    pub const LOADED: u32 = 2;
+
+    /// Stamps an entry in its table, and leaves the rest of it as it is.
+    #[inline(always)]
+    pub fn stamp(word: &Word, epoch: u32) {
+        word.set_upper(epoch);
+    }
+
+    /// Whether the entry neither ages nor moves.
     #[inline(always)]
     pub const fn is_static(&self) -> bool {
         self.flags & Self::STATIC != 0

@@ -22,7 +22,7 @@ pub use segment::{FloodKey, FloodList, Segment};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///
@@ -47,7 +47,8 @@ pub(crate) use record;
 pub mod maps {
     /// Array(1): index 0 → [`Node`](super::Node).
     pub const NODE: &str = "NODE";
-    /// Hash: [`AccessKey`](super::AccessKey) → [`Access`](super::Access).
+    /// Buckets ([`hash`](crate::hash)): [`AccessKey`](super::AccessKey) →
+    /// [`Access`](super::Access).
     pub const ACCESS: &str = "ACCESS";
     /// Array: port index → [`Port`](super::Port).
     pub const PORTS: &str = "PORTS";
@@ -55,11 +56,11 @@ pub mod maps {
     pub const SEGMENTS: &str = "SEGMENTS";
     /// Array: peer index → [`Peer`](super::Peer).
     pub const PEERS: &str = "PEERS";
-    /// Hash: [`VtepKey`](super::VtepKey) → [`Vtep`](super::Vtep).
+    /// Buckets: [`VtepKey`](super::VtepKey) → [`Vtep`](super::Vtep).
     pub const VTEPS: &str = "VTEPS";
-    /// Hash: [`PermitKey`](super::PermitKey) → [`Permit`](super::Permit).
+    /// Buckets: [`PermitKey`](super::PermitKey) → [`Permit`](super::Permit).
     pub const PERMITS: &str = "PERMITS";
-    /// Hash: [`FdbKey`](super::FdbKey) → [`FdbEntry`](super::FdbEntry).
+    /// Buckets: [`FdbKey`](super::FdbKey) → [`FdbEntry`](super::FdbEntry).
     pub const FDB: &str = "FDB";
     /// Hash: [`FloodKey`](super::FloodKey) → [`Target`](super::Target).
     pub const FLOOD: &str = "FLOOD";
@@ -77,6 +78,14 @@ pub mod maps {
     pub const PUNT_LIMITS: &str = "PUNT_LIMITS";
     /// Per-CPU array: punt reason → [`PuntBucket`](super::PuntBucket).
     pub const PUNT_BUCKETS: &str = "PUNT_BUCKETS";
+}
+
+/// The names of the constants that the loader fills in.
+pub mod constants {
+    /// The seed of every [`Spread`](crate::hash::Spread), `u64`.
+    pub const HASH_SEED: &str = "HASH_SEED";
+    /// [`Spread`](crate::hash::Spread) bits of the FDB, `u32`.
+    pub const FDB_BITS: &str = "FDB_BITS";
 }
 
 /// The names of the programs in the BPF object.
@@ -102,7 +111,16 @@ pub const MAX_SEGMENTS: u32 = 65_536;
 pub const MAX_PEERS: u32 = 16_384;
 /// Entries in [`maps::PERMITS`]. A change puts new profiles beside the old, so a
 /// configuration may use half of them.
-pub const MAX_PERMITS: u32 = 1 << 20;
+pub const MAX_PERMITS: u32 = 15 << 16;
+/// [`Spread`](crate::hash::Spread) bits of [`maps::ACCESS`]: half full at most.
+pub const ACCESS_BITS: u32 = 11;
+/// The same of [`maps::VTEPS`]: half full at most.
+pub const VTEP_BITS: u32 = 13;
+/// The same of [`maps::PERMITS`]: fifteen sixteenths full at most, for as long as
+/// a change takes.
+pub const PERMIT_BITS: u32 = 18;
+const _: () = assert!(MAX_PORTS * 2 == 4 << ACCESS_BITS && MAX_PEERS * 2 == 4 << VTEP_BITS);
+const _: () = assert!(MAX_PERMITS / 15 * 16 == 4 << PERMIT_BITS);
 /// Entries in [`maps::FLOOD`]. A list that changes is there twice for a moment,
 /// so a configuration may use half of them.
 pub const MAX_FLOOD_SLOTS: u32 = 1 << 20;

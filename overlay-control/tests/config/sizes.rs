@@ -53,7 +53,7 @@ fn floods_and_permissions_have_an_end() {
         &file(437, &all_but_one).replace("10.0.", "10.1."),
         &[(
             "the file has 525163 permissions (segments of peers, equal sets counted once), \
-             and this node takes 524288",
+             and this node takes 491520",
             "the same segments",
         )],
     );

@@ -1,21 +1,20 @@
 //! What an earlier run of the instance left in its maps: the addresses that it
 //! had learnt. Everything else is configuration or asked of the kernel anew.
 
-use std::collections::HashMap as StdHashMap;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use aya::maps::{Array, HashMap, Map, MapData};
+use aya::maps::{Array, Map, MapData};
 use overlay_common::abi::{
-    ABI_VERSION, FdbEntry, FdbKey, Node, Port, Record, Segment, Vtep, VtepKey, maps,
+    ABI_VERSION, FdbEntry, FdbKey, Node, Port, Segment, Vtep, VtepKey, maps,
 };
 use overlay_common::wire::Mac;
 use overlay_control::controller::{Restored, RestoredPlace};
 
-use super::batch;
 use super::pins::Pins;
+use super::shared;
 use super::wire::Wire;
 
 /// The learnt addresses in the instance's pinned maps; none where there are no
@@ -37,10 +36,10 @@ fn read(directory: &Path) -> Result<Vec<Restored>> {
     let segments: Array<_, Wire<Segment>> = Array::try_from(open(directory, maps::SEGMENTS)?)?;
     let peers = peers(directory)?;
 
-    let mut vnis = StdHashMap::new();
-    let mut places = StdHashMap::new();
+    let mut vnis = HashMap::new();
+    let mut places = HashMap::new();
     let mut restored = Vec::new();
-    for_each_entry(directory, |key: FdbKey, entry: FdbEntry| {
+    shared::for_each_pinned(&directory.join(maps::FDB), |key: FdbKey, entry: FdbEntry| {
         if entry.is_static() {
             return;
         }
@@ -63,20 +62,12 @@ fn read(directory: &Path) -> Result<Vec<Restored>> {
     Ok(restored)
 }
 
-fn peers(directory: &Path) -> Result<StdHashMap<u32, Ipv4Addr>> {
-    let vteps: HashMap<_, Wire<VtepKey>, Wire<Vtep>> =
-        HashMap::try_from(open(directory, maps::VTEPS)?)?;
-    let mut peers = StdHashMap::new();
-    for entry in vteps.iter() {
-        let (Wire(VtepKey(address)), Wire(vtep)) = entry?;
+fn peers(directory: &Path) -> Result<HashMap<u32, Ipv4Addr>> {
+    let mut peers = HashMap::new();
+    shared::for_each_pinned(&directory.join(maps::VTEPS), |VtepKey(address), vtep: Vtep| {
         peers.insert(vtep.peer, Ipv4Addr::from(address));
-    }
+    })?;
     Ok(peers)
-}
-
-fn for_each_entry<K: Record, V: Record>(directory: &Path, visit: impl FnMut(K, V)) -> Result<()> {
-    let data = MapData::from_pin(directory.join(maps::FDB))?;
-    Ok(batch::for_each(data.fd().as_fd(), visit)?)
 }
 
 fn open(directory: &Path, name: &str) -> Result<Map> {

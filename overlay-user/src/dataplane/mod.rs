@@ -9,10 +9,10 @@
 //! - [`probe`]: whether a device takes redirected frames.
 //! - [`pins`], [`bpffs`]: what outlives the process, and where.
 //! - [`log`]: the programs' log records.
-//! - [`wire`], [`batch`]: records as bytes; whole tables at once.
+//! - [`shared`]: hash tables in memory shared with the programs.
+//! - [`wire`]: records as bytes.
 
 pub mod attach;
-pub mod batch;
 pub mod bpffs;
 pub mod former;
 pub mod hook;
@@ -21,6 +21,7 @@ pub mod log;
 pub mod pins;
 pub mod probe;
 pub mod punts;
+pub mod shared;
 pub mod tables;
 pub mod wire;
 
@@ -29,7 +30,7 @@ use aya::maps::PerfEventArray;
 use aya::programs::{Program, ProgramError};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
-use overlay_common::abi::{maps, programs};
+use overlay_common::abi::{constants, maps, programs};
 
 use attach::{Attached, Attachments, Device};
 use pins::Pins;
@@ -82,8 +83,11 @@ impl Dataplane {
             let release = release.as_deref().map_or("older", str::trim);
             bail!("this kernel is {release}; Overlay needs Linux 5.17 or newer");
         }
+        let (seed, (fdb_bits, fdb_buckets)) = (shared::seed()?, shared::size_for(fdb_entries));
         let mut ebpf = EbpfLoader::new()
-            .map_max_entries(maps::FDB, fdb_entries)
+            .map_max_entries(maps::FDB, fdb_buckets)
+            .override_global(constants::HASH_SEED, &seed, true)
+            .override_global(constants::FDB_BITS, &fdb_bits, true)
             .load(OBJECT)
             .context("cannot load the BPF object")?;
         log::follow(&mut ebpf)?;
@@ -101,7 +105,7 @@ impl Dataplane {
             pins.create()?;
             KernelTables::pin(&ebpf, &pins.new_maps())?;
         }
-        let tables = KernelTables::take(&mut ebpf)?;
+        let tables = KernelTables::take(&mut ebpf, seed, fdb_bits)?;
         let attachments = pins.clone().map(|pins| Attachments::new(pins, true));
         Ok(Self { ebpf, tables, attachments, pins })
     }

@@ -2,21 +2,22 @@
 //! the programs wrote.
 
 use std::collections::HashSet;
-use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use aya::Ebpf;
 use aya::maps::{
     Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues,
 };
 use overlay_common::abi::{
-    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit,
-    PermitKey, Port, PuntLimit, Record, Segment, Target, Vtep, VtepKey, maps,
+    ACCESS_BITS, Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Node,
+    PERMIT_BITS, Peer, Permit, PermitKey, Port, PuntLimit, Record, Segment, Target, VTEP_BITS,
+    Vtep, VtepKey, maps,
 };
+use overlay_common::hash::{Full, Key, Value};
 use overlay_control::action::Action;
 
-use super::batch;
+use super::shared::{self, SharedTable};
 use super::wire::Wire;
 
 type Hash<K, V> = HashMap<MapData, Wire<K>, Wire<V>>;
@@ -25,13 +26,13 @@ type Slots<V> = Array<MapData, Wire<V>>;
 /// The maps of one loaded object.
 pub struct KernelTables {
     node: Slots<Node>,
-    access: Hash<AccessKey, Access>,
+    access: SharedTable<AccessKey, Access>,
     ports: Slots<Port>,
     segments: Slots<Segment>,
     peers: Slots<Peer>,
-    vteps: Hash<VtepKey, Vtep>,
-    permits: Hash<PermitKey, Permit>,
-    fdb: Map,
+    vteps: SharedTable<VtepKey, Vtep>,
+    permits: SharedTable<PermitKey, Permit>,
+    fdb: SharedTable<FdbKey, FdbEntry>,
     flood: Hash<FloodKey, Target>,
     punt_limits: Slots<PuntLimit>,
     devices: DevMapHash<MapData>,
@@ -60,17 +61,18 @@ const PINNED: &[&str] = &[
 ];
 
 impl KernelTables {
-    /// Takes the maps out of a loaded object.
-    pub fn take(ebpf: &mut Ebpf) -> Result<Self> {
+    /// Takes the maps out of a loaded object, whose constants are `seed` and
+    /// `fdb_bits`.
+    pub fn take(ebpf: &mut Ebpf, seed: u64, fdb_bits: u32) -> Result<Self> {
         Ok(Self {
             node: take(ebpf, maps::NODE)?,
-            access: take(ebpf, maps::ACCESS)?,
+            access: shared::take(ebpf, maps::ACCESS, seed, ACCESS_BITS)?,
             ports: take(ebpf, maps::PORTS)?,
             segments: take(ebpf, maps::SEGMENTS)?,
             peers: take(ebpf, maps::PEERS)?,
-            vteps: take(ebpf, maps::VTEPS)?,
-            permits: take(ebpf, maps::PERMITS)?,
-            fdb: ebpf.take_map(maps::FDB).context("the BPF object has no map FDB")?,
+            vteps: shared::take(ebpf, maps::VTEPS, seed, VTEP_BITS)?,
+            permits: shared::take(ebpf, maps::PERMITS, seed, PERMIT_BITS)?,
+            fdb: shared::take(ebpf, maps::FDB, seed, fdb_bits)?,
             flood: take(ebpf, maps::FLOOD)?,
             punt_limits: take(ebpf, maps::PUNT_LIMITS)?,
             devices: take(ebpf, maps::DEVICES)?,
@@ -100,8 +102,10 @@ impl KernelTables {
     fn change(&mut self, action: &Action) -> Result<()> {
         match *action {
             Action::PutNode(node) => self.node.set(0, Wire(node), 0)?,
-            Action::PutAccess(key, access) => self.access.insert(Wire(key), Wire(access), 0)?,
-            Action::DelAccess(key) => remove(&mut self.access, key)?,
+            Action::PutAccess(key, access) => put(&mut self.access, key, access)?,
+            Action::DelAccess(key) => {
+                self.access.remove(key);
+            }
             Action::PutPort(id, port) => self.ports.set(id.0, Wire(port), 0)?,
             Action::DelPort(id) => {
                 self.ports.set(id.0, Wire(Port::default()), 0)?;
@@ -118,14 +122,20 @@ impl KernelTables {
                 self.peers.set(id.0, Wire(Peer::default()), 0)?;
                 zero(&mut self.peer_counters, id.0)?;
             }
-            Action::PutVtep(key, vtep) => self.vteps.insert(Wire(key), Wire(vtep), 0)?,
-            Action::DelVtep(key) => remove(&mut self.vteps, key)?,
-            Action::PutPermit(key, permit) => self.permits.insert(Wire(key), Wire(permit), 0)?,
-            Action::DelPermit(key) => remove(&mut self.permits, key)?,
+            Action::PutVtep(key, vtep) => put(&mut self.vteps, key, vtep)?,
+            Action::DelVtep(key) => {
+                self.vteps.remove(key);
+            }
+            Action::PutPermit(key, permit) => put(&mut self.permits, key, permit)?,
+            Action::DelPermit(key) => {
+                self.permits.remove(key);
+            }
             Action::PutFlood(key, target) => self.flood.insert(Wire(key), Wire(target), 0)?,
             Action::DelFlood(key) => remove(&mut self.flood, key)?,
-            Action::PutFdb(key, entry) => self.fdb()?.insert(Wire(key), Wire(entry), 0)?,
-            Action::DelFdb(key) => remove(&mut self.fdb()?, key)?,
+            Action::PutFdb(key, entry) => put(&mut self.fdb, key, entry)?,
+            Action::DelFdb(key) => {
+                self.fdb.remove(key);
+            }
             Action::PutPuntLimit(reason, limit) => {
                 self.punt_limits.set(reason as u32, Wire(limit), 0)?;
             }
@@ -133,19 +143,9 @@ impl KernelTables {
         Ok(())
     }
 
-    fn fdb(&mut self) -> Result<HashMap<&mut MapData, Wire<FdbKey>, Wire<FdbEntry>>> {
-        Ok(HashMap::try_from(&mut self.fdb)?)
-    }
-
     /// Every FDB entry as the programs see it now.
     pub fn scan_fdb(&self) -> Result<Vec<(FdbKey, FdbEntry)>> {
-        let Map::HashMap(data) = &self.fdb else {
-            anyhow::bail!("the map FDB is not a hash map");
-        };
-        let mut entries = Vec::new();
-        batch::for_each(data.fd().as_fd(), |key, entry| entries.push((key, entry)))
-            .context("cannot read the FDB")?;
-        Ok(entries)
+        Ok(self.fdb.iter().collect())
     }
 
     /// Lets XDP redirect to a device, or no longer.
@@ -190,10 +190,13 @@ where
     T::try_from(map).with_context(|| format!("the map {name} is of another type"))
 }
 
-fn remove<K: Record, V: Record, T: std::borrow::BorrowMut<MapData>>(
-    map: &mut HashMap<T, Wire<K>, Wire<V>>,
-    key: K,
-) -> Result<()> {
+fn put<K: Key, V: Value>(table: &mut SharedTable<K, V>, key: K, value: V) -> Result<()> {
+    table
+        .insert(key, value)
+        .map_err(|Full| anyhow!("the table is full, with {} entries", table.len()))
+}
+
+fn remove<K: Record, V: Record>(map: &mut Hash<K, V>, key: K) -> Result<()> {
     match map.remove(&Wire(key)) {
         Err(MapError::SyscallError(error))
             if error.io_error.raw_os_error() == Some(libc::ENOENT) =>

@@ -65,7 +65,7 @@ pub fn run<P: Packet, T: Tables>(
 
 /// The segment of a VNI. Only a refusal costs a second look-up, to say why.
 #[inline(always)]
-fn permit<T: Tables>(tables: &T, profile: u32, vni: u32) -> Result<&Permit, DropReason> {
+fn permit<T: Tables>(tables: &T, profile: u32, vni: u32) -> Result<Permit, DropReason> {
     if let Some(permit) = tables.permit(&PermitKey { profile, vni }) {
         return Ok(permit);
     }

@@ -1,0 +1,132 @@
+//! The hash tables that the packet path reads and user space fills, in memory
+//! that both see.
+//!
+//! A table is an array of [`Bucket`]s, each a cache line of four keys and four
+//! values, all single words. A key lives in one of two buckets, in the first
+//! where there is room; user space moves others out of the way (cuckoo hashing;
+//! Pagh and Rodler 2004, with buckets as in Dietzfelbinger and Weidling 2007).
+//! So a look-up nearly always reads one cache line and calls nothing, and a table
+//! may be filled to nine tenths.
+//!
+//! There is one writer ([`Table`]); readers take no lock. A word is read and
+//! written whole. A value is written before its key, a key is erased before its
+//! value is written anew, and a reader looks at the key again once it has the
+//! value, so it never takes one key's value for another's.
+
+#[cfg(not(target_arch = "bpf"))]
+mod table;
+mod word;
+
+#[cfg(not(target_arch = "bpf"))]
+pub use table::{Full, Table};
+pub use word::Word;
+
+use crate::abi::Record;
+
+/// Entries in a bucket.
+pub const SLOTS: usize = 4;
+
+/// A cache line of entries. Key 0 marks a free slot.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Bucket {
+    keys: [Word; SLOTS],
+    values: [Word; SLOTS],
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// A key that fits a word and is never 0.
+pub trait Key: Record {
+    /// The key as a word.
+    fn to_word(self) -> u64;
+    /// The key of a word that [`to_word`](Self::to_word) made.
+    fn from_word(word: u64) -> Self;
+}
+
+/// A value that fits a word and is never 0.
+pub trait Value: Record {
+    /// The value as a word.
+    fn to_word(self) -> u64;
+    /// The value of a word that [`to_word`](Self::to_word) made.
+    fn from_word(word: u64) -> Self;
+}
+
+/// Where a table's keys go: a multiplier that outsiders do not know, so that
+/// nobody can choose addresses that all fall into one bucket, and the number of
+/// buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    multiplier: u64,
+    shift: u32,
+}
+
+/// 2⁶⁴ divided by the golden ratio, odd.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Spread {
+    /// For 2 to the power of `bits` buckets, 1 to 32. `seed` should be random.
+    #[inline(always)]
+    pub const fn new(seed: u64, bits: u32) -> Self {
+        Self { multiplier: seed | 1, shift: 64 - bits }
+    }
+
+    /// The bits of an index into enough buckets for `entries` entries, at most
+    /// three quarters full.
+    pub const fn bits_for(entries: u32) -> u32 {
+        let slots = entries as u64 + entries as u64 / 3 + 1;
+        let buckets = slots.div_ceil(SLOTS as u64).next_power_of_two();
+        if buckets < 16 { 4 } else { buckets.trailing_zeros() }
+    }
+
+    /// The bucket that a key belongs to (multiply-shift: Dietzfelbinger et al.
+    /// 1997).
+    #[inline(always)]
+    pub const fn first(self, key: u64) -> u32 {
+        (key.wrapping_mul(self.multiplier) >> self.shift) as u32
+    }
+
+    /// The bucket that it goes to where there is no room in the first.
+    #[inline(always)]
+    pub const fn second(self, key: u64) -> u32 {
+        let hash = key.wrapping_mul(self.multiplier).rotate_left(32);
+        (hash.wrapping_mul(ODD) >> self.shift) as u32
+    }
+}
+
+impl Bucket {
+    /// The value of a key; 0 where it is not here.
+    #[inline(always)]
+    pub fn find(&self, key: u64) -> u64 {
+        for slot in 0..SLOTS {
+            if self.keys[slot].get() != key {
+                continue;
+            }
+            let value = self.values[slot].get();
+            if self.keys[slot].get() == key {
+                return value;
+            }
+        }
+        0
+    }
+
+    /// The place of a key's value.
+    #[inline(always)]
+    pub fn slot(&self, key: u64) -> Option<&Word> {
+        for slot in 0..SLOTS {
+            if self.keys[slot].get() == key {
+                return Some(&self.values[slot]);
+            }
+        }
+        None
+    }
+
+    /// Its entries.
+    pub fn entries<K: Key, V: Value>(&self) -> impl Iterator<Item = (K, V)> + '_ {
+        (0..SLOTS).filter_map(|slot| {
+            let key = self.keys[slot].get();
+            let value = self.values[slot].get();
+            (key != 0).then(|| (K::from_word(key), V::from_word(value)))
+        })
+    }
+}
