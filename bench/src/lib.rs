@@ -9,6 +9,7 @@ pub mod compare;
 mod ends;
 mod frames;
 pub mod hosts;
+pub mod micro;
 mod plane;
 pub mod plot;
 pub mod report;
@@ -23,5 +24,5 @@ use run::{Planned, Setup};
 
 /// Every scenario, in the order in which they are measured.
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {
-    hosts::scenarios(setup)
+    hosts::scenarios(setup).into_iter().chain(micro::scenarios(setup)).collect()
 }

@@ -34,7 +34,7 @@ use plane::Plane;
 const ROUNDS: usize = 7;
 const QUICK_ROUNDS: usize = 3;
 /// TCP takes longer to settle than a generator of frames.
-const TIMES: u32 = 4;
+const TIMES: u32 = 6;
 
 /// The scenarios, each with a pair of hosts for every data plane.
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {

@@ -62,7 +62,7 @@ const HOUSE: &[Room] = &[
     Room { name: "overlay-testbed", may: &[], aside: &[], others: Others::Any },
     Room {
         name: "overlay-bench",
-        may: &["overlay-common", "overlay-control", "overlay-testbed"],
+        may: &["overlay-common", "overlay-control", "overlay-testbed", "overlay-user"],
         aside: &["bpf-build"],
         others: Others::Any,
     },
