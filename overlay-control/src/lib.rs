@@ -5,6 +5,7 @@
 //! a [`Duration`](core::time::Duration) since an arbitrary start, so that tests
 //! run days in milliseconds. Sockets, maps and clocks belong to the caller.
 //!
+//! - [`addresses`]: lists of addresses to be loaded, read line by line.
 //! - [`config`]: the configuration file, checked completely, with the place of
 //!   each error.
 //! - [`controller`]: from configuration, links, next hops and learnt addresses to
@@ -16,6 +17,7 @@
 //! - `sample` (a feature of its own): a small node's tables to run the path on.
 
 pub mod action;
+pub mod addresses;
 pub mod config;
 pub mod controller;
 pub mod frame;

@@ -6,14 +6,14 @@
 //! addresses that exist) is checked by [`Config::check_host`].
 
 mod cross;
-mod document;
+pub(crate) mod document;
 mod error;
 mod finish;
 mod host;
-mod nearest;
+pub(crate) mod nearest;
 mod read;
 mod source;
-mod values;
+pub(crate) mod values;
 
 use std::net::Ipv4Addr;
 
@@ -129,13 +129,13 @@ pub struct StaticMac {
 
 /// Where an address is, in the configuration's words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum Place<S = String> {
     /// Behind the peer of this name.
-    Peer(String),
+    Peer(S),
     /// Behind a local access port.
     Port {
         /// Its device.
-        interface: String,
+        interface: S,
         /// Its VLAN; `None`: untagged.
         vlan: Option<u16>,
     },

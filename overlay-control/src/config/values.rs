@@ -16,6 +16,7 @@ use super::{Encap, Mode};
 const NAME_MAX: usize = 64;
 /// Linux's IFNAMSIZ, less the terminating zero.
 const INTERFACE_MAX: usize = 15;
+const MAC_HELP: &str = "six pairs of hexadecimal digits, such as \"02:00:00:00:02:02\"";
 
 /// The name of a node, a segment or a peer.
 pub fn name(value: &DeValue) -> Result<String, Wrong> {
@@ -131,9 +132,13 @@ pub fn boolean(value: &DeValue) -> Result<bool, Wrong> {
 
 /// A station's address.
 pub fn mac(value: &DeValue) -> Result<Mac, Wrong> {
-    let help = "six pairs of hexadecimal digits, such as \"02:00:00:00:02:02\"";
-    let text = string(value, help)?;
-    let mac = parse_mac(text).ok_or_else(|| Wrong::new(format!("{text:?} is no MAC"), help))?;
+    station(string(value, MAC_HELP)?)
+}
+
+/// A station's address, as text.
+pub fn station(text: &str) -> Result<Mac, Wrong> {
+    let mac = parse_mac(text.as_bytes())
+        .ok_or_else(|| Wrong::new(format!("{text:?} is no MAC"), MAC_HELP))?;
     if mac.is_group() {
         return Err(Wrong::new(
             format!("{text:?} is a broadcast or multicast address"),
@@ -203,17 +208,25 @@ fn integer(value: &DeValue, range: RangeInclusive<u64>, why: &str) -> Result<u64
         .ok_or_else(|| Wrong::new(format!("is {integer}: out of range"), help))
 }
 
-fn parse_mac(text: &str) -> Option<Mac> {
+/// Pairs of digits with a separator between each two. Lists of addresses have
+/// millions of these, so there is no splitting and searching.
+fn parse_mac(text: &[u8]) -> Option<Mac> {
+    let text: &[u8; 17] = text.try_into().ok()?;
     let mut bytes = [0; 6];
-    let mut pairs = text.split([':', '-']);
-    for byte in &mut bytes {
-        let pair = pairs.next()?;
-        if pair.len() != 2 || !pair.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        *byte = u8::from_str_radix(pair, 16).ok()?;
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = digit(text[3 * i])? << 4 | digit(text[3 * i + 1])?;
     }
-    pairs.next().is_none().then_some(Mac(bytes))
+    let separated = (0..5).all(|i| matches!(text[3 * i + 2], b':' | b'-'));
+    separated.then_some(Mac(bytes))
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
 }
 
 fn suggest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>, choice: &str) -> String {

@@ -30,7 +30,7 @@ pub struct NextHop {
     pub mac: Option<Mac>,
 }
 
-/// A learnt address found in the tables of an earlier run.
+/// A learnt or loaded address found in the tables of an earlier run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restored {
     /// Its segment's VNI.
@@ -41,6 +41,8 @@ pub struct Restored {
     pub place: RestoredPlace,
     /// Seconds since a frame from it was last seen.
     pub age: u32,
+    /// Whether it was loaded, and not learnt.
+    pub is_loaded: bool,
 }
 
 /// Where a restored address was, in terms that outlive the tables' indices.

@@ -12,6 +12,8 @@ mod flood;
 mod indices;
 mod input;
 mod links;
+mod load;
+mod names;
 mod profiles;
 mod settle;
 mod show;
@@ -22,6 +24,7 @@ mod way;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use overlay_common::abi::{
     ABI_VERSION, FdbEntry, FdbKey, Node, Punt, PuntLimit, PuntReason, Target,
@@ -32,10 +35,14 @@ use overlay_common::wire::Mac;
 use crate::action::Action;
 use crate::config::Config;
 
+pub use fdb::Origin;
+pub(crate) use fdb::word;
 pub use input::{LinkInfo, NextHop, Restored, RestoredPlace};
+pub use load::Refusal;
+pub use names::Names;
 pub use view::{FdbTotals, FdbView, PeerState, PeerView, PortView, Role, SegmentView};
 
-use fdb::{Clock, Fdb};
+use fdb::Fdb;
 use flood::FloodLists;
 use links::Links;
 use settle::{Dirty, Installed, Retired};
@@ -48,6 +55,9 @@ const LEARN_LIMIT: PuntLimit = PuntLimit { per_second: 20_000, burst: 2_000 };
 /// The same for frames to peers without a resolved next hop.
 const UNRESOLVED_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
 
+/// Room for so many actions is kept while there are none.
+const ACTIONS_KEPT: usize = 4096;
+
 /// The node's state machine.
 #[derive(Debug)]
 pub struct Controller {
@@ -55,7 +65,7 @@ pub struct Controller {
     started: Duration,
     now: Duration,
     ids: Ids,
-    topology: Topology,
+    topology: Arc<Topology>,
     links: Links,
     ways: Ways,
     fdb: Fdb,
@@ -72,7 +82,7 @@ impl Controller {
     /// A controller for this configuration, which knows nothing of the host yet.
     pub fn new(config: Config, now: Duration) -> Self {
         let mut ids = Ids::new();
-        let topology = Topology::build(&config, &mut ids);
+        let topology = Arc::new(Topology::build(&config, &mut ids));
         let mut controller = Self {
             fdb: Fdb::new(config.node.fdb_entries),
             started: now,
@@ -108,7 +118,7 @@ impl Controller {
         // What was asked for before is to be known to the tables, so that what is
         // gone is known too.
         self.settle();
-        self.topology = Topology::build(&config, &mut self.ids);
+        self.topology = Arc::new(Topology::build(&config, &mut self.ids));
         self.fdb.limit(config.node.fdb_entries);
         self.ways.retain(|vtep| self.topology.vteps.contains_key(vtep));
         self.config = config;
@@ -167,40 +177,46 @@ impl Controller {
         }
         self.settle();
         let key = FdbKey { mac: punt.mac, segment: punt.segment };
-        self.fdb.learn(key, target, self.clock(), &mut self.actions);
+        self.fdb.learn(key, target, self.epoch(), &mut self.actions);
     }
 
     /// Everything the kernel's FDB holds. `started` is the time at which the
     /// reading began; every action polled before then had been carried out.
     pub fn handle_scan(
         &mut self,
-        entries: impl IntoIterator<Item = (FdbKey, FdbEntry)>,
+        entries: impl IntoIterator<Item = (FdbKey, FdbEntry)> + Clone,
         started: Duration,
         now: Duration,
     ) {
         self.advance(now);
         self.settle();
-        let (ageing, clock) = (self.config.node.ageing, self.clock());
-        self.fdb.scan(entries, seconds(started), ageing, clock, &mut self.actions);
+        let (ageing, epoch) = (self.config.node.ageing, self.epoch());
+        self.fdb.scan(entries, self.epoch_at(started), ageing, epoch, &mut self.actions);
         self.next_scan = now + self.scan_interval();
     }
 
-    /// Learnt addresses of an earlier run of the daemon. To be called once the
-    /// links are known; what does not fit the configuration is left out.
+    /// Learnt and loaded addresses of an earlier run of the daemon. To be called
+    /// once the links are known; what does not fit the configuration is left out.
     pub fn handle_restored(&mut self, entries: impl IntoIterator<Item = Restored>, now: Duration) {
         self.advance(now);
         self.settle();
         let segments = self.topology.segments.iter();
         let by_vni: std::collections::BTreeMap<u32, SegmentId> =
             segments.map(|(id, segment)| (segment.vni, *id)).collect();
-        let clock = self.clock();
+        let epoch = self.epoch();
         for entry in entries {
             let Some(segment) = by_vni.get(&entry.vni) else { continue };
             let Some(target) = self.restored_target(*segment, entry.place) else { continue };
-            let fits = self.topology.admits(*segment, target, false) && self.is_alive(target);
-            if fits && entry.mac.is_source() && entry.age < self.config.node.ageing {
+            let (origin, fits) = if entry.is_loaded {
+                (Origin::Loaded, true)
+            } else {
+                let young = entry.age < self.config.node.ageing;
+                (Origin::Learned, young && self.is_alive(target))
+            };
+            let admitted = self.topology.admits(*segment, target, entry.is_loaded);
+            if fits && admitted && entry.mac.is_source() {
                 let key = FdbKey { mac: entry.mac.0, segment: segment.0 };
-                self.fdb.restore(key, target, entry.age, clock, &mut self.actions);
+                self.fdb.restore(key, target, origin, entry.age, epoch, &mut self.actions);
             }
         }
     }
@@ -229,7 +245,11 @@ impl Controller {
         if self.actions.is_empty() {
             self.settle();
         }
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if action.is_none() {
+            self.actions.shrink_to(ACTIONS_KEPT);
+        }
+        action
     }
 
     /// Whether it is time to read the kernel's FDB for
@@ -248,22 +268,21 @@ impl Controller {
         self.now = self.now.max(now);
     }
 
-    fn clock(&self) -> Clock {
-        self.clock_at(self.now)
+    fn epoch(&self) -> u32 {
+        self.epoch_at(self.now)
     }
 
-    /// The epoch follows the time, so that a daemon that was held up for a while
-    /// does not make addresses younger than they are.
-    fn clock_at(&self, now: Duration) -> Clock {
-        let epoch = seconds(now.saturating_sub(self.started)).wrapping_add(1);
-        Clock { epoch, seconds: seconds(now) }
+    /// The ageing clock. It follows the time, so that a daemon that was held up for
+    /// a while does not make addresses younger than they are.
+    fn epoch_at(&self, now: Duration) -> u32 {
+        (now.saturating_sub(self.started).as_secs() as u32).wrapping_add(1)
     }
 
     fn put_node(&mut self) {
         let node = Node {
             abi_version: ABI_VERSION,
             vtep: self.config.node.vtep.octets(),
-            epoch: self.clock().epoch,
+            epoch: self.epoch(),
             reserved: 0,
         };
         if self.node.replace(node) != Some(node) {
@@ -288,7 +307,8 @@ impl Controller {
         }
         if access && self.links.up(name).is_none() {
             let lost = |target: Target| ports.iter().any(|id| target == Target::port(id.0));
-            self.fdb.retain(|_, target| !lost(target), &mut self.actions);
+            let stays = |_, target, origin: Origin| origin.is_static() || !lost(target);
+            self.fdb.retain(stays, &mut self.actions);
         }
     }
 
@@ -321,8 +341,4 @@ impl Controller {
         let is_uplink = |name: &str| self.config.uplinks.iter().any(|u| u.interface == name);
         self.ways.find(vtep, &self.links, is_uplink)
     }
-}
-
-fn seconds(time: Duration) -> u32 {
-    time.as_secs() as u32
 }

@@ -9,10 +9,12 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use overlay_common::abi::{
-    Access, AccessKey, Egress, Peer, Permit, PermitKey, Port, Segment, Target, Vtep, VtepKey,
+    Access, AccessKey, Egress, FdbKey, Peer, Permit, PermitKey, Port, Segment, Target, Vtep,
+    VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
+use super::fdb::Origin;
 use super::{Controller, way};
 use crate::action::Action;
 
@@ -66,7 +68,8 @@ impl Controller {
             self.put_peers(self.topology.peers.keys().copied().collect());
             self.put_segments(self.topology.segments.keys().copied().collect());
             self.put_admission();
-            self.fdb.put_statics(&self.topology.statics, self.clock(), &mut self.actions);
+            let (statics, epoch) = (&self.topology.statics, self.epoch());
+            self.fdb.put_configured(statics, epoch, &mut self.actions);
             self.sync_access();
             self.remove_gone();
             return;
@@ -222,9 +225,9 @@ impl Controller {
         let permits = gone(&mut installed.permits, |key| permits.contains_key(key));
         out.extend(permits.into_iter().map(Action::DelPermit));
 
-        self.fdb.drop_statics(&topology.statics, out);
-        let admitted = |key: overlay_common::abi::FdbKey, target| {
-            topology.admits(SegmentId(key.segment), target, false)
+        self.fdb.drop_configured(&topology.statics, out);
+        let admitted = |key: FdbKey, target, origin: Origin| {
+            topology.admits(SegmentId(key.segment), target, origin.is_static())
         };
         self.fdb.retain(admitted, out);
 

@@ -1,15 +1,16 @@
 //! The controller's beliefs as lists for people.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use overlay_common::abi::Target;
-use overlay_common::id::{PeerId, PortId, SegmentId};
-use overlay_common::wire::Mac;
+use overlay_common::abi::{FdbEntry, FdbKey};
+use overlay_common::id::PortId;
 
 use super::topology::PortKey;
-use super::{Controller, FdbTotals, FdbView, PeerState, PeerView, PortView, Role, SegmentView};
-use crate::config::{AccessPort, Config, Peer, Place, Segment, Uplink};
+use super::{
+    Controller, FdbTotals, Names, Origin, PeerState, PeerView, PortView, Role, SegmentView,
+};
+use crate::config::{AccessPort, Config, Peer, Segment, Uplink};
 
 impl Controller {
     /// The configuration in force.
@@ -28,13 +29,8 @@ impl Controller {
 
     /// The segments, in the configuration's order.
     pub fn segments(&self) -> Vec<SegmentView> {
-        let mut addresses: BTreeMap<u16, usize> = BTreeMap::new();
-        for known in self.fdb.iter(self.clock()) {
-            *addresses.entry(known.key.segment).or_default() += 1;
-        }
         let view = |segment: &Segment| {
             let id = self.ids.segment(&segment.name);
-            let count = id.and_then(|id| addresses.get(&id.0));
             let peers = id.and_then(|id| Some(self.topology.segments.get(&id)?.peers.len()));
             SegmentView {
                 id,
@@ -43,7 +39,7 @@ impl Controller {
                 learning: segment.learning,
                 ports: segment.ports.len(),
                 peers: peers.unwrap_or(0),
-                fdb: count.copied().unwrap_or(0),
+                fdb: id.map_or(0, |id| self.fdb.of_segment(id.0)),
             }
         };
         self.config.segments.iter().map(view).collect()
@@ -54,51 +50,24 @@ impl Controller {
         self.config.peers.iter().map(|peer| self.peer_view(peer)).collect()
     }
 
-    /// The FDB, ordered by segment (in the configuration's order) and address.
-    pub fn fdb(&self, now: Duration) -> Vec<FdbView> {
-        let known = self.fdb.iter(self.clock_at(now));
-        let mut views: Vec<(SegmentId, FdbView)> = known
-            .filter_map(|known| {
-                let id = SegmentId(known.key.segment);
-                let segment = self.topology.segments.get(&id)?;
-                let view = FdbView {
-                    segment: segment.name.clone(),
-                    vni: segment.vni,
-                    mac: Mac(known.key.mac),
-                    place: self.place(known.target)?,
-                    is_static: known.is_static,
-                    age: known.age,
-                };
-                Some((id, view))
-            })
-            .collect();
-        let names = self.config.segments.iter().map(|segment| &segment.name);
-        let order: BTreeMap<SegmentId, usize> =
-            names.enumerate().filter_map(|(i, name)| Some((self.ids.segment(name)?, i))).collect();
-        views.sort_by_key(|(id, view)| (order.get(id).copied(), view.mac));
-        views.into_iter().map(|(_, view)| view).collect()
+    /// What the indices in the tables mean now.
+    pub fn names(&self, now: Duration) -> Names {
+        Names::new(Arc::clone(&self.topology), self.epoch_at(now), self.fdb.capacity())
+    }
+
+    /// What the kernel's FDB should hold, in no particular order.
+    pub fn fdb(&self) -> impl Iterator<Item = (FdbKey, FdbEntry)> {
+        self.fdb.iter(self.epoch())
+    }
+
+    /// How many addresses the FDB holds for this reason.
+    pub fn fdb_len(&self, origin: Origin) -> usize {
+        self.fdb.of_origin(origin)
     }
 
     /// What happened to the FDB so far.
     pub fn fdb_totals(&self) -> FdbTotals {
         self.fdb.totals
-    }
-
-    /// Where a target is, in the configuration's words; `None` where its index is
-    /// in use no more. An uplink is a port without VLAN.
-    pub fn place(&self, target: Target) -> Option<Place> {
-        if target.is_peer() {
-            let peer = self.topology.peers.get(&PeerId(target.index()))?;
-            return Some(Place::Peer(peer.name.clone()));
-        }
-        let port = self.topology.ports.get(&PortId(target.index()))?;
-        let vlan = (port.vlan != 0).then_some(port.vlan);
-        Some(Place::Port { interface: port.interface.clone(), vlan })
-    }
-
-    /// The name of a segment by its index.
-    pub fn segment_name(&self, id: SegmentId) -> Option<&str> {
-        self.topology.segments.get(&id).map(|segment| segment.name.as_str())
     }
 
     fn uplink_view(&self, uplink: &Uplink) -> PortView {

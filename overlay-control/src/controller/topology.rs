@@ -44,6 +44,8 @@ pub struct Segment {
     pub learning: bool,
     pub ports: Vec<PortId>,
     pub peers: Vec<PeerId>,
+    /// Its place in the configuration.
+    pub position: usize,
 }
 
 #[derive(Debug)]
@@ -150,7 +152,7 @@ impl Topology {
     }
 
     fn add_segments(&mut self, config: &Config, ids: &mut Ids) {
-        for segment in &config.segments {
+        for (position, segment) in config.segments.iter().enumerate() {
             if ids.segments.take(&segment.name).is_none() {
                 self.waiting = true;
             }
@@ -161,6 +163,7 @@ impl Topology {
                 learning: segment.learning,
                 ports: Vec::new(),
                 peers: Vec::new(),
+                position,
             };
             self.segments.insert(id, spec);
         }

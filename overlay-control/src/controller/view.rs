@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_common::wire::Mac;
 
+use super::fdb::Origin;
 use crate::config::{Encap, Mode, Place};
 
 /// What a port is for.
@@ -116,18 +117,18 @@ pub struct PeerView {
 
 /// An address in the FDB.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FdbView {
+pub struct FdbView<'a> {
     /// Its segment.
-    pub segment: String,
+    pub segment: &'a str,
     /// The segment's VNI.
     pub vni: u32,
     /// The address.
     pub mac: Mac,
     /// Where it is.
-    pub place: Place,
-    /// Whether it was configured.
-    pub is_static: bool,
-    /// Seconds since a frame from it was last seen, as of the last scan.
+    pub place: Place<&'a str>,
+    /// Why it is there.
+    pub origin: Origin,
+    /// Seconds since a frame from it was last seen.
     pub age: u32,
 }
 

@@ -160,7 +160,8 @@ fn addresses_of_an_earlier_run_are_taken_over() {
     let eth1 = RestoredPlace::Port { ifindex: 3, vlan: 0 };
     let gw2 = RestoredPlace::Peer([192, 0, 2, 2].into());
     let gw3 = RestoredPlace::Peer([192, 0, 2, 3].into());
-    let entry = |vni, last, place, age| Restored { vni, mac: mac(last), place, age };
+    let is_loaded = false;
+    let entry = |vni, last, place, age| Restored { vni, mac: mac(last), place, age, is_loaded };
     let entries = [
         entry(100, 1, eth1, 250),
         entry(200, 1, gw2, 0),
@@ -192,7 +193,7 @@ fn addresses_restored_first_follow_their_ports() {
     let mut gateway = Gateway::bare(TWO_SEGMENTS);
     gateway.controller.handle_link(crate::gateway::link("eth1", 3), gateway.now);
     let place = RestoredPlace::Port { ifindex: 3, vlan: 0 };
-    let entry = Restored { vni: 100, mac: mac(1), place, age: 1 };
+    let entry = Restored { vni: 100, mac: mac(1), place, age: 1, is_loaded: false };
     gateway.controller.handle_restored([entry], gateway.now);
     gateway.drain();
     assert!(matches!(gateway.last.last(), Some(Action::PutFdb(..))));

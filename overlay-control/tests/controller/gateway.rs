@@ -8,7 +8,7 @@ use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_common::wire::Mac;
 use overlay_control::action::Action;
 use overlay_control::config::{Config, ConfigError, Place};
-use overlay_control::controller::{Controller, FdbView, LinkInfo, NextHop};
+use overlay_control::controller::{Controller, FdbView, LinkInfo, NextHop, Origin};
 
 use crate::mirror::Mirror;
 
@@ -210,7 +210,7 @@ impl Gateway {
     /// Where the tables say that an address is.
     pub fn lookup(&self, segment: &str, mac: Mac) -> Option<Place> {
         let entry = self.tables.fdb.get(&self.key(segment, mac))?;
-        Some(self.controller.place(entry.target).expect("a target that is there"))
+        Some(self.place(entry.target).expect("a target that is there"))
     }
 
     pub fn key(&self, segment: &str, mac: Mac) -> FdbKey {
@@ -243,7 +243,46 @@ impl Gateway {
         }
     }
 
-    pub fn fdb(&self) -> Vec<FdbView> {
-        self.controller.fdb(self.now)
+    /// Where a target is, in the configuration's words.
+    pub fn place(&self, target: Target) -> Option<Place> {
+        self.controller.names(self.now).place(target).map(owned)
+    }
+
+    pub fn segment_name(&self, id: SegmentId) -> Option<String> {
+        self.controller.names(self.now).segment(id).map(str::to_owned)
+    }
+
+    /// The kernel's FDB, as it is shown.
+    pub fn fdb(&self) -> Vec<Shown> {
+        let names = self.controller.names(self.now);
+        let mut entries: Vec<(FdbKey, FdbEntry)> =
+            self.tables.fdb.iter().map(|(key, entry)| (*key, *entry)).collect();
+        names.sort(&mut entries);
+        entries.iter().filter_map(|(key, entry)| names.view(*key, entry)).map(Shown::new).collect()
+    }
+}
+
+/// An address of the FDB, as it is shown.
+#[derive(Debug)]
+pub struct Shown {
+    pub segment: String,
+    pub vni: u32,
+    pub mac: Mac,
+    pub place: Place,
+    pub origin: Origin,
+    pub age: u32,
+}
+
+impl Shown {
+    fn new(view: FdbView<'_>) -> Self {
+        let FdbView { segment, vni, mac, place, origin, age } = view;
+        Self { segment: segment.to_owned(), vni, mac, place: owned(place), origin, age }
+    }
+}
+
+fn owned(place: Place<&str>) -> Place {
+    match place {
+        Place::Peer(name) => peer(name),
+        Place::Port { interface, vlan } => port(interface, vlan.unwrap_or(0)),
     }
 }

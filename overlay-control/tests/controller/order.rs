@@ -215,14 +215,14 @@ fn happen(gateway: &mut Gateway, host: &mut Host, plan: &mut Plan, event: &Event
 /// The tables in words, without indices: what a packet would meet with.
 fn meaning(gateway: &Gateway) -> Vec<String> {
     let tables = &gateway.tables;
-    let name = |target: Target| match gateway.controller.place(target) {
+    let name = |target: Target| match gateway.place(target) {
         Some(Place::Peer(name)) => name,
         Some(Place::Port { interface, vlan }) => format!("{interface}.{vlan:?}"),
         None => panic!("{target:?} is nobody's"),
     };
     let segment = |id: u16| match id {
-        0 => "-",
-        id => gateway.controller.segment_name(overlay_common::id::SegmentId(id)).unwrap(),
+        0 => "-".to_owned(),
+        id => gateway.segment_name(overlay_common::id::SegmentId(id)).unwrap(),
     };
     let mut lines = Vec::new();
     for (PortId(id), port) in &tables.ports {
@@ -265,19 +265,23 @@ fn meaning(gateway: &Gateway) -> Vec<String> {
 fn check_fdb(gateway: &Gateway) {
     let views = gateway.fdb();
     assert_eq!(views.len(), gateway.tables.fdb.len(), "every entry can be shown");
+    let believed: BTreeMap<_, _> =
+        gateway.controller.fdb().map(|(key, entry)| (key, (entry.target, entry.flags))).collect();
+    let there = gateway.tables.fdb.iter().map(|(key, e)| (*key, (e.target, e.flags)));
+    assert_eq!(believed, there.collect::<BTreeMap<_, _>>());
     let config = gateway.controller.config();
     for view in &views {
         let key = gateway.key(&view.segment, view.mac);
         let entry: FdbEntry = gateway.tables.fdb[&key];
-        assert_eq!(gateway.controller.place(entry.target).as_ref(), Some(&view.place));
-        assert_eq!(entry.is_static(), view.is_static);
-        assert!(view.is_static || view.age <= AGEING + 3, "{view:?} is too old");
+        assert_eq!(gateway.place(entry.target).as_ref(), Some(&view.place));
+        assert_eq!(entry.is_static(), view.origin.is_static());
+        assert!(view.origin.is_static() || view.age <= AGEING + 3, "{view:?} is too old");
         let segment = config.segments.iter().find(|s| s.name == view.segment).unwrap();
         match &view.place {
             Place::Peer(name) => {
                 let peer = config.peers.iter().find(|p| p.name == *name).unwrap();
                 assert!(peer.segments.contains(&view.segment), "{view:?}");
-                assert!(view.is_static || segment.learning, "{view:?}");
+                assert!(view.origin.is_static() || segment.learning, "{view:?}");
             }
             Place::Port { interface, vlan } => {
                 let own = |p: &overlay_control::config::AccessPort| {
@@ -286,7 +290,7 @@ fn check_fdb(gateway: &Gateway) {
                 assert!(segment.ports.iter().any(own), "{view:?}");
                 let ports = gateway.controller.ports();
                 let up = ports.iter().any(|p| p.interface == *interface && p.up);
-                assert!(up || view.is_static, "{view:?} is behind a port that is down");
+                assert!(up || view.origin.is_static(), "{view:?} is behind a port that is down");
             }
         }
     }
@@ -357,7 +361,7 @@ proptest! {
             let silent = (gateway.now - *heard).as_secs();
             let entry = gateway.tables.fdb.get(key);
             if let Some(entry) = entry {
-                prop_assert_eq!(gateway.controller.place(entry.target), Some(places[*place].clone()));
+                prop_assert_eq!(gateway.place(entry.target), Some(places[*place].clone()));
                 prop_assert!(silent <= 332, "{} s", silent);
             } else {
                 prop_assert!(silent >= 299, "{} s", silent);

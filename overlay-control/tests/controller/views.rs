@@ -84,12 +84,11 @@ fn the_fdb_is_shown_by_segment_and_address() {
 #[test]
 fn indices_have_names() {
     let gateway = Gateway::ready(TWO_SEGMENTS);
-    let controller = &gateway.controller;
-    let place = |target| controller.place(target);
+    let place = |target| gateway.place(target);
     assert_eq!(place(Target::peer(gateway.peer("gw3").0)), Some(peer("gw3")));
     assert_eq!(place(Target::port(gateway.port("eth2", 20).0)), Some(port("eth2", 20)));
     assert_eq!(place(Target::port(gateway.port("eth0", 0).0)), Some(port("eth0", 0)));
     assert_eq!(place(Target::port(999)), None);
-    assert_eq!(controller.segment_name(gateway.segment("red")), Some("red"));
-    assert_eq!(controller.segment_name(SegmentId(999)), None);
+    assert_eq!(gateway.segment_name(gateway.segment("red")).as_deref(), Some("red"));
+    assert_eq!(gateway.segment_name(SegmentId(999)), None);
 }

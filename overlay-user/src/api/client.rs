@@ -1,20 +1,23 @@
 //! The commands' end of the control socket.
 
-use std::io;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt as _, Empty, StreamBody};
+use hyper::body::{Body, Bytes, Frame};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::model::{Failure, Question};
+use super::model::{Failure, ListOrder, Question};
 use crate::instance::Instance;
 
 /// How long an answer may take; a full FDB is large.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A list goes out in pieces of so many bytes.
+const PIECE: usize = 256 * 1024;
 
 /// Whether a daemon answers on an instance's socket.
 pub async fn is_alive(instance: &Instance) -> bool {
@@ -40,37 +43,81 @@ pub enum Outcome {
 
 /// Asks an instance's daemon.
 pub async fn ask(instance: &Instance, question: Question) -> Result<Outcome> {
-    let stream = match UnixStream::connect(instance.socket()).await {
-        Ok(stream) => stream,
+    let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
+    let method = if question.is_order() { Method::POST } else { Method::GET };
+    let asked = exchange(stream, method, question.path(), Empty::<Bytes>::new());
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .map_err(|_| anyhow!("the daemon of {} does not answer", instance.name))?
+        .with_context(|| format!("cannot talk to the daemon of {}", instance.name))
+}
+
+/// Sends a list of addresses to an instance's daemon. However long its source
+/// takes is waited for.
+pub async fn send_list(
+    instance: &Instance,
+    order: ListOrder,
+    list: impl Read + Send + 'static,
+) -> Result<Outcome> {
+    let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
+    let body = StreamBody::new(futures_util::stream::iter(pieces(list)));
+    exchange(stream, Method::POST, order.path(), body)
+        .await
+        .with_context(|| format!("cannot talk to the daemon of {}", instance.name))
+}
+
+/// What is read, piece by piece, up to its end or the first error.
+fn pieces(mut source: impl Read) -> impl Iterator<Item = io::Result<Frame<Bytes>>> {
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let mut piece = vec![0; PIECE];
+        let read = source.read(&mut piece);
+        ended = !matches!(read, Ok(1..));
+        match read {
+            Ok(0) => None,
+            Ok(len) => {
+                piece.truncate(len);
+                Some(Ok(Frame::data(piece.into())))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    })
+}
+
+async fn connect(instance: &Instance) -> Result<Option<UnixStream>> {
+    match UnixStream::connect(instance.socket()).await {
+        Ok(stream) => Ok(Some(stream)),
         Err(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
             ) =>
         {
-            return Ok(Outcome::NoDaemon);
+            Ok(None)
         }
         Err(error) => {
-            return Err(error)
-                .with_context(|| format!("cannot connect to {}", instance.socket().display()));
+            Err(error).with_context(|| format!("cannot connect to {}", instance.socket().display()))
         }
-    };
-    tokio::time::timeout(PATIENCE, exchange(stream, question))
-        .await
-        .map_err(|_| anyhow!("the daemon of {} does not answer", instance.name))?
-        .with_context(|| format!("cannot talk to the daemon of {}", instance.name))
+    }
 }
 
-async fn exchange(stream: UnixStream, question: Question) -> Result<Outcome> {
+async fn exchange<B>(stream: UnixStream, method: Method, path: &str, body: B) -> Result<Outcome>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let method = if question.is_order() { Method::POST } else { Method::GET };
     let request = Request::builder()
         .method(method)
-        .uri(question.path())
+        .uri(path)
         .header(hyper::header::HOST, "overlay")
-        .body(Empty::<Bytes>::new())?;
+        .body(body)?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();

@@ -2,12 +2,15 @@
 //!
 //! - [`model`]: what is asked and answered.
 //! - [`server`]: the daemon's end.
+//! - [`lists`]: lists of addresses on their way in.
 //! - [`client`]: the commands' end.
 
 pub mod client;
+pub mod lists;
 pub mod model;
 pub mod server;
 
 pub use model::{
-    Answer, Done, DropRow, Failure, FdbRow, PeerRow, PortRow, Question, SegmentRow, Status,
+    Answer, Done, DropRow, Failure, FdbRow, ListOrder, PeerRow, PortRow, Question, SegmentRow,
+    Status,
 };

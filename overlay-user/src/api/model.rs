@@ -1,6 +1,7 @@
 //! What is asked and answered on the control socket. The names of the fields
 //! are the configuration's words where those exist, and part of the interface.
 
+use overlay_control::addresses::Purpose;
 use serde::{Deserialize, Serialize};
 
 /// What may be asked of a daemon.
@@ -18,6 +19,8 @@ pub enum Question {
     Fdb,
     /// What was dropped, where and why.
     Drops,
+    /// To remove every address that was loaded.
+    FdbFlush,
     /// To apply its configuration file again.
     Reload,
     /// To detach everything and end.
@@ -26,13 +29,14 @@ pub enum Question {
 
 impl Question {
     /// Every question.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Status,
         Self::Ports,
         Self::Segments,
         Self::Peers,
         Self::Fdb,
         Self::Drops,
+        Self::FdbFlush,
         Self::Reload,
         Self::Down,
     ];
@@ -46,6 +50,7 @@ impl Question {
             Self::Peers => "/peers",
             Self::Fdb => "/fdb",
             Self::Drops => "/drops",
+            Self::FdbFlush => "/fdb/flush",
             Self::Reload => "/reload",
             Self::Down => "/down",
         }
@@ -53,7 +58,38 @@ impl Question {
 
     /// Whether it changes something, and is therefore a POST.
     pub const fn is_order(self) -> bool {
-        matches!(self, Self::Reload | Self::Down)
+        matches!(self, Self::FdbFlush | Self::Reload | Self::Down)
+    }
+}
+
+/// What may be done with a list of addresses, one a line, which is the body of the
+/// request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListOrder {
+    /// To put them into the FDB.
+    Load,
+    /// To remove them, which were loaded before.
+    Unload,
+}
+
+impl ListOrder {
+    /// Every order.
+    pub const ALL: [Self; 2] = [Self::Load, Self::Unload];
+
+    /// The path of its resource.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Load => "/fdb/load",
+            Self::Unload => "/fdb/unload",
+        }
+    }
+
+    /// What a list is read for.
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Self::Load => Purpose::Load,
+            Self::Unload => Purpose::Unload,
+        }
     }
 }
 
@@ -82,7 +118,8 @@ pub enum Answer {
 pub struct Failure {
     /// What was refused.
     pub error: String,
-    /// Each thing that is wrong, for a configuration file with its place.
+    /// Each thing that is wrong, for a configuration file with its place, for a
+    /// list of addresses with line and column.
     pub details: Vec<String>,
     /// Whether the configuration is at fault, and not the machine.
     pub is_configuration: bool,
@@ -128,6 +165,8 @@ pub struct Status {
     pub peers_ready: usize,
     /// How many addresses the FDB holds.
     pub fdb: usize,
+    /// How many of them were loaded.
+    pub fdb_loaded: usize,
     /// How many it has room for (`node.fdb_entries`).
     pub fdb_entries: u32,
     /// Addresses learnt that were not known.
@@ -243,9 +282,12 @@ pub struct FdbRow {
     pub interface: Option<String>,
     /// That port's VLAN.
     pub vlan: Option<u16>,
-    /// Whether it was configured.
+    /// Whether it was configured or loaded, and neither ages nor moves.
     #[serde(rename = "static")]
     pub is_static: bool,
+    /// Whether it was loaded.
+    #[serde(rename = "loaded", default)]
+    pub is_loaded: bool,
     /// Seconds since a frame from it was last seen.
     pub age: u32,
 }

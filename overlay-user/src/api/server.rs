@@ -5,23 +5,47 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use overlay_control::addresses::List;
+use overlay_control::controller::Names;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::model::{Answer, Failure, Question};
+use super::lists;
+use super::model::{Answer, Failure, ListOrder, Question};
 
-/// A question on its way to the daemon's loop.
-pub struct Request {
-    /// What is asked.
-    pub question: Question,
-    /// Where the answer goes.
-    pub reply: oneshot::Sender<Result<Answer, Failure>>,
+/// Where an answer goes.
+pub type Reply = oneshot::Sender<Result<Answer, Failure>>;
+
+/// What is on its way to the daemon's loop.
+pub enum Request {
+    /// A question.
+    Question {
+        /// What is asked.
+        question: Question,
+        /// Where the answer goes.
+        reply: Reply,
+    },
+    /// What names mean now, to read a list of addresses with.
+    Names {
+        /// Where they go.
+        reply: oneshot::Sender<Names>,
+    },
+    /// A list of addresses.
+    List {
+        /// What is to be done with it.
+        order: ListOrder,
+        /// The addresses.
+        list: List,
+        /// Where the answer goes.
+        reply: Reply,
+    },
 }
 
 /// The running server.
@@ -63,22 +87,34 @@ fn router(requests: mpsc::Sender<Request>) -> Router {
     let mut router = Router::new();
     for question in Question::ALL {
         let handler = move |State(requests): State<mpsc::Sender<Request>>| async move {
-            answer(question, &requests).await
+            respond(ask(question, &requests).await)
         };
         let method = if question.is_order() { post(handler) } else { get(handler) };
         router = router.route(question.path(), method);
     }
+    for order in ListOrder::ALL {
+        let handler = move |State(requests): State<mpsc::Sender<Request>>, body: Body| async move {
+            respond(lists::carry_out(order, body, &requests).await)
+        };
+        router = router.route(order.path(), post(handler));
+    }
     router.with_state(requests)
 }
 
-async fn answer(question: Question, requests: &mpsc::Sender<Request>) -> Response {
+/// `None`: the daemon is ending.
+async fn ask(
+    question: Question,
+    requests: &mpsc::Sender<Request>,
+) -> Option<Result<Answer, Failure>> {
     let (reply, answer) = oneshot::channel();
-    if requests.send(Request { question, reply }).await.is_err() {
-        return ending();
-    }
-    match answer.await {
-        Ok(Ok(answer)) => Json(answer).into_response(),
-        Ok(Err(failure)) => {
+    requests.send(Request::Question { question, reply }).await.ok()?;
+    answer.await.ok()
+}
+
+fn respond(answer: Option<Result<Answer, Failure>>) -> Response {
+    match answer {
+        Some(Ok(answer)) => Json(answer).into_response(),
+        Some(Err(failure)) => {
             let status = if failure.is_configuration {
                 StatusCode::UNPROCESSABLE_ENTITY
             } else {
@@ -86,7 +122,7 @@ async fn answer(question: Question, requests: &mpsc::Sender<Request>) -> Respons
             };
             (status, Json(failure)).into_response()
         }
-        Err(_) => ending(),
+        None => ending(),
     }
 }
 

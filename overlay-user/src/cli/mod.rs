@@ -6,6 +6,7 @@
 pub(crate) mod check;
 mod down;
 mod failure;
+mod fdb;
 mod query;
 mod run;
 mod select;
@@ -46,6 +47,13 @@ enum Command {
         #[command(flatten)]
         query: Query,
     },
+    /// Load static addresses into a running gateway, and remove them.
+    Fdb {
+        #[command(subcommand)]
+        command: fdb::Command,
+        #[command(flatten)]
+        query: Query,
+    },
     /// Have a running gateway apply its configuration file again.
     Reload(Query),
     /// Remove everything that a gateway attached or pinned, and end it.
@@ -65,10 +73,10 @@ struct Configured {
 #[derive(Debug, Args)]
 struct Query {
     /// The instance; may be left out where only one runs.
-    #[arg(long, value_name = "NAME", value_parser = instance_name)]
+    #[arg(long, value_name = "NAME", value_parser = instance_name, global = true)]
     name: Option<String>,
     /// Answer in JSON.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -137,6 +145,7 @@ async fn execute(command: Command) -> Result<(), CommandFailure> {
         Command::Check(configured) => check::check(&configured.config).await,
         Command::Status(query) => query::ask(query.name, Question::Status, query.json).await,
         Command::Show { what, query } => query::ask(query.name, what.question(), query.json).await,
+        Command::Fdb { command, query } => fdb::run(command, query).await,
         Command::Reload(query) => query::ask(query.name, Question::Reload, query.json).await,
         Command::Down(query) => down::down(query.name, query.json).await,
     }

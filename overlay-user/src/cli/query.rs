@@ -24,7 +24,7 @@ pub async fn ask(
 }
 
 /// The failure of a command whose daemon does not run.
-fn no_daemon(instance: &Instance) -> CommandFailure {
+pub fn no_daemon(instance: &Instance) -> CommandFailure {
     CommandFailure::Refused(anyhow!("no overlay instance named {} runs", instance.name))
 }
 
@@ -56,7 +56,7 @@ pub fn print(question: Question, body: &[u8], json: bool) -> Result<(), CommandF
             Question::Peers => show::peers(&parse::<Vec<_>>(body)?),
             Question::Fdb => show::fdb(&parse::<Vec<_>>(body)?),
             Question::Drops => show::drops(&parse::<Vec<_>>(body)?),
-            Question::Reload | Question::Down => {
+            Question::FdbFlush | Question::Reload | Question::Down => {
                 let done: Done = parse(body)?;
                 done.changes.into_iter().map(|change| change + "\n").collect()
             }

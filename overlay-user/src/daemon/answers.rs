@@ -7,9 +7,12 @@ use overlay_common::abi::{ABI_VERSION, Counters, DropKey, Hook};
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::TUNNEL_LEN;
 use overlay_control::config::Place;
-use overlay_control::controller::{FdbView, PeerState, PeerView, PortView, Role, SegmentView};
+use overlay_control::controller::{
+    FdbView, Origin, PeerState, PeerView, PortView, Role, SegmentView,
+};
 
 use super::Daemon;
+use crate::api::server::Request;
 use crate::api::{
     Answer, DropRow, Failure, FdbRow, PeerRow, PortRow, Question, SegmentRow, Status,
 };
@@ -23,7 +26,23 @@ pub fn failure(error: &anyhow::Error) -> Failure {
 }
 
 impl Daemon {
-    pub(super) async fn answer(&mut self, question: Question) -> Result<Answer, Failure> {
+    /// Answers whatever came over the control socket.
+    pub(super) async fn serve(&mut self, request: Request) {
+        // Whoever asked may be gone by now.
+        match request {
+            Request::Question { question, reply } => {
+                let _ = reply.send(self.answer(question).await);
+            }
+            Request::Names { reply } => {
+                let _ = reply.send(self.controller.names(self.now()));
+            }
+            Request::List { order, list, reply } => {
+                let _ = reply.send(self.carry_out(order, list));
+            }
+        }
+    }
+
+    async fn answer(&mut self, question: Question) -> Result<Answer, Failure> {
         match question {
             Question::Status => Ok(Answer::Status(Box::new(self.status()))),
             Question::Ports => Ok(Answer::Ports(self.port_rows())),
@@ -34,12 +53,15 @@ impl Daemon {
             Question::Peers => Ok(Answer::Peers(self.peer_rows())),
             Question::Fdb => {
                 // The programs know best when an address was seen.
-                self.scan();
-                self.flush();
-                let rows = self.controller.fdb(self.now()).into_iter().map(fdb_row).collect();
-                Ok(Answer::Fdb(rows))
+                let entries = self.dataplane.tables.scan_fdb();
+                let mut entries = entries.map_err(|error| failure(&error))?;
+                let names = self.controller.names(self.now());
+                names.sort(&mut entries);
+                let views = entries.iter().filter_map(|(key, entry)| names.view(*key, entry));
+                Ok(Answer::Fdb(views.map(fdb_row).collect()))
             }
             Question::Drops => Ok(Answer::Drops(self.drop_rows())),
+            Question::FdbFlush => Ok(self.flush_loaded()),
             Question::Reload => self.reload().await,
             Question::Down => Err(Failure::default()),
         }
@@ -70,6 +92,7 @@ impl Daemon {
             peers: peers.len(),
             peers_ready: peers.iter().filter(ready).count(),
             fdb: segments.iter().map(|segment| segment.fdb).sum(),
+            fdb_loaded: self.controller.fdb_len(Origin::Loaded),
             fdb_entries: config.node.fdb_entries,
             fdb_learned: totals.learned,
             fdb_moved: totals.moved,
@@ -238,19 +261,20 @@ fn segment_row(view: SegmentView) -> SegmentRow {
     }
 }
 
-fn fdb_row(view: FdbView) -> FdbRow {
+fn fdb_row(view: FdbView<'_>) -> FdbRow {
     let (peer, interface, vlan) = match view.place {
-        Place::Peer(name) => (Some(name), None, None),
-        Place::Port { interface, vlan } => (None, Some(interface), vlan),
+        Place::Peer(name) => (Some(name.to_owned()), None, None),
+        Place::Port { interface, vlan } => (None, Some(interface.to_owned()), vlan),
     };
     FdbRow {
-        segment: view.segment,
+        segment: view.segment.to_owned(),
         vni: view.vni,
         mac: view.mac.to_string(),
         peer,
         interface,
         vlan,
-        is_static: view.is_static,
+        is_static: view.origin.is_static(),
+        is_loaded: view.origin == Origin::Loaded,
         age: view.age,
     }
 }

@@ -6,11 +6,15 @@
 //! - `ports`: attaching, detaching, and what a port can do.
 //! - `reach`: whether redirected frames arrive.
 //! - `answers`: what is asked over the control socket.
+//! - `addresses`: lists of addresses that are loaded and unloaded.
 //! - `reload`: another configuration.
+//! - `memory`: giving back what was needed for a moment.
 //! - [`removal`]: leaving nothing behind.
 
+mod addresses;
 mod answers;
 mod events;
+mod memory;
 mod ports;
 mod reach;
 mod reload;
@@ -31,7 +35,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-use crate::api::server::{Request, Server};
+use crate::api::server::{Reply, Request, Server};
 use crate::api::{Answer, Done, Question};
 use crate::dataplane::Dataplane;
 use crate::dataplane::punts::Readers;
@@ -108,7 +112,7 @@ impl Signals {
 /// What ends the loop.
 enum End {
     Signal,
-    Down(Request),
+    Down(Reply),
 }
 
 impl Daemon {
@@ -119,12 +123,12 @@ impl Daemon {
         tracing::info!("ending: detaching everything");
         let server = self.server.take();
         let removed = self.remove().await;
-        if let End::Down(request) = end {
+        if let End::Down(reply) = end {
             let answer = match &removed {
                 Ok(changes) => Ok(Answer::Done(Done { changes: changes.clone() })),
                 Err(error) => Err(answers::failure(error)),
             };
-            let _ = request.reply.send(answer);
+            let _ = reply.send(answer);
         }
         if let Some(server) = server {
             server.stop().await;
@@ -143,13 +147,10 @@ impl Daemon {
                 _ = self.signals.terminate.recv() => return Ok(End::Signal),
                 _ = self.signals.hangup.recv() => self.reload_and_log().await,
                 request = self.requests.recv() => match request {
-                    Some(request) if request.question == Question::Down => {
-                        return Ok(End::Down(request));
+                    Some(Request::Question { question: Question::Down, reply }) => {
+                        return Ok(End::Down(reply));
                     }
-                    Some(request) => {
-                        let answer = self.answer(request.question).await;
-                        let _ = request.reply.send(answer);
-                    }
+                    Some(request) => self.serve(request).await,
                     None => anyhow::bail!("the control socket's task ended"),
                 },
                 event = self.monitor.next() => match event {
@@ -182,9 +183,14 @@ impl Daemon {
 
     /// Takes in what the programs know of the FDB: when addresses were seen.
     fn scan(&mut self) {
+        // What is still to be written must not pass for lost.
+        self.flush();
         let begun = self.now();
         match self.dataplane.tables.scan_fdb() {
-            Ok(entries) => self.controller.handle_scan(entries, begun, self.now()),
+            Ok(entries) => {
+                let now = self.now();
+                self.controller.handle_scan(entries.iter().copied(), begun, now);
+            }
             Err(error) => tracing::error!("{error:#}"),
         }
     }

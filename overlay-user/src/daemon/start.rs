@@ -28,6 +28,10 @@ use crate::state::{State, own_netns};
 /// How long the start waits for peers that do not answer.
 const RESOLVE: Duration = Duration::from_millis(300);
 
+/// So many addresses of a former process are taken over at once: their actions
+/// wait in memory.
+const RESTORED_AT_ONCE: usize = 1 << 16;
+
 /// What a former process of this instance left.
 #[derive(Default)]
 struct Former {
@@ -120,8 +124,10 @@ impl Daemon {
     async fn bring_up(&mut self, former: Former) -> Result<()> {
         self.read_host().await?;
         let deferred = self.await_next_hops().await;
-        self.controller.handle_restored(former.learnt, self.now());
-        self.flush();
+        for part in former.learnt.chunks(RESTORED_AT_ONCE) {
+            self.controller.handle_restored(part.iter().copied(), self.now());
+            self.flush();
+        }
         let queues = self.queues.clone();
         self.readers = Some(self.dataplane.read_punts(move |punted| queues.put(punted))?);
         for name in self.port_names() {

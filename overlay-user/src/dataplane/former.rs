@@ -1,5 +1,6 @@
 //! What an earlier run of the instance left in its maps: the addresses that it
-//! had learnt. Everything else is configuration or asked of the kernel anew.
+//! had learnt, or that were loaded. Everything else is configuration or asked of
+//! the kernel anew.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -17,8 +18,8 @@ use super::pins::Pins;
 use super::shared;
 use super::wire::Wire;
 
-/// The learnt addresses in the instance's pinned maps; none where there are no
-/// such maps, or maps of another layout.
+/// The learnt and loaded addresses in the instance's pinned maps; none where there
+/// are no such maps, or maps of another layout.
 pub fn learnt(pins: &Pins) -> Vec<Restored> {
     read(&pins.maps()).unwrap_or_else(|error| {
         tracing::debug!(error = format!("{error:#}"), "nothing to restore");
@@ -40,7 +41,8 @@ fn read(directory: &Path) -> Result<Vec<Restored>> {
     let mut places = HashMap::new();
     let mut restored = Vec::new();
     shared::for_each_pinned(&directory.join(maps::FDB), |key: FdbKey, entry: FdbEntry| {
-        if entry.is_static() {
+        let is_loaded = entry.flags & FdbEntry::LOADED != 0;
+        if entry.is_static() && !is_loaded {
             return;
         }
         let vni = *vnis.entry(key.segment).or_insert_with(|| {
@@ -56,7 +58,7 @@ fn read(directory: &Path) -> Result<Vec<Restored>> {
         });
         if let Some(place) = place {
             let age = node.epoch.wrapping_sub(entry.seen);
-            restored.push(Restored { vni, mac: Mac(key.mac), place, age });
+            restored.push(Restored { vni, mac: Mac(key.mac), place, age, is_loaded });
         }
     })?;
     Ok(restored)

@@ -27,9 +27,10 @@ pub fn status(status: &Status) -> String {
         format!("  segments  {}", status.segments),
         format!("  peers     {} of {} ready", status.peers_ready, status.peers),
         format!(
-            "  fdb       {} of {} (learned {}, moved {}, aged {}, flushed {}, refused {})",
+            "  fdb       {} of {} ({} loaded; learned {}, moved {}, aged {}, flushed {}, refused {})",
             status.fdb,
             status.fdb_entries,
+            status.fdb_loaded,
             status.fdb_learned,
             status.fdb_moved,
             status.fdb_aged,
@@ -140,10 +141,10 @@ pub fn fdb(rows: &[FdbRow]) -> String {
             (None, Some(interface), None) => format!("port {interface}"),
             (None, None, _) => "-".to_owned(),
         };
-        let (kind, age) = if row.is_static {
-            ("static", "-".to_owned())
-        } else {
-            ("learned", format!("{} s", row.age))
+        let (kind, age) = match (row.is_static, row.is_loaded) {
+            (false, _) => ("learned", format!("{} s", row.age)),
+            (true, false) => ("static", "-".to_owned()),
+            (true, true) => ("loaded", "-".to_owned()),
         };
         table.row([
             row.segment.clone(),

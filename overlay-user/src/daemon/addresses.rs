@@ -1,0 +1,93 @@
+//! Lists of addresses that are loaded and unloaded by command.
+
+use overlay_common::abi::FdbKey;
+use overlay_control::addresses::{Address, List};
+use overlay_control::controller::{Origin, Refusal};
+
+use super::{Daemon, memory};
+use crate::api::lists::refused;
+use crate::api::{Answer, Done, Failure, ListOrder};
+
+/// So many addresses are carried out at once: their actions wait in memory.
+const PART: usize = 8192;
+
+impl Daemon {
+    /// Carries out an order on a list, wholly or not at all.
+    pub(super) fn carry_out(&mut self, order: ListOrder, list: List) -> Result<Answer, Failure> {
+        let refused_before = self.refused;
+        let change = match order {
+            ListOrder::Load => self.load(&list),
+            ListOrder::Unload => self.unload(&list),
+        };
+        drop(list);
+        memory::release();
+        let changes = vec![change.map_err(failure)?];
+        match self.refused - refused_before {
+            0 => Ok(done(changes)),
+            lost => Err(Failure {
+                error: format!("the kernel refused {lost} table entries; see the daemon's log"),
+                details: changes,
+                ..Failure::default()
+            }),
+        }
+    }
+
+    /// Removes every loaded address.
+    pub(super) fn flush_loaded(&mut self) -> Answer {
+        let loaded = self.controller.loaded();
+        self.remove_loaded(&loaded);
+        memory::release();
+        done(vec![format!("unloaded {}", addresses(loaded.len()))])
+    }
+
+    fn load(&mut self, list: &List) -> Result<String, Refusal> {
+        let before = self.controller.fdb_len(Origin::Loaded);
+        self.controller.prepare_load(list, self.now())?;
+        self.flush();
+        for part in list.addresses.chunks(PART) {
+            self.controller.handle_load(part, self.now());
+            self.flush();
+        }
+        let again = list.addresses.len() - (self.controller.fdb_len(Origin::Loaded) - before);
+        let change = format!("loaded {}", addresses(list.addresses.len()));
+        Ok(if again == 0 { change } else { format!("{change}, {again} of them again") })
+    }
+
+    fn unload(&mut self, list: &List) -> Result<String, Refusal> {
+        self.controller.check_unload(list)?;
+        let keys: Vec<FdbKey> = list.addresses.iter().map(|Address { key, .. }| *key).collect();
+        self.remove_loaded(&keys);
+        Ok(format!("unloaded {}", addresses(keys.len())))
+    }
+
+    fn remove_loaded(&mut self, keys: &[FdbKey]) {
+        for part in keys.chunks(PART) {
+            self.controller.handle_unload(part, self.now());
+            self.flush();
+        }
+    }
+}
+
+fn failure(refusal: Refusal) -> Failure {
+    let wrong = |error: String| Failure { error, is_configuration: true, ..Failure::default() };
+    match refusal {
+        Refusal::Changed => wrong(
+            "the configuration was reloaded while the list was read; nothing was changed: try again"
+                .to_owned(),
+        ),
+        Refusal::Lines(errors) => refused(errors),
+        Refusal::Full { wanted, room } => wrong(format!(
+            "with the static addresses that are there already these would be {wanted}, and the FDB \
+             takes {room}; nothing was changed: make node.fdb_entries larger and start again, or \
+             load fewer"
+        )),
+    }
+}
+
+fn done(changes: Vec<String>) -> Answer {
+    Answer::Done(Done { changes })
+}
+
+fn addresses(count: usize) -> String {
+    format!("{count} address{}", if count == 1 { "" } else { "es" })
+}
