@@ -27,8 +27,15 @@ pub struct Args {
     #[arg(long, value_name = "WORD")]
     pub only: Vec<String>,
     /// Names the scenarios, and measures nothing.
-    #[arg(long)]
+    #[arg(long, group = "instead")]
     pub list: bool,
+    /// Compares the programs' sizes and instruction counts with those that are
+    /// kept in the repository, and measures nothing else.
+    #[arg(long, group = "instead")]
+    pub baseline: bool,
+    /// Keeps the programs' sizes and instruction counts as they are now.
+    #[arg(long, group = "instead")]
+    pub accept: bool,
     /// How often each data plane is measured, in turn with the others [default:
     /// as each scenario wants].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
@@ -56,7 +63,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
     /// Shows a run that `--json` wrote, and measures nothing.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "json", "quick", "only", "rounds"])]
+    #[arg(long, value_name = "FILE", group = "instead")]
+    #[arg(conflicts_with_all = ["quick", "only", "rounds", "milliseconds", "cpu", "reverse"])]
     pub input: Option<PathBuf>,
 }
 
@@ -115,6 +123,7 @@ mod tests {
         assert!(refused(&["--rounds", "0"]));
         assert!(refused(&["--milliseconds", "0"]));
         assert!(refused(&["--input", "run.json", "--quick"]));
+        assert!(refused(&["--accept", "--baseline"]));
         assert!(Args::parse_from(["x", "--cpu", "100000"]).setup().is_err());
     }
 }

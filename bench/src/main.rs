@@ -1,6 +1,7 @@
 //! `overlay-bench`: this gateway beside other data planes, on this machine, now.
 
 mod args;
+mod kept;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,6 +37,10 @@ fn execute(args: &Args) -> Result<bool> {
         plan(args, &args.setup()?)?.iter().for_each(|planned| println!("{}", planned.title));
         return Ok(true);
     }
+    if args.baseline || args.accept {
+        ensure_root()?;
+        return if args.accept { kept::accept() } else { kept::compare() };
+    }
     let earlier = args.compare.as_deref().map(Record::load).transpose()?;
     let record = match &args.input {
         Some(file) => Record::load(file)?,
@@ -59,7 +64,7 @@ fn execute(args: &Args) -> Result<bool> {
 }
 
 fn measure(args: &Args) -> Result<Record> {
-    ensure!(nix::unistd::geteuid().is_root(), "namespaces and BPF programs need root");
+    ensure_root()?;
     overlay_testbed::ensure_bpffs()?;
     let setup = args.setup()?;
     ensure!(
@@ -76,6 +81,11 @@ fn measure(args: &Args) -> Result<Record> {
     save(&record)?;
     run::run(plan, &setup, &mut record, save)?;
     Ok(record)
+}
+
+fn ensure_root() -> Result<()> {
+    ensure!(nix::unistd::geteuid().is_root(), "namespaces and BPF programs need root");
+    Ok(())
 }
 
 /// The scenarios whose title has one of the words; all where there is none.

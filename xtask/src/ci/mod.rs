@@ -3,6 +3,7 @@
 //! A step that fails does not keep the others from running: one run tells all
 //! that is wrong.
 
+mod bench;
 mod direction;
 mod fuzz;
 
@@ -43,8 +44,14 @@ const CHECKS: &[Check] = &[
     check("lints-bpf", "lints of the BPF programs (clippy, warnings denied)", lints_of_bpf),
     check("api", "API documentation (rustdoc, warnings denied)", documentation),
     check("book", "the book (mdbook)", book),
+    check(
+        "baseline",
+        "programs no larger than the baseline (bench/baseline.json)",
+        bench::baseline,
+    ),
     check("tests", "tests, none skipped", tests),
     check("fuzz", "fuzz targets build and run", fuzz::check),
+    check("bench", "the benchmark measures (cargo xtask bench)", bench::smoke),
     check("demonstration", "the demonstration (cargo xtask run)", demonstration),
 ];
 
