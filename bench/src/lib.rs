@@ -4,25 +4,21 @@
 //! turn, again and again, since absolute figures do not repeat on a machine that
 //! is shared.
 
-pub mod chain;
 pub mod compare;
-mod ends;
-mod frames;
 pub mod hosts;
 pub mod micro;
-mod plane;
 pub mod plot;
+pub mod rate;
 pub mod report;
 pub mod results;
 pub mod run;
 pub mod scenario;
 pub mod targets;
 
-pub use plane::{Direction, Plane};
-
 use run::{Planned, Setup};
 
 /// Every scenario, in the order in which they are measured.
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {
-    hosts::scenarios(setup).into_iter().chain(micro::scenarios(setup)).collect()
+    let parts = [rate::scenarios(setup), hosts::scenarios(setup), micro::scenarios(setup)];
+    parts.into_iter().flatten().collect()
 }

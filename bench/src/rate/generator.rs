@@ -1,0 +1,194 @@
+//! Making frames.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aya::Pod;
+use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use overlay_testbed::Netns;
+
+use super::abi::{Generator as State, Lane, TEMPLATES, Template};
+use super::bpf::Object;
+use super::frames::{self, Direction, Length};
+use super::population::{self, Population};
+
+// SAFETY: `repr(C)`, integers only, no padding.
+unsafe impl Pod for State {}
+// SAFETY: as above.
+unsafe impl Pod for Lane {}
+// SAFETY: as above.
+unsafe impl Pod for Template {}
+
+/// Frames that one batch of `BPF_PROG_TEST_RUN` holds.
+const BATCH: u32 = 64;
+/// Invocations of a paced generator in one test run, most of which find that no
+/// frame is due.
+const STRETCH: u32 = 1 << 21;
+const OUTWARDS: u32 = 0;
+const INWARDS: u32 = 1;
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Where a generator's frames enter a chain.
+pub struct Entrance<'a> {
+    /// The access side's namespace.
+    pub inside: &'a Netns,
+    /// The underlay's.
+    pub outside: &'a Netns,
+    /// The device in both.
+    pub interface: &'a str,
+    /// MAC addresses of the gateway's uplink and of the next hop.
+    pub macs: ([u8; 6], [u8; 6]),
+}
+
+/// What a generator has done.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// Frames.
+    pub frames: u64,
+    /// How long it took, without the pauses of a paced generator.
+    pub time: Duration,
+}
+
+/// Makes the frames of one direction, length and population.
+pub struct Generator {
+    object: Object,
+    /// The longest.
+    frame: Vec<u8>,
+    initial: State,
+}
+
+impl Generator {
+    /// Loads a generator.
+    pub fn new(
+        entrance: &Entrance<'_>,
+        population: &Population,
+        direction: Direction,
+        length: Length,
+    ) -> Result<Self> {
+        let mut object = Object::new(&[])?;
+        object.load_xdp("generate")?;
+        object.set_device("EXIT", OUTWARDS, entrance.inside, entrance.interface)?;
+        object.set_device("EXIT", INWARDS, entrance.outside, entrance.interface)?;
+        let mut longest = Vec::new();
+        for lane in lanes(direction) {
+            let frames = of_lane(*lane, entrance, population, length);
+            object.set("LANE", *lane, lane_of(*lane, population, frames.len()))?;
+            for (index, frame) in (lane * TEMPLATES..).zip(&frames) {
+                object.set("HEADERS", index, frames::template(frame))?;
+            }
+            let candidates = frames.into_iter().chain([longest]);
+            longest = candidates.max_by_key(Vec::len).unwrap_or_default();
+        }
+        let initial = State {
+            random: SEED,
+            count: 0,
+            lane: lanes(direction)[0],
+            alternate: u32::from(direction == Direction::Both),
+            interval: 0,
+            due: 0,
+            first: 0,
+            last: 0,
+        };
+        Ok(Self { object, frame: longest, initial })
+    }
+
+    /// Sends `count` frames on one CPU as fast as the chain takes them.
+    pub fn send(&mut self, netns: &Netns, cpu: usize, count: u32) -> Result<Sent> {
+        self.object.set("GENERATOR", 0, self.initial)?;
+        netns.enter(|| pin(cpu).and_then(|()| self.run(count)))??;
+        self.sent()
+    }
+
+    /// Sends a frame every `interval` for `time`, with a pause at times.
+    pub fn pace(
+        &mut self,
+        netns: &Netns,
+        cpu: usize,
+        interval: Duration,
+        time: Duration,
+    ) -> Result<Sent> {
+        let interval = u64::try_from(interval.as_nanos()).context("the interval is too long")?;
+        let mut state = State { interval, ..self.initial };
+        let mut active = Duration::ZERO;
+        while active < time {
+            self.object.set("GENERATOR", 0, State { first: 0, ..state })?;
+            netns.enter(|| pin(cpu).and_then(|()| self.run(STRETCH)))??;
+            active += self.sent()?.time;
+            state = self.object.get("GENERATOR", 0)?;
+        }
+        Ok(Sent { frames: state.count, time: active })
+    }
+
+    fn sent(&self) -> Result<Sent> {
+        let state: State = self.object.get("GENERATOR", 0)?;
+        let time = Duration::from_nanos(state.last - state.first);
+        Ok(Sent { frames: state.count, time })
+    }
+
+    fn run(&self, count: u32) -> Result<()> {
+        let program = self.object.ebpf().program("generate").context("no program generate")?;
+        let program: &Xdp = program.try_into()?;
+        let options = TestRunOptions {
+            data_in: Some(&self.frame),
+            repeat: count,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+            ..TestRunOptions::new()
+        };
+        program.test_run(options).context("BPF_PROG_TEST_RUN with live frames")?;
+        Ok(())
+    }
+}
+
+fn lanes(direction: Direction) -> &'static [u32] {
+    match direction {
+        Direction::Encap => &[OUTWARDS],
+        Direction::Decap => &[INWARDS],
+        Direction::Both => &[OUTWARDS, INWARDS],
+    }
+}
+
+fn of_lane(
+    lane: u32,
+    entrance: &Entrance<'_>,
+    population: &Population,
+    length: Length,
+) -> Vec<Vec<u8>> {
+    let frame = |len| match lane {
+        OUTWARDS => frames::outwards(population, len),
+        _ => frames::inwards(entrance.macs, len),
+    };
+    length.choices().into_iter().map(frame).collect()
+}
+
+fn lane_of(lane: u32, population: &Population, templates: usize) -> Lane {
+    let shape = match (lane, population.tagged) {
+        (OUTWARDS, false) => Lane::PLAIN,
+        (OUTWARDS, true) => Lane::TAGGED,
+        _ => Lane::TUNNEL,
+    };
+    Lane {
+        shape,
+        templates: templates as u32,
+        entries: population.entries,
+        hosts: population.hosts(),
+        vni: population::vni(0),
+        vtep: population::vtep(0).to_bits(),
+        segments: population.segments_each(),
+        peers: population.peers_each(),
+    }
+}
+
+/// Puts the calling thread on one CPU, in front of whatever else runs there.
+fn pin(cpu: usize) -> Result<()> {
+    const HIGHEST: libc::c_int = -20;
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("pinning to CPU {cpu}"))?;
+    // SAFETY: no pointers are passed; 0 is the calling thread.
+    let raised = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, HIGHEST) };
+    Errno::result(raised).map(drop).context("raising the generator's priority")
+}

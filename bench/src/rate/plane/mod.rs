@@ -1,0 +1,101 @@
+//! The data planes under test, and how each is set up in a gateway's namespace.
+
+mod kernel;
+mod overlay;
+mod redirect;
+
+use std::path::Path;
+
+use anyhow::Result;
+use overlay_testbed::{Gateway, Netns};
+
+use super::bpf::Object;
+use super::population::Population;
+
+/// The gateway's uplink.
+pub const UPLINK: &str = "eth0";
+/// The gateway's access port.
+pub const ACCESS: &str = "eth1";
+
+/// A way to carry frames through a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plane {
+    /// `redirect_map` in XDP, frames untouched: the limit.
+    Redirect,
+    /// This project with every port on XDP.
+    OverlayXdp,
+    /// This project with every port on tc.
+    OverlayTc,
+    /// The kernel's bridge and vxlan device.
+    Kernel,
+}
+
+/// What a plane is set up with.
+pub struct Site<'a> {
+    /// The gateway.
+    pub gateway: &'a Gateway,
+    /// Who is around it.
+    pub population: &'a Population,
+    /// The `overlay` binary.
+    pub overlay: &'a Path,
+}
+
+/// A data plane that runs; dropping it ends it.
+pub trait Running {
+    /// Frames that it says it has dropped so far, where it says so.
+    fn dropped(&self, _gateway: &Gateway) -> Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+impl Plane {
+    /// Every plane that this machine can run.
+    pub fn available() -> Vec<Self> {
+        vec![Self::Redirect, Self::OverlayXdp, Self::OverlayTc, Self::Kernel]
+    }
+
+    /// The name in the results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Redirect => "redirect",
+            Self::OverlayXdp => "overlay-xdp",
+            Self::OverlayTc => "overlay-tc",
+            Self::Kernel => "kernel",
+        }
+    }
+
+    /// Whether frames leave the gateway by an XDP redirect, and not as socket
+    /// buffers.
+    pub fn is_xdp(self) -> bool {
+        matches!(self, Self::Redirect | Self::OverlayXdp)
+    }
+
+    /// Whether frames leave the gateway as they came.
+    pub fn is_untouched(self) -> bool {
+        self == Self::Redirect
+    }
+
+    /// Sets the plane up in a gateway's namespace.
+    pub fn start(self, site: &Site<'_>) -> Result<Box<dyn Running>> {
+        Ok(match self {
+            Self::Redirect => Box::new(redirect::start(&site.gateway.netns)?),
+            Self::OverlayXdp => Box::new(overlay::start(site, "xdp")?),
+            Self::OverlayTc => {
+                let pass = pass(&site.gateway.netns)?;
+                Box::new(overlay::start(site, "tc")?.with(pass))
+            }
+            Self::Kernel => Box::new(kernel::start(site)?),
+        })
+    }
+}
+
+/// Makes the gateway's ports take the generator's frames, which veths do only with
+/// an XDP program or with GRO, of which the program costs less.
+fn pass(netns: &Netns) -> Result<Vec<Object>> {
+    let attach = |port: &str| -> Result<Object> {
+        let mut object = Object::new(&[])?;
+        object.attach_xdp("pass", netns, port)?;
+        Ok(object)
+    };
+    Ok(vec![attach(UPLINK)?, attach(ACCESS)?])
+}

@@ -1,0 +1,169 @@
+//! This project's gateway, with everything on that is on by default.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use overlay_testbed::{Gateway, Process, Scratch, run, wait_until};
+use serde_json::Value;
+
+use super::{ACCESS, Running, Site, UPLINK};
+use crate::rate::bpf::Object;
+use crate::rate::population::{self, Population, text};
+
+/// A gateway with ten thousand peers takes its time on a busy machine.
+const START: Duration = Duration::from_secs(60);
+/// Addresses that the configuration holds; more are loaded once the daemon runs.
+const CONFIGURED: u32 = 20_000;
+
+/// A daemon, and the programs that let it have the generator's frames where its
+/// own are on tc.
+pub struct Overlay {
+    binary: PathBuf,
+    _daemon: Process,
+    _scratch: Scratch,
+    _pass: Vec<Object>,
+}
+
+impl Overlay {
+    /// Keeps programs as long as the daemon.
+    pub fn with(self, pass: Vec<Object>) -> Self {
+        Self { _pass: pass, ..self }
+    }
+}
+
+impl Running for Overlay {
+    fn dropped(&self, gateway: &Gateway) -> Result<Option<u64>> {
+        let drops = Client { gateway, binary: &self.binary }.show("drops")?;
+        Ok(Some(drops.iter().filter_map(|drop| drop["packets"].as_u64()).sum()))
+    }
+}
+
+/// Starts a daemon with every port on one hook, and waits until it forwards.
+pub fn start(site: &Site<'_>, mode: &str) -> Result<Overlay> {
+    let scratch = Scratch::new()?;
+    let is_loaded = site.population.entries > CONFIGURED;
+    let file = scratch.write("overlay.toml", config(site, mode, !is_loaded))?;
+    let client = Client { gateway: site.gateway, binary: site.overlay };
+    let daemon = Process::spawn(client.command().arg("run").arg("--config").arg(file))?;
+    wait_for_hooks(&client, &daemon, mode)?;
+    if is_loaded {
+        let file = scratch.write("fdb", entries(site.population))?;
+        let mut load = client.command();
+        load.args(["fdb", "load"]).arg(file).args(["--name", &site.gateway.name]);
+        run(&mut load).with_context(|| daemon.output())?;
+    }
+    let binary = site.overlay.to_owned();
+    Ok(Overlay { binary, _daemon: daemon, _scratch: scratch, _pass: Vec::new() })
+}
+
+/// The configuration, with or without the addresses.
+fn config(site: &Site<'_>, mode: &str, with_fdb: bool) -> String {
+    let Site { gateway, population, .. } = site;
+    let mut text = format!(
+        "[node]\nname = \"{}\"\nvtep = \"{}\"\n\n\
+         [[uplink]]\ninterface = \"{UPLINK}\"\nmode = \"{mode}\"\n",
+        gateway.name, gateway.vtep
+    );
+    let mut fdb = if with_fdb { fdb(population) } else { Vec::new() };
+    fdb.resize(population.segments as usize, String::new());
+    for (segment, fdb) in (0..).zip(fdb) {
+        let vni = population::vni(segment);
+        let _ = write!(text, "\n[[segment]]\nname = \"s{segment}\"\nvni = {vni}\n");
+        if segment < population.visited() {
+            let vlan = vlan(population, segment);
+            let _ = write!(
+                text,
+                "\n[[segment.port]]\ninterface = \"{ACCESS}\"\nmode = \"{mode}\"\n{vlan}"
+            );
+        }
+        text.push_str(&fdb);
+    }
+    for (peer, segments) in (0..).zip(population.segments_of_peers()) {
+        let segments: Vec<_> = segments.iter().map(|segment| format!("\"s{segment}\"")).collect();
+        let (vtep, segments) = (population::vtep(peer), segments.join(", "));
+        let _ = write!(
+            text,
+            "\n[[peer]]\nname = \"p{peer}\"\nvtep = \"{vtep}\"\nsegments = [{segments}]\n"
+        );
+    }
+    text
+}
+
+/// The static addresses of each segment that has hosts.
+fn fdb(population: &Population) -> Vec<String> {
+    let mut tables = vec![String::new(); population.visited() as usize];
+    for (segment, table) in (0..).zip(&mut tables) {
+        let vlan = vlan(population, segment);
+        for host in population.hosts_of(segment) {
+            let mac = text(population::local(host));
+            let _ = write!(
+                table,
+                "\n[[segment.fdb]]\nmac = \"{mac}\"\ninterface = \"{ACCESS}\"\n{vlan}"
+            );
+        }
+    }
+    for entry in 0..population.entries {
+        let (mac, peer) = (text(population::remote(entry)), population.peer_of(entry));
+        let table = &mut tables[population.segment_of(entry) as usize];
+        let _ = write!(table, "\n[[segment.fdb]]\nmac = \"{mac}\"\npeer = \"p{peer}\"\n");
+    }
+    tables
+}
+
+fn vlan(population: &Population, segment: u32) -> String {
+    population.vlan(segment).map(|vlan| format!("vlan = {vlan}\n")).unwrap_or_default()
+}
+
+/// The same addresses for `overlay fdb load`, where there is one segment.
+fn entries(population: &Population) -> String {
+    let mut lines = String::new();
+    for host in population.hosts_of(0) {
+        let _ = writeln!(lines, "s0 {} {ACCESS}", text(population::local(host)));
+    }
+    for entry in 0..population.entries {
+        let mac = text(population::remote(entry));
+        let _ = writeln!(lines, "s0 {mac} p{}", population.peer_of(entry));
+    }
+    lines
+}
+
+/// Waits until the ports are on the wanted hook and the peers can be sent to.
+fn wait_for_hooks(client: &Client, daemon: &Process, mode: &str) -> Result<()> {
+    let ready = wait_until("gateway ready to forward", START, || {
+        if !daemon.is_running() {
+            return Some(false);
+        }
+        let ports = client.show("ports").ok()?;
+        let hooked = ports.len() >= 2 && ports.iter().all(|port| port["hook"] == mode);
+        let peers = client.show("peers").ok()?;
+        (hooked && peers.iter().all(|peer| peer["state"] == "ready")).then_some(true)
+    });
+    match ready {
+        Ok(true) => Ok(()),
+        Ok(false) => bail!("overlay run ended:\n{}", daemon.output()),
+        Err(error) => Err(error.context(daemon.output())),
+    }
+}
+
+/// The `overlay` binary in the gateway's namespace.
+struct Client<'a> {
+    gateway: &'a Gateway,
+    binary: &'a Path,
+}
+
+impl Client<'_> {
+    fn command(&self) -> Command {
+        self.gateway.netns.command(&self.binary.to_string_lossy())
+    }
+
+    /// A list of what the daemon shows.
+    fn show(&self, what: &str) -> Result<Vec<Value>> {
+        let mut command = self.command();
+        command.args(["show", what, "--json", "--name", &self.gateway.name]);
+        let text = run(&mut command)?;
+        serde_json::from_str(&text).with_context(|| format!("overlay show {what}: {text}"))
+    }
+}
