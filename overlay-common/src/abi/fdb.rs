@@ -2,6 +2,7 @@
 
 use super::record;
 use crate::hash::{Key, Value, Word};
+use crate::wire::Mac;
 
 /// A MAC address in a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +14,20 @@ pub struct FdbKey {
     pub segment: u16,
 }
 record!(FdbKey, 8);
+
+impl FdbKey {
+    /// The key of a station in a segment.
+    #[inline(always)]
+    pub const fn new(station: Mac, segment: u16) -> Self {
+        Self { mac: station.0, segment }
+    }
+
+    /// The station.
+    #[inline(always)]
+    pub const fn station(self) -> Mac {
+        Mac(self.mac)
+    }
+}
 
 impl Key for FdbKey {
     /// Segments are numbered from 1, so no key is 0.

@@ -1,7 +1,7 @@
 //! What may enter from an access port, and learning.
 
 use super::classify::Frame;
-use crate::abi::{FdbKey, Target};
+use crate::abi::Target;
 use crate::packet::Packet;
 use crate::path::learn::{self, Sighting};
 use crate::tables::Tables;
@@ -15,15 +15,15 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     frame: &Frame,
 ) -> Result<(), DropReason> {
-    if !frame.source.is_source() {
+    if !frame.source.station().is_source() {
         return Err(DropReason::InvalidSource);
     }
-    if frame.destination.is_link_local_group() {
+    if frame.destination.station().is_link_local_group() {
         return Err(DropReason::LinkLocalGroup);
     }
     let node = tables.node().ok_or(DropReason::TableInconsistent)?;
     let sighting = Sighting {
-        key: FdbKey { mac: frame.source.0, segment: frame.segment },
+        key: frame.source,
         source: Target::port(frame.port),
         learning: true,
         ingress: frame.ingress,

@@ -1,11 +1,11 @@
 //! Port and VLAN → segment.
 
-use crate::abi::AccessKey;
+use crate::abi::{AccessKey, FdbKey};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
-use crate::wire::{Ethernet, Mac, Tag};
+use crate::wire::{Ethernet, Tag};
 
 /// A frame whose port and segment are known.
 pub struct Frame {
@@ -17,10 +17,10 @@ pub struct Frame {
     pub segment: u16,
     /// Whether it carries a VLAN tag.
     pub tagged: bool,
-    /// Destination address.
-    pub destination: Mac,
-    /// Source address.
-    pub source: Mac,
+    /// Destination address, in its segment.
+    pub destination: FdbKey,
+    /// Source address, in its segment.
+    pub source: FdbKey,
 }
 
 /// Finds the port that an interface and a VLAN make up. Priority-tagged frames
@@ -41,7 +41,7 @@ pub fn run<P: Packet, T: Tables>(
         port: access.port,
         segment: access.segment,
         tagged: tag.is_some(),
-        destination: ethernet.destination,
-        source: ethernet.source,
+        destination: FdbKey::new(ethernet.destination, access.segment),
+        source: FdbKey::new(ethernet.source, access.segment),
     })
 }

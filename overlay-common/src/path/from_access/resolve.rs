@@ -1,7 +1,6 @@
 //! FDB look-up: which way a frame leaves.
 
 use super::classify::Frame;
-use crate::abi::FdbKey;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 
@@ -18,11 +17,10 @@ pub enum Destination {
 /// Looks the destination address up.
 #[inline(always)]
 pub fn run<T: Tables>(tables: &T, frame: &Frame) -> Result<Destination, DropReason> {
-    if frame.destination.is_group() {
+    if frame.destination.station().is_group() {
         return Ok(Destination::Flood);
     }
-    let key = FdbKey { mac: frame.destination.0, segment: frame.segment };
-    let Some(entry) = tables.fdb(&key) else {
+    let Some(entry) = tables.fdb(&frame.destination) else {
         return Ok(Destination::Flood);
     };
     let index = entry.target.index();

@@ -54,7 +54,7 @@ fn unresolved<P: Packet, T: Tables>(
         source: Target::port(frame.port),
         frame_len: len,
         captured: len,
-        mac: frame.source.0,
+        mac: frame.source.mac,
         vlan: 0,
     };
     tables.punt(packet, punt)?;

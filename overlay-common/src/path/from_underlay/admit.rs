@@ -8,7 +8,7 @@ use crate::path::Ingress;
 use crate::path::learn::{self, Sighting};
 use crate::tables::Tables;
 use crate::verdict::DropReason;
-use crate::wire::{Ethernet, Mac, TUNNEL_LEN, Tag, ethertype};
+use crate::wire::{Ethernet, TUNNEL_LEN, Tag, ethertype};
 
 /// An inner frame whose peer and segment are known.
 pub struct Frame {
@@ -18,8 +18,8 @@ pub struct Frame {
     pub peer: u32,
     /// Index of its segment.
     pub segment: u16,
-    /// The inner destination address.
-    pub destination: Mac,
+    /// The inner destination address, in its segment.
+    pub destination: FdbKey,
     /// What the inner frame carries.
     pub inner: Inner,
     /// The outer ECN field.
@@ -47,14 +47,14 @@ pub fn run<P: Packet, T: Tables>(
         ingress,
         peer: vtep.peer,
         segment: permit.segment,
-        destination: ethernet.destination,
+        destination: FdbKey::new(ethernet.destination, permit.segment),
         inner,
         ecn: tunnel.ecn,
         len: tunnel.len,
     };
     let node = tables.node().ok_or(DropReason::TableInconsistent)?;
     let sighting = Sighting {
-        key: FdbKey { mac: ethernet.source.0, segment: permit.segment },
+        key: FdbKey::new(ethernet.source, permit.segment),
         source: Target::peer(vtep.peer),
         learning: permit.flags & Permit::LEARN != 0,
         ingress,

@@ -1,7 +1,6 @@
 //! FDB look-up: which local port an inner frame is for.
 
 use super::admit::Frame;
-use crate::abi::FdbKey;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 
@@ -17,11 +16,10 @@ pub enum Destination {
 /// another: every gateway of the segment got its own copy from the sender.
 #[inline(always)]
 pub fn run<T: Tables>(tables: &T, frame: &Frame) -> Result<Destination, DropReason> {
-    if frame.destination.is_group() {
+    if frame.destination.station().is_group() {
         return Ok(Destination::Flood);
     }
-    let key = FdbKey { mac: frame.destination.0, segment: frame.segment };
-    match tables.fdb(&key) {
+    match tables.fdb(&frame.destination) {
         None => Ok(Destination::Flood),
         Some(entry) if entry.target.is_peer() => Err(DropReason::SplitHorizon),
         Some(entry) => Ok(Destination::Port(entry.target.index())),
