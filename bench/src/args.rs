@@ -62,10 +62,11 @@ pub struct Args {
     /// Sets an earlier run, which `--json` wrote, beside this one.
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
-    /// Shows a run that `--json` wrote, and measures nothing.
+    /// Shows a run that `--json` wrote, and measures nothing; may be repeated, and
+    /// several runs are shown as one with all their rounds.
     #[arg(long, value_name = "FILE", group = "instead")]
     #[arg(conflicts_with_all = ["quick", "only", "rounds", "milliseconds", "cpu", "reverse"])]
-    pub input: Option<PathBuf>,
+    pub input: Vec<PathBuf>,
 }
 
 impl Args {

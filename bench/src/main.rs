@@ -3,7 +3,7 @@
 mod args;
 mod kept;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -42,10 +42,7 @@ fn execute(args: &Args) -> Result<bool> {
         return if args.accept { kept::accept() } else { kept::compare() };
     }
     let earlier = args.compare.as_deref().map(Record::load).transpose()?;
-    let record = match &args.input {
-        Some(file) => Record::load(file)?,
-        None => measure(args)?,
-    };
+    let record = if args.input.is_empty() { measure(args)? } else { join(&args.input)? };
     if args.prints_json() {
         println!("{}", record.to_json()?);
     } else {
@@ -81,6 +78,14 @@ fn measure(args: &Args) -> Result<Record> {
     save(&record)?;
     run::run(plan, &setup, &mut record, save)?;
     Ok(record)
+}
+
+/// Saved runs as one.
+fn join(files: &[PathBuf]) -> Result<Record> {
+    let mut records = files.iter().map(|file| Record::load(file));
+    let mut all = records.next().context("no run to show")??;
+    records.try_for_each(|record| all.join(record?))?;
+    Ok(all)
 }
 
 fn ensure_root() -> Result<()> {

@@ -55,3 +55,40 @@ fn lines(series: &[&Series]) -> Vec<Line> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::{case, series};
+
+    fn drawn(plane: &str, connections: &str, quantile: &str, times: &[f64]) -> Series {
+        Series {
+            scenario: "tcp-rr".to_owned(),
+            case: case(&[("connections", connections)]),
+            metric: format!("q{quantile}"),
+            ..series(plane, times)
+        }
+    }
+
+    #[test]
+    fn quantiles_of_the_fewest_connections_are_drawn() {
+        let found = [
+            drawn("overlay", "16", "0.50", &[500.0]),
+            drawn("overlay", "1", "0.50", &[20.0, 10.0, 30.0]),
+            drawn("overlay", "1", "0.99", &[200.0]),
+            drawn("kernel", "1", "0.50", &[40.0]),
+            series("kernel", &[1e9]),
+        ];
+        let figure = by_quantile(&found);
+        assert_eq!(figure.panels.len(), 1, "nothing was sent over UDP");
+        let panel = &figure.panels[0];
+        assert_eq!(panel.title, "TCP request/response, 1 connection");
+        assert_eq!(figure.planes(), ["overlay", "kernel"]);
+        let median = panel.lines[0].points[0];
+        assert_eq!((median.x, median.y), (quantile(0.5), log(20.0)));
+        assert_eq!(median.spread, (log(10.0), log(30.0)));
+        assert_eq!(panel.lines[0].points.len(), 2);
+        let ticks: Vec<_> = panel.y.ticks.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!((ticks.first(), ticks.last()), (Some(&"10"), Some(&"200")));
+    }
+}

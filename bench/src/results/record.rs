@@ -79,6 +79,28 @@ impl Record {
         })
     }
 
+    /// Takes in the samples of another run on this machine, as further rounds.
+    pub fn join(&mut self, other: Self) -> Result<()> {
+        ensure!(
+            self.machine == other.machine,
+            "the runs of {} and {} are of two machines, kernels or settings",
+            self.date,
+            other.date
+        );
+        for series in other.series {
+            let plane = series.plane.clone();
+            let same = |known: &&mut Series| known.plane == plane && known.is_beside(&series);
+            match self.series.iter_mut().find(same) {
+                Some(known) => known.samples.extend(series.samples),
+                None => self.series.push(series),
+            }
+        }
+        self.seconds += other.seconds;
+        self.load.after = other.load.after;
+        self.failures.extend(other.failures);
+        Ok(())
+    }
+
     /// As JSON.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)?)
@@ -149,6 +171,19 @@ pub(crate) mod tests {
         let record = record(vec![series("redirect", &[1.0])]);
         record.save(&file).unwrap();
         assert_eq!(Record::load(&file).unwrap(), record);
+    }
+
+    #[test]
+    fn runs_of_one_machine_are_joined_round_by_round() {
+        let mut all = record(vec![series("redirect", &[4.0]), series("kernel", &[1.0])]);
+        all.join(record(vec![series("kernel", &[2.0]), series("ovs", &[3.0])])).unwrap();
+        let found: Vec<_> = all.series.iter().map(|s| (&*s.plane, &*s.samples)).collect();
+        let expected: [(&str, &[f64]); 3] =
+            [("redirect", &[4.0]), ("kernel", &[1.0, 2.0]), ("ovs", &[3.0])];
+        assert_eq!(found, expected);
+        let mut elsewhere = record(Vec::new());
+        elsewhere.machine.kernel.push_str("-other");
+        assert!(all.join(elsewhere).is_err());
     }
 
     #[test]
