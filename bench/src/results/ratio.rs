@@ -27,31 +27,10 @@ impl Ratio {
         Some(Self::of(&rounds))
     }
 
-    /// Of series that were measured apart: medians, and the widest spread that
-    /// their samples allow. `None` where there is nothing to divide by.
-    pub fn of_medians(over: &Series, under: &Series) -> Option<Self> {
-        let (under_low, under_high) = under.spread();
-        if over.samples.is_empty() || under_low <= 0.0 {
-            return None;
-        }
-        let (low, high) = over.spread();
-        let median = over.median() / under.median();
-        Some(Self { median, low: low / under_high, high: high / under_low })
-    }
-
     /// The median and spread of a series of its own.
     pub fn of(series: &Series) -> Self {
         let (low, high) = series.spread();
         Self { median: series.median(), low, high }
-    }
-
-    /// This over another, with the widest spread that the two allow.
-    pub fn over(self, other: Self) -> Self {
-        Self {
-            median: self.median / other.median,
-            low: self.low / other.high,
-            high: self.high / other.low,
-        }
     }
 
     /// Whether the two have no value in common.
@@ -73,36 +52,22 @@ mod tests {
     }
 
     #[test]
-    fn measured_apart_the_spread_is_the_widest_possible() {
-        let (ours, other) = (series("a", &[8.0, 4.0, 6.0]), series("b", &[2.0, 4.0, 3.0]));
-        let ratio = Ratio::of_medians(&ours, &other).unwrap();
-        assert_eq!(ratio, Ratio { median: 2.0, low: 1.0, high: 4.0 });
-    }
-
-    #[test]
     fn there_is_no_ratio_to_nothing() {
         let (some, none, zero) =
             (series("a", &[1.0, 2.0]), series("b", &[]), series("c", &[1.0, 0.0]));
         for under in [&none, &zero] {
             assert_eq!(Ratio::by_round(&some, under), None);
-            assert_eq!(Ratio::of_medians(&some, under), None);
         }
         assert_eq!(Ratio::by_round(&none, &none), None);
         assert_eq!(Ratio::by_round(&some, &series("d", &[1.0])), None, "rounds do not match");
     }
 
     #[test]
-    fn ratios_of_ratios_and_their_distance() {
-        let (a, b) = (
-            Ratio { median: 0.8, low: 0.7, high: 0.9 },
-            Ratio { median: 0.4, low: 0.3, high: 0.5 },
-        );
-        assert_eq!(a.over(b), Ratio { median: 2.0, low: 1.4, high: 0.9 / 0.3 });
-        assert!(a.is_apart_from(b) && b.is_apart_from(a));
-        assert!(!a.is_apart_from(Ratio { low: 0.1, ..b }.over(Ratio {
-            median: 1.0,
-            low: 0.5,
-            high: 1.0
-        })));
+    fn ratios_are_apart_where_they_have_no_value_in_common() {
+        let high = Ratio { median: 0.8, low: 0.7, high: 0.9 };
+        let low = Ratio { median: 0.4, low: 0.3, high: 0.5 };
+        assert!(high.is_apart_from(low) && low.is_apart_from(high));
+        let wide = Ratio { high: 0.7, ..low };
+        assert!(!high.is_apart_from(wide) && !wide.is_apart_from(high));
     }
 }

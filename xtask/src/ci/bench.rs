@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 /// Scenarios that stand for the others, each for a moment.
 const SMOKE: &[&str] = &["--quick", "--rounds", "1", "--milliseconds", "50"];
-const SCENARIOS: &[&str] = &["rate: encap, 64", "tcp-rr"];
+const SCENARIOS: &[&str] = &["rate direction=encap", "tcp-rr"];
 
 /// Compares the programs' sizes and instruction counts with those that are kept.
 pub fn baseline(workspace: &Workspace) -> Result<()> {
