@@ -7,6 +7,7 @@
 pub mod compare;
 pub mod hosts;
 pub mod micro;
+pub mod ovs;
 pub mod plot;
 pub mod rate;
 pub mod report;

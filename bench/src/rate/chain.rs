@@ -1,6 +1,5 @@
 //! Generator, gateway and sink: three namespaces in a row.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,12 +10,14 @@ use super::generator::{Entrance, Generator, Sent};
 use super::plane::{ACCESS, Plane, Running, Site, UPLINK};
 use super::population::Population;
 use super::sink::{Counts, Sink, Watch};
+use crate::run::Setup;
 
 /// The device of both ends.
 const END: &str = "eth0";
-/// The way to all peers.
-const NEXT_HOP: &str = "192.0.2.2";
-const PEERS: &str = "198.18.0.0/15";
+/// The way to all peers, an address on the uplink's link.
+pub const NEXT_HOP: &str = "192.0.2.2";
+/// The VTEPs of all peers.
+pub const PEERS: &str = "198.18.0.0/15";
 const VTEP: &str = "192.0.2.1";
 const _: () = assert!(frames::VTEP[0] == 192 && frames::VTEP[3] == 1, "as `VTEP` says");
 /// What is left in queues when the generator stops.
@@ -60,7 +61,7 @@ impl Passed {
 impl Chain {
     /// Builds a chain around `plane`, with sinks that look at sequence numbers if
     /// `order` says so.
-    pub fn new(plane: Plane, population: Population, overlay: &Path, order: bool) -> Result<Self> {
+    pub fn new(plane: Plane, population: Population, setup: &Setup, order: bool) -> Result<Self> {
         let gateway = Gateway::new("gw", VTEP)?;
         let (inside, outside) = (Netns::new("inside")?, Netns::new("outside")?);
         veth(&gateway.netns, UPLINK, &outside, END)?;
@@ -68,7 +69,13 @@ impl Chain {
         let macs = underlay(&gateway.netns, &outside)?;
         // Before the gateway, which looks whether its far ends take frames.
         let sinks = sinks(plane, &population, order, [&inside, &outside])?;
-        let site = Site { gateway: &gateway, population: &population, overlay };
+        let site = Site {
+            gateway: &gateway,
+            population: &population,
+            overlay: &setup.overlay,
+            cpu: setup.cpu,
+            macs,
+        };
         let running = plane.start(&site).with_context(|| plane.name())?;
         Ok(Self { plane, population, macs, sinks, running, inside, outside, gateway })
     }
@@ -80,6 +87,7 @@ impl Chain {
             outside: &self.outside,
             interface: END,
             macs: self.macs,
+            batch: self.plane.batch(),
         };
         Generator::new(&entrance, &self.population, direction, length)
     }

@@ -23,8 +23,6 @@ unsafe impl Pod for Lane {}
 // SAFETY: as above.
 unsafe impl Pod for Template {}
 
-/// Frames that one batch of `BPF_PROG_TEST_RUN` holds.
-const BATCH: u32 = 64;
 /// Invocations of a paced generator in one test run, most of which find that no
 /// frame is due.
 const STRETCH: u32 = 1 << 21;
@@ -42,6 +40,8 @@ pub struct Entrance<'a> {
     pub interface: &'a str,
     /// MAC addresses of the gateway's uplink and of the next hop.
     pub macs: ([u8; 6], [u8; 6]),
+    /// Frames that one batch of `BPF_PROG_TEST_RUN` holds.
+    pub batch: u32,
 }
 
 /// What a generator has done.
@@ -58,6 +58,7 @@ pub struct Generator {
     object: Object,
     /// The longest.
     frame: Vec<u8>,
+    batch: u32,
     initial: State,
 }
 
@@ -93,7 +94,7 @@ impl Generator {
             first: 0,
             last: 0,
         };
-        Ok(Self { object, frame: longest, initial })
+        Ok(Self { object, frame: longest, batch: entrance.batch, initial })
     }
 
     /// Sends `count` frames on one CPU as fast as the chain takes them.
@@ -135,7 +136,7 @@ impl Generator {
         let options = TestRunOptions {
             data_in: Some(&self.frame),
             repeat: count,
-            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+            attrs: TestRunAttrs::new().xdp_live_frames(self.batch),
             ..TestRunOptions::new()
         };
         program.test_run(options).context("BPF_PROG_TEST_RUN with live frames")?;

@@ -84,7 +84,7 @@ fn build(growth: &Growth, setup: &Setup) -> Result<Scenario> {
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
     for (labels, population) in &growth.sizes {
         for plane in growth.planes {
-            let chain = Rc::new(Chain::new(*plane, *population, &setup.overlay, false)?);
+            let chain = Rc::new(Chain::new(*plane, *population, setup, false)?);
             for direction in Direction::SINGLE {
                 let mut subject = Rate::new(&chain, direction, Length::Fixed(64), setup)?;
                 for (key, value) in labels {

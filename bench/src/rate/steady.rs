@@ -59,7 +59,7 @@ struct Steady {
 
 impl Steady {
     fn new(plane: Plane, direction: Direction, time: Duration, setup: &Setup) -> Result<Self> {
-        let chain = Chain::new(plane, Population::ONE, &setup.overlay, true)?;
+        let chain = Chain::new(plane, Population::ONE, setup, true)?;
         let mut generator = chain.generator(direction, Length::Fixed(64))?;
         attempt(&chain, &mut generator, setup.cpu)?;
         Ok(Self { chain, generator, direction, cpu: setup.cpu, time })

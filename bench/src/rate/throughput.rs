@@ -30,7 +30,7 @@ pub fn scenarios(setup: &Setup) -> Vec<Planned> {
 fn build(direction: Direction, setup: &Setup) -> Result<Scenario> {
     let chains = Plane::available()
         .into_iter()
-        .map(|plane| Ok(Rc::new(Chain::new(plane, Population::ONE, &setup.overlay, false)?)))
+        .map(|plane| Ok(Rc::new(Chain::new(plane, Population::ONE, setup, false)?)))
         .collect::<Result<Vec<_>>>()?;
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
     for length in lengths(setup.quick) {

@@ -2,6 +2,7 @@
 
 mod kernel;
 mod overlay;
+mod ovs;
 mod redirect;
 
 use std::path::Path;
@@ -28,6 +29,8 @@ pub enum Plane {
     OverlayTc,
     /// The kernel's bridge and vxlan device.
     Kernel,
+    /// Open vSwitch's userspace datapath.
+    Ovs,
 }
 
 /// What a plane is set up with.
@@ -38,6 +41,10 @@ pub struct Site<'a> {
     pub population: &'a Population,
     /// The `overlay` binary.
     pub overlay: &'a Path,
+    /// The core for what runs as a process.
+    pub cpu: usize,
+    /// MAC addresses of the gateway's uplink and of the next hop.
+    pub macs: ([u8; 6], [u8; 6]),
 }
 
 /// A data plane that runs; dropping it ends it.
@@ -51,7 +58,11 @@ pub trait Running {
 impl Plane {
     /// Every plane that this machine can run.
     pub fn available() -> Vec<Self> {
-        vec![Self::Redirect, Self::OverlayXdp, Self::OverlayTc, Self::Kernel]
+        let mut planes = vec![Self::Redirect, Self::OverlayXdp, Self::OverlayTc, Self::Kernel];
+        if crate::ovs::is_installed() {
+            planes.push(Self::Ovs);
+        }
+        planes
     }
 
     /// The name in the results.
@@ -61,6 +72,7 @@ impl Plane {
             Self::OverlayXdp => "overlay-xdp",
             Self::OverlayTc => "overlay-tc",
             Self::Kernel => "kernel",
+            Self::Ovs => "ovs",
         }
     }
 
@@ -68,6 +80,11 @@ impl Plane {
     /// buffers.
     pub fn is_xdp(self) -> bool {
         matches!(self, Self::Redirect | Self::OverlayXdp)
+    }
+
+    /// How many frames the generator makes at once.
+    pub fn batch(self) -> u32 {
+        if self == Self::Ovs { ovs::BATCH } else { 64 }
     }
 
     /// Whether frames leave the gateway as they came.
@@ -85,6 +102,7 @@ impl Plane {
                 Box::new(overlay::start(site, "tc")?.with(pass))
             }
             Self::Kernel => Box::new(kernel::start(site)?),
+            Self::Ovs => Box::new(ovs::start(site)?),
         })
     }
 }
