@@ -1,7 +1,7 @@
 //! Two runs side by side.
 
 use super::block::{Block, case_cells};
-use super::measured::header;
+use super::header::header;
 use super::table::{lines, table};
 use crate::compare::{Change, compare};
 use crate::results::{Better, Record, Series};

@@ -1,6 +1,7 @@
 //! The report of one run.
 
 use super::block::{Block, case_cells};
+use super::header::header;
 use super::scale::digits;
 use super::table::{lines, table};
 use super::verdicts::verdicts;
@@ -19,55 +20,13 @@ pub fn report(record: &Record) -> String {
     if !record.failures.is_empty() {
         text.push_str("\nNot measured\n");
         for failure in &record.failures {
-            text.push_str(&format!("  {}: {}\n", failure.title, failure.error));
+            let error = failure.error.replace('\n', "\n    ");
+            text.push_str(&format!("  {}: {error}\n", failure.title));
         }
     }
     text.push('\n');
     text.push_str(&verdicts(&record.series));
     text
-}
-
-/// Where, what and how.
-pub fn header(record: &Record) -> String {
-    let Record { machine, options, load, .. } = record;
-    let mut lines = vec![
-        format!(
-            "{}, {} cores{}, {} MiB",
-            machine.cpu,
-            machine.cores,
-            if machine.is_virtual { " of a virtual machine" } else { "" },
-            machine.memory
-        ),
-        format!(
-            "Linux {}, BPF JIT hardening {}",
-            machine.kernel,
-            or_unknown(machine.jit_hardening)
-        ),
-    ];
-    lines.extend(machine.mitigations.iter().map(|line| format!("  {line}")));
-    let commit = record
-        .commit
-        .as_ref()
-        .map(|commit| format!("{}{}", commit.hash, if commit.dirty { " and changes" } else { "" }));
-    lines.push(format!("commit {}", or_unknown(commit)));
-    lines.push(format!(
-        "{}, {:.0} s: {}{} ms a measurement, {} rounds, planes {}, on CPU {}",
-        record.date,
-        record.seconds,
-        if options.quick { "quick, " } else { "" },
-        options.milliseconds,
-        options.rounds.map_or("each scenario's".to_owned(), |rounds| rounds.to_string()),
-        if options.order == crate::scenario::Order::Reversed { "reversed" } else { "as listed" },
-        options.cpu
-    ));
-    let [before, after] =
-        [load.before, load.after].map(|load| load.map(|l| format!("{l:.2}")).join(" "));
-    lines.push(format!("load average before {before}, after {after}"));
-    lines.join("\n") + "\n"
-}
-
-fn or_unknown(value: Option<impl ToString>) -> String {
-    value.map_or("unknown".to_owned(), |value| value.to_string())
 }
 
 /// A block's table.
@@ -142,8 +101,8 @@ FRAME  PLANE        MEDIAN     SPREAD  OF REDIRECT  × KERNEL
     #[test]
     fn failures_are_named() {
         let mut record = record(Vec::new());
-        let (title, error) = ("control: install".to_owned(), "no such device".to_owned());
+        let (title, error) = ("control: install".to_owned(), "no\ndevice".to_owned());
         record.failures.push(crate::results::Failure { title, error });
-        assert!(report(&record).contains("  control: install: no such device\n"));
+        assert!(report(&record).contains("  control: install: no\n    device\n"));
     }
 }

@@ -2,6 +2,7 @@
 
 mod block;
 mod compare;
+mod header;
 mod measured;
 mod scale;
 mod table;

@@ -24,6 +24,8 @@ pub struct Machine {
     pub mitigations: Vec<String>,
     /// `net.core.bpf_jit_harden`: from 1 on, the JIT hides constants, at a cost.
     pub jit_hardening: Option<u32>,
+    /// Open vSwitch's version, where it is installed.
+    pub open_vswitch: Option<String>,
 }
 
 impl Machine {
@@ -39,6 +41,7 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             mitigations: mitigations(),
             jit_hardening: jit_hardening.and_then(|text| text.trim().parse().ok()),
+            open_vswitch: open_vswitch(),
         })
     }
 }
@@ -74,6 +77,16 @@ fn mitigations() -> Vec<String> {
     let mut lines: Vec<_> = entries.filter_map(|entry| line(entry.ok()?)).collect();
     lines.sort();
     lines
+}
+
+/// 3.1.0 of `ovs-vswitchd (Open vSwitch) 3.1.0`.
+fn open_vswitch() -> Option<String> {
+    if !crate::ovs::is_installed() {
+        return None;
+    }
+    let output = Command::new("ovs-vswitchd").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().next()?.split_whitespace().last().map(str::to_owned)
 }
 
 /// What was measured.
