@@ -38,13 +38,17 @@ impl Controller {
     pub fn prepare_load(&mut self, list: &List, now: Duration) -> Result<(), Refusal> {
         self.advance(now);
         self.settle();
-        self.check(list, |origin| match origin {
-            Some(Origin::Configured) => Some((
-                "this address is in the configuration",
-                "remove it here, or from the [[segment.fdb]] of the configuration",
-            )),
-            _ => None,
-        })?;
+        if !list.names.is_of(&self.topology) {
+            return Err(Refusal::Changed);
+        }
+        // Where nothing is configured, nothing need be looked up.
+        if self.fdb.of_origin(Origin::Configured) > 0 {
+            let help = "remove it here, or from the [[segment.fdb]] of the configuration";
+            self.check(list, |origin| {
+                let wrong = ("this address is in the configuration", help);
+                (origin == Some(Origin::Configured)).then_some(wrong)
+            })?;
+        }
         let fixed = self.fdb.of_origin(Origin::Configured) + self.fdb.of_origin(Origin::Loaded);
         let (room, listed) = (self.fdb.capacity(), list.addresses.len());
         let mut new = listed;
@@ -80,6 +84,9 @@ impl Controller {
     ///
     /// The addresses that are not.
     pub fn check_unload(&self, list: &List) -> Result<(), Refusal> {
+        if !list.names.is_of(&self.topology) {
+            return Err(Refusal::Changed);
+        }
         let help = "overlay show fdb says which addresses are loaded";
         self.check(list, |origin| match origin {
             Some(Origin::Loaded) => None,
@@ -92,7 +99,8 @@ impl Controller {
         })
     }
 
-    /// Removes loaded addresses.
+    /// Removes loaded addresses. After the last of many,
+    /// [`finish_unload`](Self::finish_unload) gives their room back.
     pub fn handle_unload(&mut self, part: &[FdbKey], now: Duration) {
         self.advance(now);
         for key in part {
@@ -100,6 +108,11 @@ impl Controller {
                 self.fdb.remove(*key, &mut self.actions);
             }
         }
+    }
+
+    /// Gives back the room of addresses that are gone.
+    pub fn finish_unload(&mut self) {
+        self.fdb.shrink();
     }
 
     /// Every loaded address.
@@ -112,9 +125,6 @@ impl Controller {
         list: &List,
         wrong: impl Fn(Option<Origin>) -> Option<(&'static str, &'static str)>,
     ) -> Result<(), Refusal> {
-        if !list.names.is_of(&self.topology) {
-            return Err(Refusal::Changed);
-        }
         let error = |address: &Address| {
             let (message, help) = wrong(self.fdb.origin(address.key))?;
             let (message, help) = (message.to_owned(), help.to_owned());

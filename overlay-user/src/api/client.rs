@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use http_body_util::{BodyExt as _, Empty, StreamBody};
-use hyper::body::{Body, Bytes, Frame};
-use hyper::{Method, Request, StatusCode};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::model::{Failure, ListOrder, Question};
+use super::model::{FDB_PATH, Failure, ListOrder, Question};
 use crate::instance::Instance;
 
 /// How long an answer may take; a full FDB is large.
@@ -50,6 +50,33 @@ pub async fn ask(instance: &Instance, question: Question) -> Result<Outcome> {
         .await
         .map_err(|_| anyhow!("the daemon of {} does not answer", instance.name))?
         .with_context(|| format!("cannot talk to the daemon of {}", instance.name))
+}
+
+/// Asks for the FDB, whose rows stand one on each line, and hands every line to
+/// `line` as it comes; the answer is then empty.
+pub async fn follow(
+    instance: &Instance,
+    mut line: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<Outcome> {
+    let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
+    let silent = || anyhow!("the daemon of {} does not answer", instance.name);
+    let asked = send(stream, Method::GET, FDB_PATH, Empty::<Bytes>::new());
+    let response = tokio::time::timeout(PATIENCE, asked).await.map_err(|_| silent())??;
+    if response.status() != StatusCode::OK {
+        return outcome(response).await;
+    }
+    let mut body = response.into_body();
+    let mut begun = Vec::new();
+    while let Some(frame) =
+        tokio::time::timeout(PATIENCE, body.frame()).await.map_err(|_| silent())?
+    {
+        let Ok(piece) = frame?.into_data() else { continue };
+        begun.extend_from_slice(&piece);
+        let end = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        begun[..end].split_inclusive(|byte| *byte == b'\n').try_for_each(&mut line)?;
+        begun.drain(..end);
+    }
+    Ok(Outcome::Answered(Bytes::new()))
 }
 
 /// Sends a list of addresses to an instance's daemon. However long its source
@@ -110,6 +137,20 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    outcome(send(stream, method, path, body).await?).await
+}
+
+async fn send<B>(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+    body: B,
+) -> Result<Response<Incoming>>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
@@ -118,7 +159,10 @@ where
         .uri(path)
         .header(hyper::header::HOST, "overlay")
         .body(body)?;
-    let response = sender.send_request(request).await?;
+    Ok(sender.send_request(request).await?)
+}
+
+async fn outcome(response: Response<Incoming>) -> Result<Outcome> {
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     if status == StatusCode::OK {

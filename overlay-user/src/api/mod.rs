@@ -2,10 +2,12 @@
 //!
 //! - [`model`]: what is asked and answered.
 //! - [`server`]: the daemon's end.
+//! - [`fdb`]: the FDB on its way out.
 //! - [`lists`]: lists of addresses on their way in.
 //! - [`client`]: the commands' end.
 
 pub mod client;
+pub mod fdb;
 pub mod lists;
 pub mod model;
 pub mod server;

@@ -1,8 +1,13 @@
 //! What is asked and answered on the control socket. The names of the fields
 //! are the configuration's words where those exist, and part of the interface.
 
+use std::borrow::Cow;
+
 use overlay_control::addresses::Purpose;
 use serde::{Deserialize, Serialize};
+
+/// The path of the FDB, a list of [`FdbRow`]s.
+pub const FDB_PATH: &str = "/fdb";
 
 /// What may be asked of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +20,6 @@ pub enum Question {
     Segments,
     /// Its peers.
     Peers,
-    /// Its FDB.
-    Fdb,
     /// What was dropped, where and why.
     Drops,
     /// To remove every address that was loaded.
@@ -29,12 +32,11 @@ pub enum Question {
 
 impl Question {
     /// Every question.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Status,
         Self::Ports,
         Self::Segments,
         Self::Peers,
-        Self::Fdb,
         Self::Drops,
         Self::FdbFlush,
         Self::Reload,
@@ -48,7 +50,6 @@ impl Question {
             Self::Ports => "/ports",
             Self::Segments => "/segments",
             Self::Peers => "/peers",
-            Self::Fdb => "/fdb",
             Self::Drops => "/drops",
             Self::FdbFlush => "/fdb/flush",
             Self::Reload => "/reload",
@@ -105,8 +106,6 @@ pub enum Answer {
     Segments(Vec<SegmentRow>),
     /// To [`Question::Peers`].
     Peers(Vec<PeerRow>),
-    /// To [`Question::Fdb`].
-    Fdb(Vec<FdbRow>),
     /// To [`Question::Drops`].
     Drops(Vec<DropRow>),
     /// To an order.
@@ -267,19 +266,20 @@ pub struct PeerRow {
     pub tx_bytes: u64,
 }
 
-/// An address in the FDB.
+/// An address in the FDB. These are answered one on each line: there may be
+/// millions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FdbRow {
+pub struct FdbRow<'a> {
     /// Its segment.
-    pub segment: String,
+    pub segment: Cow<'a, str>,
     /// The segment's VNI.
     pub vni: u32,
     /// The address.
-    pub mac: String,
+    pub mac: Cow<'a, str>,
     /// The peer that it is behind.
-    pub peer: Option<String>,
+    pub peer: Option<Cow<'a, str>>,
     /// The access port that it is behind.
-    pub interface: Option<String>,
+    pub interface: Option<Cow<'a, str>>,
     /// That port's VLAN.
     pub vlan: Option<u16>,
     /// Whether it was configured or loaded, and neither ages nor moves.

@@ -17,8 +17,9 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::fdb::FdbDump;
 use super::lists;
-use super::model::{Answer, Failure, ListOrder, Question};
+use super::model::{Answer, FDB_PATH, Failure, ListOrder, Question};
 
 /// Where an answer goes.
 pub type Reply = oneshot::Sender<Result<Answer, Failure>>;
@@ -36,6 +37,11 @@ pub enum Request {
     Names {
         /// Where they go.
         reply: oneshot::Sender<Names>,
+    },
+    /// The whole FDB.
+    Fdb {
+        /// Where it goes.
+        reply: oneshot::Sender<Result<FdbDump, Failure>>,
     },
     /// A list of addresses.
     List {
@@ -92,6 +98,8 @@ fn router(requests: mpsc::Sender<Request>) -> Router {
         let method = if question.is_order() { post(handler) } else { get(handler) };
         router = router.route(question.path(), method);
     }
+    let fdb = |State(requests): State<mpsc::Sender<Request>>| async move { fdb(&requests).await };
+    router = router.route(FDB_PATH, get(fdb));
     for order in ListOrder::ALL {
         let handler = move |State(requests): State<mpsc::Sender<Request>>, body: Body| async move {
             respond(lists::carry_out(order, body, &requests).await)
@@ -99,6 +107,18 @@ fn router(requests: mpsc::Sender<Request>) -> Router {
         router = router.route(order.path(), post(handler));
     }
     router.with_state(requests)
+}
+
+async fn fdb(requests: &mpsc::Sender<Request>) -> Response {
+    let (reply, dump) = oneshot::channel();
+    if requests.send(Request::Fdb { reply }).await.is_err() {
+        return ending();
+    }
+    match dump.await {
+        Ok(Ok(dump)) => dump.into_response(),
+        Ok(Err(failure)) => respond(Some(Err(failure))),
+        Err(_) => ending(),
+    }
 }
 
 /// `None`: the daemon is ending.

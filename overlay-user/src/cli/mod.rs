@@ -8,6 +8,7 @@ mod down;
 mod failure;
 mod fdb;
 mod query;
+mod rows;
 mod run;
 mod select;
 
@@ -95,18 +96,6 @@ enum What {
     Drops,
 }
 
-impl What {
-    const fn question(self) -> Question {
-        match self {
-            Self::Ports => Question::Ports,
-            Self::Segments => Question::Segments,
-            Self::Peers => Question::Peers,
-            Self::Fdb => Question::Fdb,
-            Self::Drops => Question::Drops,
-        }
-    }
-}
-
 /// A name becomes part of paths, so it may not be one.
 fn instance_name(name: &str) -> Result<String, String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -144,11 +133,22 @@ async fn execute(command: Command) -> Result<(), CommandFailure> {
         Command::Run(configured) => run::run(&configured.config, configured.name).await,
         Command::Check(configured) => check::check(&configured.config).await,
         Command::Status(query) => query::ask(query.name, Question::Status, query.json).await,
-        Command::Show { what, query } => query::ask(query.name, what.question(), query.json).await,
+        Command::Show { what, query } => show(what, query).await,
         Command::Fdb { command, query } => fdb::run(command, query).await,
         Command::Reload(query) => query::ask(query.name, Question::Reload, query.json).await,
         Command::Down(query) => down::down(query.name, query.json).await,
     }
+}
+
+async fn show(what: What, query: Query) -> Result<(), CommandFailure> {
+    let question = match what {
+        What::Fdb => return rows::fdb(query).await,
+        What::Ports => Question::Ports,
+        What::Segments => Question::Segments,
+        What::Peers => Question::Peers,
+        What::Drops => Question::Drops,
+    };
+    query::ask(query.name, question, query.json).await
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ use crate::api::{Done, Failure, Question};
 use crate::instance::Instance;
 use crate::show;
 
+/// What stands before the parser's words about an answer.
+pub const NOT_UNDERSTOOD: &str = "the daemon's answer is not understood; is it of another version?";
+
 /// Asks, and prints the answer.
 pub async fn ask(
     name: Option<String>,
@@ -54,7 +57,6 @@ pub fn print(question: Question, body: &[u8], json: bool) -> Result<(), CommandF
             Question::Ports => show::ports(&parse::<Vec<_>>(body)?),
             Question::Segments => show::segments(&parse::<Vec<_>>(body)?),
             Question::Peers => show::peers(&parse::<Vec<_>>(body)?),
-            Question::Fdb => show::fdb(&parse::<Vec<_>>(body)?),
             Question::Drops => show::drops(&parse::<Vec<_>>(body)?),
             Question::FdbFlush | Question::Reload | Question::Down => {
                 let done: Done = parse(body)?;
@@ -66,8 +68,7 @@ pub fn print(question: Question, body: &[u8], json: bool) -> Result<(), CommandF
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandFailure> {
-    let parsed = serde_json::from_slice(body)
-        .context("the daemon's answer is not understood; is it of another version?");
+    let parsed = serde_json::from_slice(body).context(NOT_UNDERSTOOD);
     Ok(parsed?)
 }
 

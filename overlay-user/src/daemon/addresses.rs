@@ -65,6 +65,7 @@ impl Daemon {
             self.controller.handle_unload(part, self.now());
             self.flush();
         }
+        self.controller.finish_unload();
     }
 }
 

@@ -6,16 +6,12 @@ use std::sync::PoisonError;
 use overlay_common::abi::{ABI_VERSION, Counters, DropKey, Hook};
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::TUNNEL_LEN;
-use overlay_control::config::Place;
-use overlay_control::controller::{
-    FdbView, Origin, PeerState, PeerView, PortView, Role, SegmentView,
-};
+use overlay_control::controller::{Origin, PeerState, PeerView, PortView, Role, SegmentView};
 
 use super::Daemon;
+use crate::api::fdb::FdbDump;
 use crate::api::server::Request;
-use crate::api::{
-    Answer, DropRow, Failure, FdbRow, PeerRow, PortRow, Question, SegmentRow, Status,
-};
+use crate::api::{Answer, DropRow, Failure, PeerRow, PortRow, Question, SegmentRow, Status};
 use crate::dataplane::bpffs;
 use crate::dataplane::pins::Pins;
 use crate::state::own_netns;
@@ -32,6 +28,9 @@ impl Daemon {
         match request {
             Request::Question { question, reply } => {
                 let _ = reply.send(self.answer(question).await);
+            }
+            Request::Fdb { reply } => {
+                let _ = reply.send(self.fdb_dump().map_err(|error| failure(&error)));
             }
             Request::Names { reply } => {
                 let _ = reply.send(self.controller.names(self.now()));
@@ -51,20 +50,17 @@ impl Daemon {
                 Ok(Answer::Segments(rows))
             }
             Question::Peers => Ok(Answer::Peers(self.peer_rows())),
-            Question::Fdb => {
-                // The programs know best when an address was seen.
-                let entries = self.dataplane.tables.scan_fdb();
-                let mut entries = entries.map_err(|error| failure(&error))?;
-                let names = self.controller.names(self.now());
-                names.sort(&mut entries);
-                let views = entries.iter().filter_map(|(key, entry)| names.view(*key, entry));
-                Ok(Answer::Fdb(views.map(fdb_row).collect()))
-            }
             Question::Drops => Ok(Answer::Drops(self.drop_rows())),
             Question::FdbFlush => Ok(self.flush_loaded()),
             Question::Reload => self.reload().await,
             Question::Down => Err(Failure::default()),
         }
+    }
+
+    /// What the programs' table holds: they know best when an address was seen.
+    fn fdb_dump(&self) -> anyhow::Result<FdbDump> {
+        let entries = self.dataplane.tables.scan_fdb()?;
+        Ok(FdbDump { entries, names: self.controller.names(self.now()) })
     }
 
     fn status(&self) -> Status {
@@ -258,24 +254,6 @@ fn segment_row(view: SegmentView) -> SegmentRow {
         ports: view.ports,
         peers: view.peers,
         fdb: view.fdb,
-    }
-}
-
-fn fdb_row(view: FdbView<'_>) -> FdbRow {
-    let (peer, interface, vlan) = match view.place {
-        Place::Peer(name) => (Some(name.to_owned()), None, None),
-        Place::Port { interface, vlan } => (None, Some(interface.to_owned()), vlan),
-    };
-    FdbRow {
-        segment: view.segment.to_owned(),
-        vni: view.vni,
-        mac: view.mac.to_string(),
-        peer,
-        interface,
-        vlan,
-        is_static: view.origin.is_static(),
-        is_loaded: view.origin == Origin::Loaded,
-        age: view.age,
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use overlay_control::config::Config;
 
-use super::Daemon;
 use super::answers::failure;
 use super::ports::{Port, Wanted, wanted};
+use super::{Daemon, memory};
 use crate::api::{Answer, Done, Failure};
 use crate::cli::{CommandFailure, check};
 
@@ -88,6 +88,7 @@ impl Daemon {
             }
         }
         self.flush();
+        memory::release();
         self.write_state()
     }
 

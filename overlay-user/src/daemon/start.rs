@@ -14,7 +14,7 @@ use overlay_control::controller::{Controller, Restored};
 use overlay_control::tables::TableSet;
 
 use super::ports::{Port, wanted};
-use super::{Daemon, Signals};
+use super::{Daemon, Signals, memory};
 use crate::api::client;
 use crate::api::server::Server;
 use crate::cli::{CommandFailure, check};
@@ -43,6 +43,7 @@ impl Daemon {
     /// Reads the configuration, loads the programs, fills the tables and
     /// attaches. Says on standard output what it attached and that it is ready.
     pub async fn start(file: &Path, name: Option<String>) -> Result<Self, CommandFailure> {
+        memory::prepare();
         let netlink = Netlink::open()?;
         // Subscribing comes before reading, so that no change is missed.
         let monitor = Monitor::open()?;
@@ -146,6 +147,7 @@ impl Daemon {
             self.handle_event(event).await;
         }
         self.flush();
+        memory::release();
         Ok(())
     }
 

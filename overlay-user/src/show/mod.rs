@@ -131,10 +131,17 @@ pub fn peers(rows: &[PeerRow]) -> String {
     table.render()
 }
 
-/// `overlay show fdb`.
-pub fn fdb(rows: &[FdbRow]) -> String {
-    let mut table = Table::new(&["SEGMENT", ">VNI", "MAC", "WHERE", "KIND", ">AGE"]);
-    for row in rows {
+/// `overlay show fdb`, page by page.
+pub struct FdbTable(Table);
+
+impl FdbTable {
+    /// A table without rows.
+    pub fn new() -> Self {
+        Self(Table::new(&["SEGMENT", ">VNI", "MAC", "WHERE", "KIND", ">AGE"]))
+    }
+
+    /// Adds an address.
+    pub fn row(&mut self, row: &FdbRow<'_>) {
         let place = match (&row.peer, &row.interface, row.vlan) {
             (Some(peer), _, _) => format!("peer {peer}"),
             (None, Some(interface), Some(vlan)) => format!("port {interface} vlan {vlan}"),
@@ -146,16 +153,31 @@ pub fn fdb(rows: &[FdbRow]) -> String {
             (true, false) => ("static", "-".to_owned()),
             (true, true) => ("loaded", "-".to_owned()),
         };
-        table.row([
-            row.segment.clone(),
+        self.0.row([
+            row.segment.to_string(),
             row.vni.to_string(),
-            row.mac.clone(),
+            row.mac.to_string(),
             place,
             kind.to_owned(),
             age,
         ]);
     }
-    table.render()
+
+    /// How many lines the next page has.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
+    /// The lines that were added since the last page.
+    pub fn page(&mut self) -> String {
+        self.0.page()
+    }
+}
+
+impl Default for FdbTable {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// `overlay show drops`.

@@ -167,6 +167,13 @@ impl Entries {
         self.by_address.reserve(more);
     }
 
+    /// Gives back the room of many that are gone.
+    pub fn shrink(&mut self) {
+        if self.by_address.capacity() / 4 > self.by_address.len() {
+            self.by_address.shrink_to(2 * self.by_address.len());
+        }
+    }
+
     fn count_out(&mut self, key: FdbKey, old: Entry) {
         self.origins[old.origin() as usize] -= 1;
         self.sum.subtract(key, old.target, old.origin());

@@ -191,6 +191,11 @@ impl Fdb {
         );
     }
 
+    /// Gives back the room of many entries that are gone.
+    pub fn shrink(&mut self) {
+        self.entries.shrink();
+    }
+
     fn put_static(
         &mut self,
         key: FdbKey,
