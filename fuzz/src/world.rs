@@ -70,7 +70,7 @@ pub fn remote_node() -> TableSet {
 
 fn empty(vtep: [u8; 4]) -> TableSet {
     let mut tables = TableSet::default();
-    let node = Node { abi_version: ABI_VERSION, vtep, epoch: EPOCH, reserved: 0 };
+    let node = Node { abi_version: ABI_VERSION, vtep, epoch: EPOCH, ..Node::default() };
     tables.apply(&Action::PutNode(node));
     for reason in PuntReason::ALL {
         let limit = PuntLimit { per_second: 1000, burst: 100 };

@@ -74,7 +74,7 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
         abi_version: ABI_VERSION,
         vtep: LOCAL_VTEP,
         epoch: EPOCH,
-        reserved: 0,
+        ..Node::default()
     })];
     let open = PuntLimit { per_second: 1_000_000, burst: 1_000_000 };
     actions.extend(PuntReason::ALL.map(|reason| Action::PutPuntLimit(reason, open)));

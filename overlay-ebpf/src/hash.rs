@@ -4,8 +4,7 @@ use core::ptr::read_volatile;
 
 use aya_ebpf::maps::Array;
 use overlay_common::abi::{
-    ACCESS_BITS, Access, AccessKey, FdbEntry, FdbKey, PERMIT_BITS, Permit, PermitKey, VTEP_BITS,
-    Vtep, VtepKey,
+    Access, AccessKey, FdbEntry, FdbKey, Masks, Permit, PermitKey, Vtep, VtepKey,
 };
 use overlay_common::hash::{Bucket, Key, Spread, Value};
 
@@ -14,23 +13,19 @@ use crate::maps;
 /// Filled in by the loader, and constant then: [`Spread`]'s seed.
 #[unsafe(no_mangle)]
 static HASH_SEED: u64 = 0;
-/// Filled in by the loader: the FDB's [`Spread`] bits.
-#[unsafe(no_mangle)]
-static FDB_BITS: u32 = 4;
 
-/// A table: its keys and values, its map, and how many bits its buckets' indices
-/// have.
+/// A table: its keys and values, its map, and how many of its buckets are in use.
 pub trait Hashed {
     type Key: Key;
     type Value: Value;
 
     fn map() -> &'static Array<Bucket>;
-    fn bits() -> u32;
+    fn mask(masks: &Masks) -> u32;
 }
 
 /// Defines a table's type.
 macro_rules! hashed {
-    ($name:ident, $key:ty => $value:ty, $map:ident, $bits:expr) => {
+    ($name:ident, $key:ty => $value:ty, $map:ident, $mask:ident) => {
         pub struct $name;
 
         impl Hashed for $name {
@@ -43,27 +38,26 @@ macro_rules! hashed {
             }
 
             #[inline(always)]
-            fn bits() -> u32 {
-                $bits
+            fn mask(masks: &Masks) -> u32 {
+                masks.$mask
             }
         }
     };
 }
 
-hashed!(Accesses, AccessKey => Access, ACCESS, ACCESS_BITS);
-hashed!(Vteps, VtepKey => Vtep, VTEPS, VTEP_BITS);
-hashed!(Permits, PermitKey => Permit, PERMITS, PERMIT_BITS);
-// SAFETY: the static lives as long as the program; volatile, because the loader
-// changes it behind the compiler's back.
-hashed!(Fdb, FdbKey => FdbEntry, FDB, unsafe { read_volatile(&raw const FDB_BITS) });
+hashed!(Accesses, AccessKey => Access, ACCESS, access);
+hashed!(Vteps, VtepKey => Vtep, VTEPS, vteps);
+hashed!(Permits, PermitKey => Permit, PERMITS, permits);
+hashed!(Fdb, FdbKey => FdbEntry, FDB, fdb);
 
 /// The value of a key.
 #[inline(always)]
-pub fn get<T: Hashed>(key: T::Key) -> Option<T::Value> {
+pub fn get<T: Hashed>(masks: &Masks, key: T::Key) -> Option<T::Value> {
     let word = key.to_word();
-    let mut found = T::map().get(spread::<T>().first(word))?.find(word);
+    let mask = T::mask(masks);
+    let mut found = T::map().get(spread(mask).first(word))?.find(word);
     if found == 0 {
-        found = elsewhere::<T>(word);
+        found = elsewhere::<T>(word, mask);
     }
     (found != 0).then(|| T::Value::from_word(found))
 }
@@ -71,8 +65,8 @@ pub fn get<T: Hashed>(key: T::Key) -> Option<T::Value> {
 /// Looks where few keys are. One that has just moved to its first bucket is found
 /// there.
 #[inline(never)]
-fn elsewhere<T: Hashed>(word: u64) -> u64 {
-    let spread = spread::<T>();
+fn elsewhere<T: Hashed>(word: u64, mask: u32) -> u64 {
+    let spread = spread(mask);
     for home in [spread.second(word), spread.first(word)] {
         if let Some(bucket) = T::map().get(home) {
             let found = bucket.find(word);
@@ -86,8 +80,8 @@ fn elsewhere<T: Hashed>(word: u64) -> u64 {
 
 /// Stamps an FDB entry, if it is there.
 #[inline(never)]
-pub fn stamp(word: u64, epoch: u32) {
-    let spread = spread::<Fdb>();
+pub fn stamp(word: u64, mask: u32, epoch: u32) {
+    let spread = spread(mask);
     for home in [spread.first(word), spread.second(word)] {
         if let Some(value) = maps::FDB.get(home).and_then(|bucket| bucket.slot(word)) {
             FdbEntry::stamp(value, epoch);
@@ -97,7 +91,8 @@ pub fn stamp(word: u64, epoch: u32) {
 }
 
 #[inline(always)]
-fn spread<T: Hashed>() -> Spread {
-    // SAFETY: as for `Fdb`.
-    Spread::new(unsafe { read_volatile(&raw const HASH_SEED) }, T::bits())
+fn spread(mask: u32) -> Spread {
+    // SAFETY: the static lives as long as the program; volatile, because the
+    // loader changes it behind the compiler's back.
+    Spread::new(unsafe { read_volatile(&raw const HASH_SEED) }, mask)
 }

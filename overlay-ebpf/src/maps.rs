@@ -4,16 +4,16 @@ use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use overlay_common::abi::{
-    ACCESS_BITS, Counters, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS,
-    Node, PERMIT_BITS, Peer, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target,
-    VTEP_BITS,
+    ACCESS_BUCKETS, Counters, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PORTS,
+    MAX_SEGMENTS, Node, PERMIT_BUCKETS, Peer, Port, Punt, PuntBucket, PuntLimit, PuntReason,
+    Segment, Target, VTEP_BUCKETS,
 };
-use overlay_common::hash::Bucket;
+use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
 #[map]
 pub static NODE: Array<Node> = Array::with_max_entries(1, 0);
 #[map]
-pub static ACCESS: Array<Bucket> = buckets(ACCESS_BITS);
+pub static ACCESS: Array<Bucket> = buckets(ACCESS_BUCKETS);
 #[map]
 pub static PORTS: Array<Port> = Array::with_max_entries(MAX_PORTS, 0);
 #[map]
@@ -21,12 +21,12 @@ pub static SEGMENTS: Array<Segment> = Array::with_max_entries(MAX_SEGMENTS, 0);
 #[map]
 pub static PEERS: Array<Peer> = Array::with_max_entries(MAX_PEERS, 0);
 #[map]
-pub static VTEPS: Array<Bucket> = buckets(VTEP_BITS);
+pub static VTEPS: Array<Bucket> = buckets(VTEP_BUCKETS);
 #[map]
-pub static PERMITS: Array<Bucket> = buckets(PERMIT_BITS);
+pub static PERMITS: Array<Bucket> = buckets(PERMIT_BUCKETS);
 /// The size is the loader's: it follows the configuration.
 #[map]
-pub static FDB: Array<Bucket> = buckets(4);
+pub static FDB: Array<Bucket> = buckets(MIN_BUCKETS);
 #[map]
 pub static FLOOD: HashMap<FloodKey, Target> =
     HashMap::with_max_entries(MAX_FLOOD_SLOTS, BPF_F_NO_PREALLOC);
@@ -49,6 +49,6 @@ pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
 
 /// A hash table's buckets. User space maps them into its memory, which also puts
 /// each bucket on a cache line of its own.
-const fn buckets(bits: u32) -> Array<Bucket> {
-    Array::with_max_entries(1 << bits, BPF_F_MMAPABLE)
+const fn buckets(count: u32) -> Array<Bucket> {
+    Array::with_max_entries(count, BPF_F_MMAPABLE)
 }

@@ -19,6 +19,7 @@ use crate::{hash, maps};
 
 /// The maps, as a packet from one ingress sees them.
 pub struct KernelTables {
+    node: Option<&'static Node>,
     ingress: Ingress,
     context: *mut c_void,
 }
@@ -27,19 +28,19 @@ impl KernelTables {
     /// For a packet that came in at `ingress`; `context` is the running program's.
     #[inline(always)]
     pub fn new(ingress: Ingress, context: *mut c_void) -> Self {
-        Self { ingress, context }
+        Self { node: maps::NODE.get(0), ingress, context }
     }
 }
 
 impl Tables for KernelTables {
     #[inline(always)]
     fn node(&self) -> Option<&Node> {
-        maps::NODE.get(0)
+        self.node
     }
 
     #[inline(always)]
     fn access(&self, key: &AccessKey) -> Option<Access> {
-        hash::get::<hash::Accesses>(*key)
+        hash::get::<hash::Accesses>(&self.node?.masks, *key)
     }
 
     #[inline(always)]
@@ -59,22 +60,23 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn vtep(&self, key: &VtepKey) -> Option<Vtep> {
-        hash::get::<hash::Vteps>(*key)
+        hash::get::<hash::Vteps>(&self.node?.masks, *key)
     }
 
     #[inline(always)]
     fn permit(&self, key: &PermitKey) -> Option<Permit> {
-        hash::get::<hash::Permits>(*key)
+        hash::get::<hash::Permits>(&self.node?.masks, *key)
     }
 
     #[inline(always)]
     fn fdb(&self, key: &FdbKey) -> Option<FdbEntry> {
-        hash::get::<hash::Fdb>(*key)
+        hash::get::<hash::Fdb>(&self.node?.masks, *key)
     }
 
     #[inline(always)]
     fn refresh(&self, key: &FdbKey, epoch: u32) {
-        hash::stamp(key.to_word(), epoch);
+        let Some(node) = self.node else { return };
+        hash::stamp(key.to_word(), node.masks.fdb, epoch);
     }
 
     #[inline(always)]

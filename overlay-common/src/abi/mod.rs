@@ -16,7 +16,7 @@ pub use admission::{Access, AccessKey, Permit, PermitKey, Vtep, VtepKey};
 pub use counters::{Counters, DropKey, Hook};
 pub use egress::{Egress, Peer, Port};
 pub use fdb::{FdbEntry, FdbKey, Target};
-pub use node::Node;
+pub use node::{Masks, Node};
 pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
 pub use segment::{FloodKey, FloodList, Segment};
 
@@ -80,12 +80,10 @@ pub mod maps {
     pub const PUNT_BUCKETS: &str = "PUNT_BUCKETS";
 }
 
-/// The names of the constants that the loader fills in.
+/// The name of the constant that the loader fills in.
 pub mod constants {
     /// The seed of every [`Spread`](crate::hash::Spread), `u64`.
     pub const HASH_SEED: &str = "HASH_SEED";
-    /// [`Spread`](crate::hash::Spread) bits of the FDB, `u32`.
-    pub const FDB_BITS: &str = "FDB_BITS";
 }
 
 /// The names of the programs in the BPF object.
@@ -112,15 +110,14 @@ pub const MAX_PEERS: u32 = 16_384;
 /// Entries in [`maps::PERMITS`]. A change puts new profiles beside the old, so a
 /// configuration may use half of them.
 pub const MAX_PERMITS: u32 = 15 << 16;
-/// [`Spread`](crate::hash::Spread) bits of [`maps::ACCESS`]: half full at most.
-pub const ACCESS_BITS: u32 = 11;
-/// The same of [`maps::VTEPS`]: half full at most.
-pub const VTEP_BITS: u32 = 13;
-/// The same of [`maps::PERMITS`]: fifteen sixteenths full at most, for as long as
-/// a change takes.
-pub const PERMIT_BITS: u32 = 18;
-const _: () = assert!(MAX_PORTS * 2 == 4 << ACCESS_BITS && MAX_PEERS * 2 == 4 << VTEP_BITS);
-const _: () = assert!(MAX_PERMITS / 15 * 16 == 4 << PERMIT_BITS);
+/// Buckets of [`maps::ACCESS`]: half full at most.
+pub const ACCESS_BUCKETS: u32 = MAX_PORTS / 2;
+/// Buckets of [`maps::VTEPS`]: half full at most.
+pub const VTEP_BUCKETS: u32 = MAX_PEERS / 2;
+/// Buckets of [`maps::PERMITS`]: fifteen sixteenths full at most, for as long as a
+/// change takes.
+pub const PERMIT_BUCKETS: u32 = 1 << 18;
+const _: () = assert!(MAX_PERMITS / 15 * 16 == PERMIT_BUCKETS * crate::hash::SLOTS as u32);
 /// Entries in [`maps::FLOOD`]. A list that changes is there twice for a moment,
 /// so a configuration may use half of them.
 pub const MAX_FLOOD_SLOTS: u32 = 1 << 20;

@@ -8,6 +8,11 @@
 //! So a look-up nearly always reads one cache line and calls nothing, and a table
 //! may be filled to nine tenths.
 //!
+//! A table uses only as many of its buckets as its entries need, so that those few
+//! stay in the caches. When it grows, each key stays where it is or moves a power
+//! of two of buckets up: it is copied there first, then readers are told, and only
+//! then is the old copy erased.
+//!
 //! There is one writer ([`Table`]); readers take no lock. A word is read and
 //! written whole. A value is written before its key, a key is erased before its
 //! value is written anew, and a reader looks at the key again once it has the
@@ -25,6 +30,8 @@ use crate::abi::Record;
 
 /// Entries in a bucket.
 pub const SLOTS: usize = 4;
+/// Buckets of the smallest table.
+pub const MIN_BUCKETS: u32 = 16;
 
 /// A cache line of entries. Key 0 marks a free slot.
 #[derive(Debug, Default)]
@@ -53,44 +60,49 @@ pub trait Value: Record {
 }
 
 /// Where a table's keys go: a multiplier that outsiders do not know, so that
-/// nobody can choose addresses that all fall into one bucket, and the number of
-/// buckets.
+/// nobody can choose addresses that all fall into one bucket, and the buckets in
+/// use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread {
     multiplier: u64,
-    shift: u32,
+    mask: u32,
 }
 
 /// 2⁶⁴ divided by the golden ratio, odd.
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Spread {
-    /// For 2 to the power of `bits` buckets, 1 to 32. `seed` should be random.
+    /// For `mask` + 1 buckets, a power of two. `seed` should be random.
     #[inline(always)]
-    pub const fn new(seed: u64, bits: u32) -> Self {
-        Self { multiplier: seed | 1, shift: 64 - bits }
+    pub const fn new(seed: u64, mask: u32) -> Self {
+        Self { multiplier: seed | 1, mask }
     }
 
-    /// The bits of an index into enough buckets for `entries` entries, at most
-    /// three quarters full.
-    pub const fn bits_for(entries: u32) -> u32 {
+    /// How many buckets `entries` entries need, at most three quarters full.
+    pub const fn buckets_for(entries: u32) -> u32 {
         let slots = entries as u64 + entries as u64 / 3 + 1;
         let buckets = slots.div_ceil(SLOTS as u64).next_power_of_two();
-        if buckets < 16 { 4 } else { buckets.trailing_zeros() }
+        if buckets < MIN_BUCKETS as u64 { MIN_BUCKETS } else { buckets as u32 }
     }
 
-    /// The bucket that a key belongs to (multiply-shift: Dietzfelbinger et al.
-    /// 1997).
+    /// The number of buckets in use, less one.
+    pub const fn mask(self) -> u32 {
+        self.mask
+    }
+
+    /// The bucket that a key belongs to: the product's upper bytes, of which the
+    /// uppermost, the best mixed, counts in the smallest table (multiply-shift:
+    /// Dietzfelbinger et al. 1997).
     #[inline(always)]
     pub const fn first(self, key: u64) -> u32 {
-        (key.wrapping_mul(self.multiplier) >> self.shift) as u32
+        key.wrapping_mul(self.multiplier).swap_bytes() as u32 & self.mask
     }
 
     /// The bucket that it goes to where there is no room in the first.
     #[inline(always)]
     pub const fn second(self, key: u64) -> u32 {
         let hash = key.wrapping_mul(self.multiplier).rotate_left(32);
-        (hash.wrapping_mul(ODD) >> self.shift) as u32
+        hash.wrapping_mul(ODD).swap_bytes() as u32 & self.mask
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use super::{Bucket, Key, SLOTS, Spread, Value};
+use super::{Bucket, Key, MIN_BUCKETS, SLOTS, Spread, Value};
 
 /// Buckets that a search for room looks at. Even at nine tenths full, a few dozen
 /// are enough.
@@ -17,6 +17,7 @@ pub struct Full;
 #[derive(Debug)]
 pub struct Table<K, V, B> {
     buckets: B,
+    seed: u64,
     spread: Spread,
     len: usize,
     entries: PhantomData<(K, V)>,
@@ -32,14 +33,16 @@ struct Step {
 }
 
 impl<K: Key, V: Value, B: AsRef<[Bucket]>> Table<K, V, B> {
-    /// A table of empty `buckets`, 2 to the power of `bits` of them.
+    /// A table of empty `buckets`, of which it uses the fewest at first.
     ///
     /// # Panics
     ///
-    /// There are more or fewer buckets.
-    pub fn empty(buckets: B, seed: u64, bits: u32) -> Self {
-        assert!(buckets.as_ref().len() == 1 << bits, "the number of buckets is not 2^{bits}");
-        Self { buckets, spread: Spread::new(seed, bits), len: 0, entries: PhantomData }
+    /// There are fewer than [`MIN_BUCKETS`], or not a power of two.
+    pub fn empty(buckets: B, seed: u64) -> Self {
+        let count = buckets.as_ref().len();
+        assert!(count >= MIN_BUCKETS as usize && count.is_power_of_two(), "{count} buckets");
+        let spread = Spread::new(seed, MIN_BUCKETS - 1);
+        Self { buckets, seed, spread, len: 0, entries: PhantomData }
     }
 
     /// How keys are spread over the buckets.
@@ -106,7 +109,60 @@ impl<K: Key, V: Value, B: AsRef<[Bucket]>> Table<K, V, B> {
 
     /// Every entry.
     pub fn iter(&self) -> impl Iterator<Item = (K, V)> + '_ {
-        self.buckets.as_ref().iter().flat_map(Bucket::entries)
+        self.buckets.as_ref()[..=self.spread.mask() as usize].iter().flat_map(Bucket::entries)
+    }
+
+    /// The buckets that `entries` entries should have, less one, if that is more
+    /// than are in use now: half as many entries as slots, as long as there are
+    /// buckets.
+    pub fn wants(&self, entries: usize) -> Option<u32> {
+        let enough = (entries * 2).div_ceil(SLOTS).next_power_of_two();
+        let mask = enough.min(self.buckets.as_ref().len()) as u32 - 1;
+        (mask > self.spread.mask()).then_some(mask)
+    }
+
+    /// Uses `mask` + 1 buckets from now on, which must be more than before.
+    /// `publish` tells the readers, and returns when none uses the old spread any
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// That of `publish`: nothing has changed.
+    pub fn grow<E>(
+        &mut self,
+        mask: u32,
+        publish: impl FnOnce(Spread) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let grown = Spread::new(self.seed, mask);
+        self.for_each_moving(grown, |bucket, slot, home| {
+            let (key, value) = (bucket.keys[slot].get(), bucket.values[slot].get());
+            self.put(home, slot, key, value);
+        });
+        if let Err(error) = publish(grown) {
+            let copies = &self.buckets.as_ref()[self.spread.mask() as usize + 1..=mask as usize];
+            copies.iter().flat_map(|bucket| &bucket.keys).for_each(|key| key.set(0));
+            return Err(error);
+        }
+        self.for_each_moving(grown, |bucket, slot, _| bucket.keys[slot].set(0));
+        self.spread = grown;
+        Ok(())
+    }
+
+    /// Every slot whose key has another home in the larger table, and that home.
+    /// Keys that come to the same bucket come from the same, so a key keeps its
+    /// slot.
+    fn for_each_moving(&self, grown: Spread, mut visit: impl FnMut(&Bucket, usize, u32)) {
+        for index in 0..=self.spread.mask() {
+            let bucket = self.bucket(index);
+            for slot in 0..SLOTS {
+                let key = bucket.keys[slot].get();
+                let is_first = self.spread.first(key) == index;
+                let home = if is_first { grown.first(key) } else { grown.second(key) };
+                if key != 0 && home != index {
+                    visit(bucket, slot, home);
+                }
+            }
+        }
     }
 
     fn bucket(&self, index: u32) -> &Bucket {
@@ -193,7 +249,11 @@ mod tests {
 
     fn fdb(bits: u32) -> Fdb {
         let buckets: Vec<_> = (0..1 << bits).map(|_| Bucket::default()).collect();
-        Table::empty(buckets.into_boxed_slice(), SEED, bits)
+        let mut table = Table::empty(buckets.into_boxed_slice(), SEED);
+        if let Some(mask) = table.wants(4 << bits) {
+            table.grow(mask, |_| Ok::<_, ()>(())).unwrap();
+        }
+        table
     }
 
     fn key(n: u32) -> FdbKey {
@@ -255,7 +315,7 @@ mod tests {
     #[test]
     fn room_for_the_asked_number_of_entries_at_three_quarters() {
         for entries in [1, 48, 49, 4096, 1 << 20, (1 << 20) + 1] {
-            let slots = SLOTS << Spread::bits_for(entries);
+            let slots = SLOTS * Spread::buckets_for(entries) as usize;
             assert!(entries as usize * 4 <= slots * 3, "{entries} in {slots}");
         }
     }
@@ -264,11 +324,11 @@ mod tests {
     fn a_value_is_never_taken_for_another_keys_while_keys_move() {
         use std::sync::atomic::{AtomicBool, Ordering};
         let buckets: Vec<_> = (0..16).map(|_| Bucket::default()).collect();
-        let spread = Spread::new(SEED, 4);
+        let spread = Spread::new(SEED, 15);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut table = Table::<FdbKey, FdbEntry, _>::empty(&buckets[..], SEED, 4);
+                let mut table = Table::<FdbKey, FdbEntry, _>::empty(&buckets[..], SEED);
                 for round in 0..20_000u32 {
                     let n = round % 97;
                     if !table.remove(key(n)) {
@@ -289,13 +349,74 @@ mod tests {
         });
     }
 
+    #[test]
+    fn a_reader_finds_every_key_while_the_table_grows() {
+        use std::sync::Mutex;
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let buckets: Vec<_> = (0..1024).map(|_| Bucket::default()).collect();
+        // The reader holds this while it uses a spread, as a packet holds RCU.
+        let published = Mutex::new(Spread::new(SEED, MIN_BUCKETS - 1));
+        let (known, stop) = (Mutex::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut table = Table::<FdbKey, FdbEntry, _>::empty(&buckets[..], SEED);
+                for n in 0..3000 {
+                    if let Some(mask) = table.wants(table.len() + 1) {
+                        let publish = |spread| {
+                            *published.lock().unwrap() = spread;
+                            Ok::<_, ()>(())
+                        };
+                        table.grow(mask, publish).unwrap();
+                    }
+                    table.insert(key(n), entry(n)).unwrap();
+                    *known.lock().unwrap() = n + 1;
+                }
+                assert_eq!(table.iter().count(), 3000);
+                stop.store(true, Ordering::Relaxed);
+            });
+            while !stop.load(Ordering::Relaxed) {
+                let known = *known.lock().unwrap();
+                for n in 0..known {
+                    let spread = published.lock().unwrap();
+                    let word = key(n).to_word();
+                    let homes = [spread.first(word), spread.second(word), spread.first(word)];
+                    let found = homes.map(|home| buckets[home as usize].find(word));
+                    let found = found.into_iter().find(|found| *found != 0);
+                    assert_eq!(found.map(FdbEntry::from_word), Some(entry(n)), "{n} of {known}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_growth_that_is_refused_changes_nothing() {
+        let mut table = fdb(6);
+        let buckets: Vec<_> = (0..128).map(|_| Bucket::default()).collect();
+        let mut small = Table::<FdbKey, FdbEntry, _>::empty(&buckets[..], SEED);
+        for n in 0..40 {
+            small.insert(key(n), entry(n)).unwrap();
+            table.insert(key(n), entry(n)).unwrap();
+        }
+        assert_eq!(small.grow(127, |_| Err("no")), Err("no"));
+        let everywhere = buckets.iter().flat_map(Bucket::entries::<FdbKey, FdbEntry>).count();
+        assert_eq!((everywhere, small.iter().count()), (40, 40));
+        for n in 0..40 {
+            assert_eq!(small.get(key(n)), table.get(key(n)));
+        }
+    }
+
     proptest! {
         #[test]
         fn behaves_as_a_map(changes in prop::collection::vec((any::<bool>(), 0u32..80), 0..400)) {
-            let (mut table, mut map) = (fdb(5), BTreeMap::new());
+            let buckets: Vec<_> = (0..64).map(|_| Bucket::default()).collect();
+            let mut table = Table::empty(buckets.into_boxed_slice(), SEED);
+            let mut map = BTreeMap::new();
             for (age, (put, n)) in changes.into_iter().enumerate() {
                 let value = FdbEntry { seen: age as u32, ..entry(n) };
                 if put {
+                    if let Some(mask) = table.wants(table.len() + 1) {
+                        table.grow(mask, |_| Ok::<_, ()>(())).unwrap();
+                    }
                     prop_assert_eq!(table.insert(key(n), value), Ok(()));
                     map.insert(key(n), value);
                 } else {

@@ -283,7 +283,7 @@ impl Controller {
             abi_version: ABI_VERSION,
             vtep: self.config.node.vtep.octets(),
             epoch: self.epoch(),
-            reserved: 0,
+            ..Node::default()
         };
         if self.node.replace(node) != Some(node) {
             self.actions.push_back(Action::PutNode(node));

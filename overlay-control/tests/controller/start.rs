@@ -11,7 +11,7 @@ use crate::gateway::{Gateway, TWO_SEGMENTS, link, mac, peer};
 #[test]
 fn the_node_comes_first_with_its_limits() {
     let gateway = Gateway::bare(TWO_SEGMENTS);
-    let node = Node { abi_version: ABI_VERSION, vtep: [192, 0, 2, 1], epoch: 1, reserved: 0 };
+    let node = Node { abi_version: ABI_VERSION, vtep: [192, 0, 2, 1], epoch: 1, ..Node::default() };
     assert_eq!(gateway.last[0], Action::PutNode(node));
     for reason in PuntReason::ALL {
         let limit = gateway.tables.limits[&reason];

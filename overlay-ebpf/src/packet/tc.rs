@@ -128,15 +128,22 @@ impl Packet for TcPacket {
         unsafe { bounded(self.data(), self.data_end(), offset).map(|p: *mut T| &mut *p) }
     }
 
+    /// Without a tag the control information is zero rather than undefined: the
+    /// compiler looks at it before it knows, which the verifier forbids otherwise.
     #[inline(always)]
     fn vlan(&self) -> Option<u16> {
+        const PRESENT: u32 = 1 << 16;
         // SAFETY: the context is valid while the program runs.
-        unsafe {
-            if (*self.skb).vlan_present != 0 {
-                return Some((*self.skb).vlan_tci as u16);
+        let (stripped, tci) = unsafe { ((*self.skb).vlan_present, (*self.skb).vlan_tci) };
+        let tag = if stripped != 0 {
+            tci | PRESENT
+        } else {
+            match self.at::<Tag>(Tag::OFFSET).and_then(Tag::tci) {
+                Some(tci) => tci as u32 | PRESENT,
+                None => 0,
             }
-        }
-        self.at::<Tag>(Tag::OFFSET)?.tci()
+        };
+        (core::hint::black_box(tag) & PRESENT != 0).then_some(tag as u16)
     }
 
     #[inline(always)]

@@ -35,12 +35,13 @@ fn read(directory: &Path) -> Result<Vec<Restored>> {
     }
     let ports: Array<_, Wire<Port>> = Array::try_from(open(directory, maps::PORTS)?)?;
     let segments: Array<_, Wire<Segment>> = Array::try_from(open(directory, maps::SEGMENTS)?)?;
-    let peers = peers(directory)?;
+    let peers = peers(directory, node.masks.vteps)?;
 
     let mut vnis = HashMap::new();
     let mut places = HashMap::new();
     let mut restored = Vec::new();
-    shared::for_each_pinned(&directory.join(maps::FDB), |key: FdbKey, entry: FdbEntry| {
+    let path = directory.join(maps::FDB);
+    shared::for_each_pinned(&path, node.masks.fdb, |key: FdbKey, entry: FdbEntry| {
         let is_loaded = entry.flags & FdbEntry::LOADED != 0;
         if entry.is_static() && !is_loaded {
             return;
@@ -64,9 +65,10 @@ fn read(directory: &Path) -> Result<Vec<Restored>> {
     Ok(restored)
 }
 
-fn peers(directory: &Path) -> Result<HashMap<u32, Ipv4Addr>> {
+fn peers(directory: &Path, mask: u32) -> Result<HashMap<u32, Ipv4Addr>> {
     let mut peers = HashMap::new();
-    shared::for_each_pinned(&directory.join(maps::VTEPS), |VtepKey(address), vtep: Vtep| {
+    let path = directory.join(maps::VTEPS);
+    shared::for_each_pinned(&path, mask, |VtepKey(address), vtep: Vtep| {
         peers.insert(vtep.peer, Ipv4Addr::from(address));
     })?;
     Ok(peers)

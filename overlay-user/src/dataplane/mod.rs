@@ -31,6 +31,7 @@ use aya::programs::{Program, ProgramError};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
 use overlay_common::abi::{constants, maps, programs};
+use overlay_common::hash::Spread;
 
 use attach::{Attached, Attachments, Device};
 use pins::Pins;
@@ -83,11 +84,10 @@ impl Dataplane {
             let release = release.as_deref().map_or("older", str::trim);
             bail!("this kernel is {release}; Overlay needs Linux 5.17 or newer");
         }
-        let (seed, (fdb_bits, fdb_buckets)) = (shared::seed()?, shared::size_for(fdb_entries));
+        let seed = shared::seed()?;
         let mut ebpf = EbpfLoader::new()
-            .map_max_entries(maps::FDB, fdb_buckets)
+            .map_max_entries(maps::FDB, Spread::buckets_for(fdb_entries))
             .override_global(constants::HASH_SEED, &seed, true)
-            .override_global(constants::FDB_BITS, &fdb_bits, true)
             .load(OBJECT)
             .context("cannot load the BPF object")?;
         log::follow(&mut ebpf)?;
@@ -105,7 +105,7 @@ impl Dataplane {
             pins.create()?;
             KernelTables::pin(&ebpf, &pins.new_maps())?;
         }
-        let tables = KernelTables::take(&mut ebpf, seed, fdb_bits)?;
+        let tables = KernelTables::take(&mut ebpf, seed)?;
         let attachments = pins.clone().map(|pins| Attachments::new(pins, true));
         Ok(Self { ebpf, tables, attachments, pins })
     }

@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
-use overlay_common::hash::{Bucket, Key, Spread, Table, Value};
+use overlay_common::hash::{Bucket, Key, Table, Value};
 
 /// A table's buckets, mapped into this process.
 pub struct Shared {
@@ -20,29 +21,26 @@ pub struct Shared {
 /// A table that this process fills.
 pub type SharedTable<K, V> = Table<K, V, Shared>;
 
-/// Takes an empty table of 2 to the power of `bits` buckets out of a loaded object.
-pub fn take<K: Key, V: Value>(
-    ebpf: &mut Ebpf,
-    name: &str,
-    seed: u64,
-    bits: u32,
-) -> Result<SharedTable<K, V>> {
+/// Takes an empty table out of a loaded object.
+pub fn take<K: Key, V: Value>(ebpf: &mut Ebpf, name: &str, seed: u64) -> Result<SharedTable<K, V>> {
     let map = ebpf.take_map(name).with_context(|| format!("the BPF object has no map {name}"))?;
     let Map::Array(data) = map else { bail!("the map {name} is not an array") };
     let buckets = Shared::map(&data, libc::PROT_READ | libc::PROT_WRITE)
         .with_context(|| format!("cannot map the map {name}"))?;
-    if buckets.count != 1 << bits {
-        bail!("the map {name} has {} buckets, not {}", buckets.count, 1 << bits);
-    }
-    Ok(Table::empty(buckets, seed, bits))
+    Ok(Table::empty(buckets, seed))
 }
 
-/// Every entry of a pinned table, as it is now.
-pub fn for_each_pinned<K: Key, V: Value>(path: &Path, mut visit: impl FnMut(K, V)) -> Result<()> {
+/// Every entry of a pinned table of `mask` + 1 buckets, as it is now.
+pub fn for_each_pinned<K: Key, V: Value>(
+    path: &Path,
+    mask: u32,
+    mut visit: impl FnMut(K, V),
+) -> Result<()> {
     let data = MapData::from_pin(path)?;
     let buckets = Shared::map(&data, libc::PROT_READ)
         .with_context(|| format!("cannot map {}", path.display()))?;
-    buckets.as_ref().iter().flat_map(Bucket::entries).for_each(|(key, value)| visit(key, value));
+    let in_use = buckets.as_ref().iter().take(mask as usize + 1);
+    in_use.flat_map(Bucket::entries).for_each(|(key, value)| visit(key, value));
     Ok(())
 }
 
@@ -54,10 +52,15 @@ pub fn seed() -> Result<u64> {
     Ok(u64::from_ne_bytes(seed))
 }
 
-/// [`Spread`] bits and buckets of a table for `entries` entries.
-pub fn size_for(entries: u32) -> (u32, u32) {
-    let bits = Spread::bits_for(entries);
-    (bits, 1 << bits)
+/// Returns when every program that runs now has ended: `membarrier` waits for a
+/// grace period of RCU, under which they run (Linux 4.3).
+pub fn wait_for_programs() {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: a system call without pointers.
+    if unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) } != 0 {
+        // Kernels with cores free of ticks refuse it. No program runs that long.
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 impl Shared {

@@ -10,11 +10,10 @@ use aya::maps::{
     Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues,
 };
 use overlay_common::abi::{
-    ACCESS_BITS, Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Node,
-    PERMIT_BITS, Peer, Permit, PermitKey, Port, PuntLimit, Record, Segment, Target, VTEP_BITS,
-    Vtep, VtepKey, maps,
+    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Masks, Node, Peer, Permit,
+    PermitKey, Port, PuntLimit, Record, Segment, Target, Vtep, VtepKey, maps,
 };
-use overlay_common::hash::{Full, Key, Value};
+use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
 
 use super::shared::{self, SharedTable};
@@ -25,7 +24,7 @@ type Slots<V> = Array<MapData, Wire<V>>;
 
 /// The maps of one loaded object.
 pub struct KernelTables {
-    node: Slots<Node>,
+    node: NodeSlot,
     access: SharedTable<AccessKey, Access>,
     ports: Slots<Port>,
     segments: Slots<Segment>,
@@ -61,18 +60,17 @@ const PINNED: &[&str] = &[
 ];
 
 impl KernelTables {
-    /// Takes the maps out of a loaded object, whose constants are `seed` and
-    /// `fdb_bits`.
-    pub fn take(ebpf: &mut Ebpf, seed: u64, fdb_bits: u32) -> Result<Self> {
+    /// Takes the maps out of a loaded object with this seed.
+    pub fn take(ebpf: &mut Ebpf, seed: u64) -> Result<Self> {
         Ok(Self {
-            node: take(ebpf, maps::NODE)?,
-            access: shared::take(ebpf, maps::ACCESS, seed, ACCESS_BITS)?,
+            node: NodeSlot::new(take(ebpf, maps::NODE)?)?,
+            access: shared::take(ebpf, maps::ACCESS, seed)?,
             ports: take(ebpf, maps::PORTS)?,
             segments: take(ebpf, maps::SEGMENTS)?,
             peers: take(ebpf, maps::PEERS)?,
-            vteps: shared::take(ebpf, maps::VTEPS, seed, VTEP_BITS)?,
-            permits: shared::take(ebpf, maps::PERMITS, seed, PERMIT_BITS)?,
-            fdb: shared::take(ebpf, maps::FDB, seed, fdb_bits)?,
+            vteps: shared::take(ebpf, maps::VTEPS, seed)?,
+            permits: shared::take(ebpf, maps::PERMITS, seed)?,
+            fdb: shared::take(ebpf, maps::FDB, seed)?,
             flood: take(ebpf, maps::FLOOD)?,
             punt_limits: take(ebpf, maps::PUNT_LIMITS)?,
             devices: take(ebpf, maps::DEVICES)?,
@@ -101,8 +99,10 @@ impl KernelTables {
 
     fn change(&mut self, action: &Action) -> Result<()> {
         match *action {
-            Action::PutNode(node) => self.node.set(0, Wire(node), 0)?,
-            Action::PutAccess(key, access) => put(&mut self.access, key, access)?,
+            Action::PutNode(node) => self.node.put(node)?,
+            Action::PutAccess(key, access) => {
+                put(&mut self.access, &mut self.node, |m| &mut m.access, (key, access))?
+            }
             Action::DelAccess(key) => {
                 self.access.remove(key);
             }
@@ -122,17 +122,23 @@ impl KernelTables {
                 self.peers.set(id.0, Wire(Peer::default()), 0)?;
                 zero(&mut self.peer_counters, id.0)?;
             }
-            Action::PutVtep(key, vtep) => put(&mut self.vteps, key, vtep)?,
+            Action::PutVtep(key, vtep) => {
+                put(&mut self.vteps, &mut self.node, |m| &mut m.vteps, (key, vtep))?
+            }
             Action::DelVtep(key) => {
                 self.vteps.remove(key);
             }
-            Action::PutPermit(key, permit) => put(&mut self.permits, key, permit)?,
+            Action::PutPermit(key, permit) => {
+                put(&mut self.permits, &mut self.node, |m| &mut m.permits, (key, permit))?
+            }
             Action::DelPermit(key) => {
                 self.permits.remove(key);
             }
             Action::PutFlood(key, target) => self.flood.insert(Wire(key), Wire(target), 0)?,
             Action::DelFlood(key) => remove(&mut self.flood, key)?,
-            Action::PutFdb(key, entry) => put(&mut self.fdb, key, entry)?,
+            Action::PutFdb(key, entry) => {
+                put(&mut self.fdb, &mut self.node, |m| &mut m.fdb, (key, entry))?
+            }
             Action::DelFdb(key) => {
                 self.fdb.remove(key);
             }
@@ -141,6 +147,12 @@ impl KernelTables {
             }
         }
         Ok(())
+    }
+
+    /// Makes room for `more` addresses at once, where there is any.
+    pub fn reserve_fdb(&mut self, more: usize) -> Result<()> {
+        let entries = self.fdb.len() + more;
+        reserve(&mut self.fdb, &mut self.node, |masks| &mut masks.fdb, entries)
     }
 
     /// Every FDB entry as the programs see it now.
@@ -190,10 +202,64 @@ where
     T::try_from(map).with_context(|| format!("the map {name} is of another type"))
 }
 
-fn put<K: Key, V: Value>(table: &mut SharedTable<K, V>, key: K, value: V) -> Result<()> {
-    table
-        .insert(key, value)
-        .map_err(|Full| anyhow!("the table is full, with {} entries", table.len()))
+/// The map of one entry that says how large the tables are, and what is in it.
+struct NodeSlot {
+    map: Slots<Node>,
+    node: Node,
+}
+
+impl NodeSlot {
+    /// For tables of the smallest size.
+    fn new(map: Slots<Node>) -> Result<Self> {
+        let mask = MIN_BUCKETS - 1;
+        let masks = Masks { access: mask, vteps: mask, permits: mask, fdb: mask };
+        let mut slot = Self { map, node: Node { masks, ..Node::default() } };
+        slot.put(slot.node)?;
+        Ok(slot)
+    }
+
+    /// Changes everything but the tables' sizes.
+    fn put(&mut self, node: Node) -> Result<()> {
+        let node = Node { masks: self.node.masks, ..node };
+        self.map.set(0, Wire(node), 0)?;
+        self.node = node;
+        Ok(())
+    }
+
+    /// Changes a table's size, and waits until no program uses the old one.
+    fn resize(&mut self, mask_of: fn(&mut Masks) -> &mut u32, mask: u32) -> Result<()> {
+        let mut node = self.node;
+        *mask_of(&mut node.masks) = mask;
+        self.map.set(0, Wire(node), 0)?;
+        self.node = node;
+        shared::wait_for_programs();
+        Ok(())
+    }
+}
+
+/// Puts an entry into a table, which grows where it is crowded.
+fn put<K: Key, V: Value>(
+    table: &mut SharedTable<K, V>,
+    node: &mut NodeSlot,
+    mask_of: fn(&mut Masks) -> &mut u32,
+    (key, value): (K, V),
+) -> Result<()> {
+    reserve(table, node, mask_of, table.len() + 1)?;
+    let full = |Full| anyhow!("the table is full");
+    table.insert(key, value).map_err(full)
+}
+
+/// Gives a table as many buckets as so many entries should have.
+fn reserve<K: Key, V: Value>(
+    table: &mut SharedTable<K, V>,
+    node: &mut NodeSlot,
+    mask_of: fn(&mut Masks) -> &mut u32,
+    entries: usize,
+) -> Result<()> {
+    match table.wants(entries) {
+        Some(mask) => table.grow(mask, |grown| node.resize(mask_of, grown.mask())),
+        None => Ok(()),
+    }
 }
 
 fn remove<K: Record, V: Record>(map: &mut Hash<K, V>, key: K) -> Result<()> {
