@@ -134,7 +134,7 @@ impl Bucket {
     }
 
     /// Its entries.
-    pub fn entries<K: Key, V: Value>(&self) -> impl Iterator<Item = (K, V)> + '_ {
+    pub fn entries<K: Key, V: Value>(&self) -> impl Iterator<Item = (K, V)> + Clone + '_ {
         (0..SLOTS).filter_map(|slot| {
             let key = self.keys[slot].get();
             let value = self.values[slot].get();

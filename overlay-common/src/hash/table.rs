@@ -108,7 +108,7 @@ impl<K: Key, V: Value, B: AsRef<[Bucket]>> Table<K, V, B> {
     }
 
     /// Every entry.
-    pub fn iter(&self) -> impl Iterator<Item = (K, V)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (K, V)> + Clone + '_ {
         self.buckets.as_ref()[..=self.spread.mask() as usize].iter().flat_map(Bucket::entries)
     }
 

@@ -30,7 +30,7 @@ impl Daemon {
                 let _ = reply.send(self.answer(question).await);
             }
             Request::Fdb { reply } => {
-                let _ = reply.send(self.fdb_dump().map_err(|error| failure(&error)));
+                let _ = reply.send(Ok(self.fdb_dump()));
             }
             Request::Names { reply } => {
                 let _ = reply.send(self.controller.names(self.now()));
@@ -58,9 +58,9 @@ impl Daemon {
     }
 
     /// What the programs' table holds: they know best when an address was seen.
-    fn fdb_dump(&self) -> anyhow::Result<FdbDump> {
-        let entries = self.dataplane.tables.scan_fdb()?;
-        Ok(FdbDump { entries, names: self.controller.names(self.now()) })
+    fn fdb_dump(&self) -> FdbDump {
+        let entries = self.dataplane.tables.fdb().collect();
+        FdbDump { entries, names: self.controller.names(self.now()) }
     }
 
     fn status(&self) -> Status {

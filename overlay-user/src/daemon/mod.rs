@@ -186,13 +186,8 @@ impl Daemon {
         // What is still to be written must not pass for lost.
         self.flush();
         let begun = self.now();
-        match self.dataplane.tables.scan_fdb() {
-            Ok(entries) => {
-                let now = self.now();
-                self.controller.handle_scan(entries.iter().copied(), begun, now);
-            }
-            Err(error) => tracing::error!("{error:#}"),
-        }
+        let now = self.now();
+        self.controller.handle_scan(self.dataplane.tables.fdb(), begun, now);
     }
 
     /// Carries out what the controller wants, in the kernel and in the mirror.

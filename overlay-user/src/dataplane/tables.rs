@@ -156,8 +156,8 @@ impl KernelTables {
     }
 
     /// Every FDB entry as the programs see it now.
-    pub fn scan_fdb(&self) -> Result<Vec<(FdbKey, FdbEntry)>> {
-        Ok(self.fdb.iter().collect())
+    pub fn fdb(&self) -> impl Iterator<Item = (FdbKey, FdbEntry)> + Clone + '_ {
+        self.fdb.iter()
     }
 
     /// Lets XDP redirect to a device, or no longer.

@@ -99,13 +99,7 @@ impl Kernel {
             drops,
             ports: difference(&now.ports, &before.ports),
             peers: difference(&now.peers, &before.peers),
-            fdb: self
-                .dataplane
-                .tables
-                .scan_fdb()?
-                .into_iter()
-                .map(|(k, e)| (k, place(e)))
-                .collect(),
+            fdb: self.dataplane.tables.fdb().map(|(k, e)| (k, place(e))).collect(),
             copies: BTreeMap::new(),
             punts: self.wait_for(punts),
         })
