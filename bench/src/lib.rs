@@ -5,6 +5,7 @@
 //! is shared.
 
 pub mod compare;
+pub mod control;
 pub mod hosts;
 pub mod micro;
 pub mod ovs;
@@ -20,6 +21,11 @@ use run::{Planned, Setup};
 
 /// Every scenario, in the order in which they are measured.
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {
-    let parts = [rate::scenarios(setup), hosts::scenarios(setup), micro::scenarios(setup)];
+    let parts = [
+        rate::scenarios(setup),
+        hosts::scenarios(setup),
+        control::scenarios(setup),
+        micro::scenarios(setup),
+    ];
     parts.into_iter().flatten().collect()
 }
