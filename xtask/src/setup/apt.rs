@@ -92,3 +92,17 @@ fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_forbids() {
+        let scratch = overlay_testbed::Scratch::new().unwrap();
+        let policy = scratch.path().join("policy");
+        forbid_starting(&policy).unwrap();
+        let status = Command::new(&policy).args(["some-service", "start"]).status().unwrap();
+        assert_eq!(status.code(), Some(101));
+    }
+}
