@@ -7,8 +7,9 @@ use overlay_common::abi::{FdbEntry, FdbKey, Hook, Punt, PuntReason, Target};
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_common::wire::Mac;
 use overlay_control::action::Action;
+use overlay_control::addresses::{LineError, List, Purpose, Reader};
 use overlay_control::config::{Config, ConfigError, Place};
-use overlay_control::controller::{Controller, FdbView, LinkInfo, NextHop, Origin};
+use overlay_control::controller::{Controller, FdbView, LinkInfo, NextHop, Origin, Refusal};
 
 use crate::mirror::Mirror;
 
@@ -241,6 +242,39 @@ impl Gateway {
                 Target::port(self.port(interface, vlan.unwrap_or(0)).0)
             }
         }
+    }
+
+    /// Reads a list of addresses.
+    pub fn list(&self, text: &str, purpose: Purpose) -> Result<List, Vec<LineError>> {
+        let mut reader = Reader::new(self.controller.names(self.now), purpose);
+        reader.push(text.as_bytes());
+        reader.finish()
+    }
+
+    /// Loads a list that is right by itself.
+    pub fn load(&mut self, text: &str) -> Result<(), Refusal> {
+        let list = self.list(text, Purpose::Load).expect("a list without errors");
+        self.load_list(&list)
+    }
+
+    pub fn load_list(&mut self, list: &List) -> Result<(), Refusal> {
+        self.controller.prepare_load(list, self.now)?;
+        for part in list.addresses.chunks(2) {
+            self.controller.handle_load(part, self.now);
+            self.drain();
+        }
+        Ok(())
+    }
+
+    /// Unloads a list that is right by itself.
+    pub fn unload(&mut self, text: &str) -> Result<(), Refusal> {
+        let list = self.list(text, Purpose::Unload).expect("a list without errors");
+        self.controller.check_unload(&list)?;
+        let keys: Vec<FdbKey> = list.addresses.iter().map(|address| address.key).collect();
+        self.controller.handle_unload(&keys, self.now);
+        self.controller.finish_unload();
+        self.drain();
+        Ok(())
     }
 
     /// Where a target is, in the configuration's words.

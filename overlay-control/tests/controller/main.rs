@@ -6,6 +6,8 @@ mod ageing;
 mod gateway;
 mod learning;
 mod links;
+mod lists;
+mod loading;
 mod mirror;
 mod next_hops;
 mod order;

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use overlay_common::abi::{FdbEntry, FdbKey, PermitKey, Target};
 use overlay_common::id::{PeerId, PortId};
+use overlay_control::addresses::Purpose;
 use overlay_control::config::Place;
 use overlay_control::controller::{LinkInfo, NextHop};
 use proptest::collection::{btree_set, vec};
@@ -58,6 +59,15 @@ enum Event {
         mac: u32,
         target: Target,
     },
+    Load {
+        segment: usize,
+        mac: u32,
+        peer: u8,
+    },
+    Unload {
+        segment: usize,
+        mac: u32,
+    },
     Wait(u64),
     Scan,
     /// Nothing is carried out until the next event that waits.
@@ -99,6 +109,9 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(peer, hop)| Event::NextHop { peer, hop }),
         8 => (0..5u16, 0..6u32, target)
             .prop_map(|(segment, mac, target)| Event::Heard { segment, mac, target }),
+        4 => (0..SEGMENTS.len(), 0..6u32, 0..PEERS)
+            .prop_map(|(segment, mac, peer)| Event::Load { segment, mac, peer }),
+        2 => (0..SEGMENTS.len(), 0..6u32).prop_map(|(segment, mac)| Event::Unload { segment, mac }),
         2 => (0..2_000u64).prop_map(Event::Wait),
         1 => Just(Event::Scan),
         3 => Just(Event::Drain),
@@ -200,6 +213,19 @@ fn happen(gateway: &mut Gateway, host: &mut Host, plan: &mut Plan, event: &Event
             };
             gateway.controller.handle_learn(&punt, now);
         }
+        Event::Load { segment, mac: last, peer } => {
+            let line = format!("{} {} peer peer{peer}", SEGMENTS[*segment].0, mac(*last));
+            if let Ok(list) = gateway.list(&line, Purpose::Load) {
+                // What is configured is refused.
+                let _ = gateway.load_list(&list);
+            }
+        }
+        Event::Unload { segment, mac: last } => {
+            let line = format!("{} {}", SEGMENTS[*segment].0, mac(*last));
+            if gateway.list(&line, Purpose::Unload).is_ok() {
+                let _ = gateway.unload(&line);
+            }
+        }
         Event::Wait(ms) => {
             gateway.drain();
             gateway.wait_with(Duration::from_millis(*ms), |_| false);
@@ -252,7 +278,7 @@ fn meaning(gateway: &Gateway) -> Vec<String> {
     }
     let any = tables.permits.iter().filter(|(key, _)| key.profile == PermitKey::ANY);
     lines.extend(any.map(|(key, permit)| format!("any {} {}", key.vni, segment(permit.segment))));
-    let fixed = tables.fdb.iter().filter(|(_, entry)| entry.is_static());
+    let fixed = tables.fdb.iter().filter(|(_, entry)| entry.flags == FdbEntry::STATIC);
     lines.extend(fixed.map(|(key, entry)| {
         format!("static {:?} {} {}", key.mac, segment(key.segment), name(entry.target))
     }));
