@@ -121,11 +121,11 @@ fn vlan(population: &Population, segment: u32) -> String {
 fn entries(population: &Population) -> String {
     let mut lines = String::new();
     for host in population.hosts_of(0) {
-        let _ = writeln!(lines, "s0 {} {ACCESS}", text(population::local(host)));
+        let _ = writeln!(lines, "s0 {} interface {ACCESS}", text(population::local(host)));
     }
     for entry in 0..population.entries {
         let mac = text(population::remote(entry));
-        let _ = writeln!(lines, "s0 {mac} p{}", population.peer_of(entry));
+        let _ = writeln!(lines, "s0 {mac} peer p{}", population.peer_of(entry));
     }
     lines
 }
