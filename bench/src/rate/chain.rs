@@ -158,3 +158,54 @@ fn sinks(
     let watch = |stamp| Watch { stamp, xdp: plane.is_xdp(), order };
     Ok([Sink::new(inside, END, watch(delivered))?, Sink::new(outside, END, watch(encapsulated))?])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use overlay_testbed::require_root;
+
+    use super::*;
+    use crate::rate::abi::PATIENCE;
+
+    const CPU: usize = 0;
+
+    fn setup() -> Setup {
+        let (overlay, time) = (PathBuf::new(), Duration::ZERO);
+        Setup { overlay, cpu: CPU, quick: true, time }
+    }
+
+    #[test]
+    fn frames_cross_the_planes_that_need_no_daemon_of_ours_in_both_directions() {
+        if !require_root("rate_chain") {
+            return;
+        }
+        let ours = |plane: &Plane| matches!(plane, Plane::OverlayXdp | Plane::OverlayTc);
+        for plane in Plane::available().into_iter().filter(|plane| !ours(plane)) {
+            let chain = Chain::new(plane, Population::ONE, &setup(), true).unwrap();
+            for direction in Direction::SINGLE {
+                let mut generator = chain.generator(direction, Length::Imix).unwrap();
+                let passed = chain.send(&mut generator, CPU, 640).unwrap();
+                assert_eq!(passed.sent.frames, 640);
+                let (received, name) = (passed.arrived.received, plane.name());
+                assert!(received > 320, "{name} {}: {received} of 640", direction.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_paced_generator_sends_no_more_than_is_due() {
+        if !require_root("rate_pace") {
+            return;
+        }
+        const INTERVAL: Duration = Duration::from_micros(20);
+        let mut chain = Chain::new(Plane::Redirect, Population::ONE, &setup(), true).unwrap();
+        let mut generator = chain.generator(Direction::Both, Length::Fixed(64)).unwrap();
+        let passed = chain.pace(&mut generator, CPU, INTERVAL, Duration::from_millis(1)).unwrap();
+        let late = Duration::from_nanos(PATIENCE);
+        let due = (passed.sent.time + late).as_nanos() / INTERVAL.as_nanos() + 1;
+        assert!(u128::from(passed.sent.frames) <= due, "{} of {due}", passed.sent.frames);
+        assert!(passed.arrived.received > 0);
+        assert_eq!((passed.arrived.duplicated, passed.arrived.reordered), (0, 0));
+    }
+}

@@ -193,3 +193,112 @@ fn pin(cpu: usize) -> Result<()> {
     let raised = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, HIGHEST) };
     Errno::result(raised).map(drop).context("raising the generator's priority")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use overlay_testbed::frame::{Tunnel, ipv4_checksum};
+    use overlay_testbed::require_root;
+
+    use super::*;
+    use crate::rate::abi::{FLOWS, MAGIC};
+
+    const SOME: Population = Population { entries: 500, peers: 50, segments: 20, tagged: true };
+    const XDP_REDIRECT: u32 = 4;
+
+    /// Frames of a generator, without a chain that they go through.
+    fn frames(direction: Direction, length: Length, count: usize) -> Vec<Vec<u8>> {
+        let netns = Netns::new("generator").unwrap();
+        let macs = ([2, 9, 0, 0, 0, 1], [2, 9, 0, 0, 0, 2]);
+        let ends = Entrance { inside: &netns, outside: &netns, interface: "lo", macs, batch: 64 };
+        let mut generator = Generator::new(&ends, &SOME, direction, length).unwrap();
+        generator.object.set("GENERATOR", 0, generator.initial).unwrap();
+        let program = generator.object.ebpf().program("generate").unwrap();
+        let program: &Xdp = program.try_into().unwrap();
+        let frame = || {
+            let mut bytes = vec![0; 2048];
+            let run = program
+                .test_run(TestRunOptions {
+                    data_in: Some(&generator.frame),
+                    data_out: Some(&mut bytes),
+                    ..TestRunOptions::new()
+                })
+                .unwrap();
+            assert_eq!(run.return_value, XDP_REDIRECT);
+            bytes.truncate(run.data_size_out as usize);
+            bytes
+        };
+        (0..count).map(|_| frame()).collect()
+    }
+
+    fn number(bytes: &[u8]) -> u32 {
+        bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
+    }
+
+    /// The flow and the sequence number.
+    fn stamp(frame: &[u8], offset: usize) -> (u32, u64) {
+        let word = |at: usize| u32::from_ne_bytes(frame[at..at + 4].try_into().unwrap());
+        assert_eq!(word(offset), MAGIC);
+        let sequence = frame[offset + 8..offset + 16].try_into().unwrap();
+        (word(offset + 4), u64::from_ne_bytes(sequence))
+    }
+
+    #[test]
+    fn frames_outwards_are_tagged_for_the_segment_of_both_hosts() {
+        if !require_root("rate_generator_outwards") {
+            return;
+        }
+        let mut remotes = BTreeSet::new();
+        for frame in frames(Direction::Encap, Length::Fixed(64), 2000) {
+            assert_eq!(frame.len(), 68);
+            let (remote, local) = (number(&frame[2..6]), number(&frame[8..12]));
+            let segment = SOME.segment_of(remote);
+            assert_eq!(frame[..6], population::remote(remote));
+            assert_eq!(frame[6..12], population::local(local));
+            assert!(SOME.hosts_of(segment).any(|host| host == local));
+            assert_eq!(frame[12..14], [0x81, 0]);
+            assert_eq!(Some(number(&frame[14..16])), SOME.vlan(segment));
+            assert_eq!(ipv4_checksum(&frame[18..38]), 0);
+            remotes.insert(remote);
+        }
+        assert!(remotes.len() > 450, "{} of 500", remotes.len());
+    }
+
+    #[test]
+    fn frames_inwards_come_from_the_peer_and_in_the_segment_of_the_remote_host() {
+        if !require_root("rate_generator_inwards") {
+            return;
+        }
+        for frame in frames(Direction::Decap, Length::Fixed(128), 2000) {
+            let (vni, inner) = Tunnel::unwrap(&frame).expect("VXLAN");
+            let (local, remote) = (number(&inner[2..6]), number(&inner[8..12]));
+            let segment = SOME.segment_of(remote);
+            assert_eq!(inner.len(), 128);
+            assert_eq!(inner[6..12], population::remote(remote));
+            assert!(SOME.hosts_of(segment).any(|host| host == local));
+            assert_eq!(vni, population::vni(segment));
+            assert_eq!(frame[26..30], population::vtep(SOME.peer_of(remote)).octets());
+            assert_eq!(ipv4_checksum(&frame[14..34]), 0, "outer");
+            assert_eq!(ipv4_checksum(&inner[14..34]), 0, "inner");
+        }
+    }
+
+    #[test]
+    fn each_flow_counts_its_frames_in_both_directions() {
+        if !require_root("rate_generator_flows") {
+            return;
+        }
+        let frames = frames(Direction::Both, Length::Imix, 4 * FLOWS as usize);
+        let mut seen = [const { BTreeSet::new() }; 2];
+        for (index, frame) in frames.iter().enumerate() {
+            let (lane, offset) =
+                (index % 2, [frames::stamp_in_plain(&SOME), frames::stamp_in_tunnel()][index % 2]);
+            let (flow, sequence) = stamp(frame, offset);
+            assert_eq!(sequence, (index as u64 / 2) / FLOWS + 1);
+            assert!(seen[lane].insert((flow, sequence)), "flow {flow}, frame {sequence} twice");
+        }
+        let lengths: BTreeSet<_> = frames.iter().step_by(2).map(Vec::len).collect();
+        assert_eq!(lengths, BTreeSet::from([68, 580, 1404]));
+    }
+}

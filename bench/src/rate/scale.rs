@@ -37,7 +37,7 @@ const SEVERAL: &[Plane] = &[Plane::Redirect, Plane::OverlayXdp, Plane::OverlayTc
 
 /// A scenario for each table, and one for two at once.
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {
-    let (rounds, quick) = if setup.quick { (3, true) } else { (7, false) };
+    let (rounds, quick) = if setup.quick { (3, true) } else { (5, false) };
     let growths = [fdb(quick), peers(quick), segments(quick), both()];
     growths
         .map(|growth| {
@@ -79,19 +79,23 @@ fn both() -> Growth {
     Growth { name: "scale-both", planes: SEVERAL, sizes }
 }
 
-/// A chain for each size and plane, through which frames go in each direction.
+/// A chain for each plane and size, through which frames go in each direction.
+/// Sizes of one plane follow one another.
 fn build(growth: &Growth, setup: &Setup) -> Result<Scenario> {
+    let mut chains = Vec::new();
+    for plane in growth.planes {
+        for (labels, population) in &growth.sizes {
+            chains.push((labels, Rc::new(Chain::new(*plane, *population, setup, false)?)));
+        }
+    }
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
-    for (labels, population) in &growth.sizes {
-        for plane in growth.planes {
-            let chain = Rc::new(Chain::new(*plane, *population, setup, false)?);
-            for direction in Direction::SINGLE {
-                let mut subject = Rate::new(&chain, direction, Length::Fixed(64), setup)?;
-                for (key, value) in labels {
-                    subject = subject.with(key, value);
-                }
-                subjects.push(Box::new(subject));
+    for direction in Direction::SINGLE {
+        for (labels, chain) in &chains {
+            let mut subject = Rate::new(chain, direction, Length::Fixed(64), setup)?;
+            for (key, value) in *labels {
+                subject = subject.with(key, value);
             }
+            subjects.push(Box::new(subject));
         }
     }
     Ok(Scenario { name: growth.name, case: Case::new(), subjects })

@@ -89,3 +89,65 @@ impl Sink {
         (0..FLOWS as u32).try_for_each(|flow| self.object.set("SEEN", flow, nothing))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+    use overlay_testbed::require_root;
+
+    use super::*;
+    use crate::rate::abi::MAGIC;
+
+    const STAMP: usize = 42;
+
+    /// A sink that is attached to nothing.
+    fn sink() -> Sink {
+        let mut object = Object::new(&[("STAMP", STAMP as u32), ("ORDER", 1)]).unwrap();
+        object.load_xdp("receive").unwrap();
+        Sink { object }
+    }
+
+    fn receive(sink: &Sink, magic: u32, flow: u32, sequence: u64) {
+        let stamp = [&magic.to_ne_bytes()[..], &flow.to_ne_bytes(), &sequence.to_ne_bytes()];
+        let frame = [&[0; STAMP][..], &stamp.concat(), &[0; 6]].concat();
+        let program: &Xdp = sink.object.ebpf().program("receive").unwrap().try_into().unwrap();
+        program
+            .test_run(TestRunOptions { data_in: Some(&frame), ..TestRunOptions::new() })
+            .unwrap();
+    }
+
+    fn counts_after(sink: &mut Sink, frames: &[(u32, u64)]) -> Counts {
+        sink.forget_flows().unwrap();
+        let before = sink.counts().unwrap();
+        frames.iter().for_each(|(flow, sequence)| receive(sink, MAGIC, *flow, *sequence));
+        sink.counts().unwrap().since(before)
+    }
+
+    #[test]
+    fn what_comes_late_or_twice_is_told_from_what_is_missing() {
+        if !require_root("rate_sink_order") {
+            return;
+        }
+        let mut sink = sink();
+        let mut after = |frames: &[(u32, u64)]| {
+            let counts = counts_after(&mut sink, frames);
+            (counts.received, counts.duplicated, counts.reordered)
+        };
+        assert_eq!(after(&[(0, 1), (0, 2), (1, 1), (0, 3), (1, 2)]), (5, 0, 0));
+        assert_eq!(after(&[(0, 1), (0, 4)]), (2, 0, 0), "lost ones are neither");
+        assert_eq!(after(&[(0, 1), (0, 3), (0, 2), (0, 4)]), (4, 0, 1));
+        assert_eq!(after(&[(0, 1), (0, 1), (0, 3), (0, 2), (0, 2)]), (5, 2, 1));
+        assert_eq!(after(&[(0, 1), (0, 200), (0, 2), (0, 201)]), (4, 0, 1), "however late");
+    }
+
+    #[test]
+    fn frames_of_others_are_not_counted() {
+        if !require_root("rate_sink_magic") {
+            return;
+        }
+        let sink = sink();
+        receive(&sink, MAGIC, 0, 1);
+        receive(&sink, !MAGIC, 0, 2);
+        assert_eq!(sink.counts().unwrap().received, 1);
+    }
+}

@@ -10,7 +10,7 @@ use super::frames::{Direction, Length};
 use super::generator::Generator;
 use super::plane::Plane;
 use super::population::Population;
-use super::subject::{RATE, attempt};
+use super::subject::{RATE, frames_in};
 use crate::results::{Case, Metric, Reading};
 use crate::run::{Planned, Setup};
 use crate::scenario::{Scenario, Subject};
@@ -55,14 +55,16 @@ struct Steady {
     direction: Direction,
     cpu: usize,
     time: Duration,
+    /// Frames of a trial.
+    trial: u32,
 }
 
 impl Steady {
     fn new(plane: Plane, direction: Direction, time: Duration, setup: &Setup) -> Result<Self> {
         let chain = Chain::new(plane, Population::ONE, setup, true)?;
         let mut generator = chain.generator(direction, Length::Fixed(64))?;
-        attempt(&chain, &mut generator, setup.cpu)?;
-        Ok(Self { chain, generator, direction, cpu: setup.cpu, time })
+        let trial = frames_in(setup.time, &chain, &mut generator, setup.cpu)?;
+        Ok(Self { chain, generator, direction, cpu: setup.cpu, time, trial })
     }
 
     /// The time between two frames at the wanted load. Its own trials tell, right
@@ -70,7 +72,8 @@ impl Steady {
     fn interval(&mut self) -> Result<Duration> {
         let mut highest: f64 = 0.0;
         for _ in 0..TRIALS {
-            highest = highest.max(attempt(&self.chain, &mut self.generator, self.cpu)?.rate());
+            let passed = self.chain.send(&mut self.generator, self.cpu, self.trial)?;
+            highest = highest.max(passed.rate());
         }
         Ok(Duration::from_secs_f64(1.0 / (highest * LOAD)))
     }

@@ -17,7 +17,7 @@ pub const RATE: Metric = Metric::higher("rate", "1/s");
 /// The share that did not.
 const LOST: Metric = Metric::lower("lost", "1");
 /// Frames that show whether a chain works at all, and how fast.
-const TRIAL: u32 = 64_000;
+const TRIAL: u32 = 16_000;
 
 /// Frames as fast as a chain takes them.
 pub struct Rate {
@@ -37,8 +37,7 @@ impl Rate {
         setup: &Setup,
     ) -> Result<Self> {
         let mut generator = chain.generator(direction, length)?;
-        let trial = attempt(chain, &mut generator, setup.cpu)?;
-        let count = frames_in(&trial, setup.time);
+        let count = frames_in(setup.time, chain, &mut generator, setup.cpu)?;
         let case = Case::from([("direction".to_owned(), direction.name().to_owned())]);
         Ok(Self { chain: Rc::clone(chain), generator, case, cpu: setup.cpu, count })
     }
@@ -66,20 +65,21 @@ impl Subject for Rate {
     }
 }
 
-/// A first run, of which most frames have to get through.
-pub fn attempt(chain: &Chain, generator: &mut Generator, cpu: usize) -> Result<Passed> {
-    let trial = chain.send(generator, cpu, TRIAL)?;
+/// How many frames a generator makes in `time`. A first run tells, of which most
+/// have to get through.
+pub fn frames_in(
+    time: Duration,
+    chain: &Chain,
+    generator: &mut Generator,
+    cpu: usize,
+) -> Result<u32> {
+    let Passed { sent, arrived } = chain.send(generator, cpu, TRIAL)?;
     ensure!(
-        trial.arrived.received * 2 > trial.sent.frames,
+        arrived.received * 2 > sent.frames,
         "{}: of {} frames only {} got through",
         chain.plane.name(),
-        trial.sent.frames,
-        trial.arrived.received
+        sent.frames,
+        arrived.received
     );
-    Ok(trial)
-}
-
-/// How many frames the generator makes in `time`.
-fn frames_in(trial: &Passed, time: Duration) -> u32 {
-    (trial.sent.frames as f64 / trial.sent.time.as_secs_f64() * time.as_secs_f64()) as u32
+    Ok((sent.frames as f64 / sent.time.as_secs_f64() * time.as_secs_f64()) as u32)
 }
