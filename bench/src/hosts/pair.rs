@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use overlay_testbed::TwoGateways;
+use overlay_testbed::{Offloads, TwoGateways, set_offloads};
 
 use super::plane::{Plane, Running};
 
@@ -22,6 +22,11 @@ impl Pair {
     pub fn new(plane: Plane, overlay: &Path) -> Result<Self> {
         let testbed = TwoGateways::new()?;
         let start = || -> Result<[Running; 2]> {
+            if plane.needs_whole_checksums() {
+                let whole = Offloads { tx: Some(false), ..Offloads::default() };
+                set_offloads(&testbed.host1, "eth0", whole)?;
+                set_offloads(&testbed.host2, "eth0", whole)?;
+            }
             let first = plane.start(&testbed.gw1, TwoGateways::VTEP2, overlay)?;
             let second = plane.start(&testbed.gw2, TwoGateways::VTEP1, overlay)?;
             testbed.host1.exec(&format!("ping -n -q -c 1 -w 5 {}", TwoGateways::HOST2))?;

@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use overlay_testbed::{Gateway, Process, Scratch, TwoGateways, run, wait_until};
 use serde_json::Value;
 
+use crate::ovs::{self, Switch};
+
 const START: Duration = Duration::from_secs(15);
 
 /// What carries frames between the hosts.
@@ -16,6 +18,8 @@ pub enum Plane {
     Overlay,
     /// The kernel's bridge and vxlan device.
     Kernel,
+    /// Open vSwitch's userspace datapath.
+    Ovs,
 }
 
 /// A data plane that runs in one gateway; dropping it ends it.
@@ -29,17 +33,29 @@ pub enum Running {
     },
     /// Devices, which go with their namespace.
     Kernel,
+    /// A switch.
+    Ovs {
+        /// With its database.
+        _switch: Switch,
+    },
 }
 
 impl Plane {
-    /// Every plane, in the order of the report.
-    pub const ALL: [Self; 2] = [Self::Overlay, Self::Kernel];
+    /// Every plane that this machine can run, in the order of the report.
+    pub fn available() -> Vec<Self> {
+        let mut planes = vec![Self::Overlay, Self::Kernel];
+        if ovs::is_installed() {
+            planes.push(Self::Ovs);
+        }
+        planes
+    }
 
     /// The name in the report.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Overlay => "overlay",
             Self::Kernel => "kernel",
+            Self::Ovs => "ovs",
         }
     }
 
@@ -49,7 +65,14 @@ impl Plane {
         match self {
             Self::Overlay => start_overlay(gateway, other, overlay),
             Self::Kernel => start_kernel(gateway, other).map(|()| Running::Kernel),
+            Self::Ovs => Ok(Running::Ovs { _switch: start_ovs(gateway, other)? }),
         }
+    }
+
+    /// Whether hosts must finish their checksums themselves: packet sockets, which
+    /// the switch takes frames from, do not say that one is only half done.
+    pub fn needs_whole_checksums(self) -> bool {
+        self == Self::Ovs
     }
 }
 
@@ -103,4 +126,25 @@ fn start_kernel(gateway: &Gateway, other: &str) -> Result<()> {
         netns.exec(&format!("ip link set {device} up"))?;
     }
     Ok(())
+}
+
+/// One bridge that has the VTEP, as tunnels ask for, and one with the access port
+/// and the tunnel.
+fn start_ovs(gateway: &Gateway, other: &str) -> Result<Switch> {
+    let (netns, vtep) = (&gateway.netns, gateway.vtep);
+    let switch = Switch::start(netns, None)?;
+    let datapath = "datapath_type=netdev";
+    switch.configure(&format!(
+        "add-br underlay -- set bridge underlay {datapath} -- add-port underlay eth0"
+    ))?;
+    switch.configure(&format!(
+        "add-br segment -- set bridge segment {datapath} -- add-port segment eth1 \
+         -- add-port segment vx0 -- set interface vx0 type=vxlan options:key={} \
+         options:local_ip={vtep} options:remote_ip={other}",
+        TwoGateways::VNI
+    ))?;
+    netns.exec(&format!("ip addr del {vtep}/24 dev eth0"))?;
+    netns.exec(&format!("ip addr add {vtep}/24 dev underlay"))?;
+    netns.exec(&format!("ip link set underlay mtu {} up", TwoGateways::UNDERLAY_MTU))?;
+    Ok(switch)
 }
