@@ -41,7 +41,7 @@ pub enum Request {
     /// The whole FDB.
     Fdb {
         /// Where it goes.
-        reply: oneshot::Sender<Result<FdbDump, Failure>>,
+        reply: oneshot::Sender<FdbDump>,
     },
     /// A list of addresses.
     List {
@@ -115,8 +115,7 @@ async fn fdb(requests: &mpsc::Sender<Request>) -> Response {
         return ending();
     }
     match dump.await {
-        Ok(Ok(dump)) => dump.into_response(),
-        Ok(Err(failure)) => respond(Some(Err(failure))),
+        Ok(dump) => dump.into_response(),
         Err(_) => ending(),
     }
 }

@@ -30,7 +30,7 @@ impl Daemon {
                 let _ = reply.send(self.answer(question).await);
             }
             Request::Fdb { reply } => {
-                let _ = reply.send(Ok(self.fdb_dump()));
+                let _ = reply.send(self.fdb_dump());
             }
             Request::Names { reply } => {
                 let _ = reply.send(self.controller.names(self.now()));

@@ -185,9 +185,8 @@ impl Daemon {
     fn scan(&mut self) {
         // What is still to be written must not pass for lost.
         self.flush();
-        let begun = self.now();
         let now = self.now();
-        self.controller.handle_scan(self.dataplane.tables.fdb(), begun, now);
+        self.controller.handle_scan(self.dataplane.tables.fdb(), now, now);
     }
 
     /// Carries out what the controller wants, in the kernel and in the mirror.

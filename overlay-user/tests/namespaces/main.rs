@@ -15,6 +15,7 @@ mod hook_changes;
 mod hooks;
 mod life;
 mod limits;
+mod loading;
 mod next_hop;
 mod real_peer;
 mod reload;

@@ -4,6 +4,7 @@
 //! it is, who said so, and when it was last written. When it was last seen stands
 //! in the kernel's table, and is read there.
 
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::collections::{BTreeMap, HashMap};
 
 use overlay_common::abi::{FdbEntry, FdbKey, Target};
@@ -122,12 +123,31 @@ impl Entries {
     }
 
     pub fn insert(&mut self, key: FdbKey, entry: Entry) {
-        match self.by_address.insert(word(key), entry) {
-            Some(old) => self.count_out(key, old),
-            None => *self.segments.entry(key.segment).or_default() += 1,
+        self.insert_unless(key, entry, |_| false);
+    }
+
+    /// Inserts an entry unless one is there already that will do, and says whether
+    /// it did.
+    pub fn insert_unless(
+        &mut self,
+        key: FdbKey,
+        entry: Entry,
+        will_do: impl FnOnce(Entry) -> bool,
+    ) -> bool {
+        match self.by_address.entry(word(key)) {
+            Occupied(known) if will_do(*known.get()) => return false,
+            Occupied(mut known) => {
+                let old = known.insert(entry);
+                self.count_out(key, old);
+            }
+            Vacant(room) => {
+                room.insert(entry);
+                *self.segments.entry(key.segment).or_default() += 1;
+            }
         }
         self.origins[entry.origin() as usize] += 1;
         self.sum.add(key, entry.target, entry.origin());
+        true
     }
 
     pub fn remove(&mut self, key: FdbKey) -> Option<Entry> {

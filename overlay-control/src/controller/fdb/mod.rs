@@ -204,9 +204,10 @@ impl Fdb {
         epoch: u32,
         out: &mut VecDeque<Action>,
     ) {
-        let known = self.entries.get(key);
-        if known.is_none_or(|known| known.origin() != origin || known.target != target) {
-            self.put(key, Entry::new(target, origin, epoch), epoch, out);
+        let entry = Entry::new(target, origin, epoch);
+        let will_do = |known: Entry| known.origin() == origin && known.target == target;
+        if self.entries.insert_unless(key, entry, will_do) {
+            out.push_back(Action::PutFdb(key, entry.kernel(epoch)));
         }
     }
 
