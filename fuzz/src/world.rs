@@ -6,7 +6,7 @@ use overlay_common::abi::{
     Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
-use overlay_common::wire::{Mac, Outer, bytes_of};
+use overlay_common::wire::{Mac, Outer};
 use overlay_control::action::Action;
 use overlay_control::tables::TableSet;
 
@@ -109,9 +109,9 @@ fn port(tables: &mut TableSet, index: u32, ifindex: u32, vlan: u16, segment: u16
 fn peer(tables: &mut TableSet, index: u32, vtep: [u8; 4], segments: &[u16]) {
     let local = tables_vtep(tables);
     let outer = Outer::template(Mac(mac(0xb0)), Mac(mac(0xa0)), local, vtep);
-    let mut template = [0; 56];
-    template[..size_of::<Outer>()].copy_from_slice(bytes_of(&outer));
-    let peer = Peer { template, egress: PEER_EGRESS, max_frame: MAX_FRAME, flags: Peer::READY };
+    let template = outer.to_bytes();
+    let max_frame = MAX_FRAME as u16;
+    let peer = Peer { template, egress: PEER_EGRESS, max_frame, flags: Peer::READY };
     tables.apply(&Action::PutPeer(PeerId(index), peer));
     tables.apply(&Action::PutVtep(VtepKey(vtep), Vtep { peer: index, profile: index }));
     for segment in segments {

@@ -12,7 +12,7 @@ use overlay_common::abi::{
     Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
-use overlay_common::wire::{Mac, Outer, bytes_of};
+use overlay_common::wire::{Mac, Outer};
 
 use crate::action::Action;
 
@@ -114,13 +114,11 @@ fn peers(devices: &Devices) -> Vec<Action> {
     let mut actions = Vec::new();
     for (index, ((ifindex, flags), vtep)) in (1u32..).zip(uplinks.into_iter().zip(PEER_VTEPS)) {
         let outer = Outer::template(next_hop(index as u8), UPLINK_MAC, LOCAL_VTEP, vtep);
-        let mut template = [0; 56];
-        template[..size_of::<Outer>()].copy_from_slice(bytes_of(&outer));
         let ready = if ifindex == 0 { 0 } else { Peer::READY };
         let egress = Egress { ifindex, flags };
         actions.push(Action::PutPeer(
             PeerId(index),
-            Peer { template, egress, max_frame: 1514, flags: ready },
+            Peer { template: outer.to_bytes(), egress, max_frame: 1514, flags: ready },
         ));
         let profile = if index == 2 { 2 } else { 1 };
         actions.push(Action::PutVtep(VtepKey(vtep), Vtep { peer: index, profile }));

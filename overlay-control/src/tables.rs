@@ -27,7 +27,7 @@ static NO_PORT: Port = Port {
     segment: 0,
 };
 static NO_PEER: Peer = Peer {
-    template: [0; 56],
+    template: [0; overlay_common::wire::TUNNEL_LEN],
     egress: overlay_common::abi::Egress { ifindex: 0, flags: 0 },
     max_frame: 0,
     flags: 0,

@@ -9,6 +9,8 @@
 //! [`Verdict::Defer`]: overlay_common::verdict::Verdict::Defer
 #![no_std]
 #![no_main]
+// One copy in `packet::xdp` is the only assembly here.
+#![feature(asm_experimental_arch)]
 #![allow(
     missing_docs,
     reason = "the entry points are documented; what the macros make of them is not"

@@ -18,8 +18,10 @@ pub static ACCESS: Array<Bucket> = buckets(ACCESS_BUCKETS);
 pub static PORTS: Array<Port> = Array::with_max_entries(MAX_PORTS, 0);
 #[map]
 pub static SEGMENTS: Array<Segment> = Array::with_max_entries(MAX_SEGMENTS, 0);
+/// `BPF_F_MMAPABLE` is for the page that the entries then begin with: each is a
+/// cache line.
 #[map]
-pub static PEERS: Array<Peer> = Array::with_max_entries(MAX_PEERS, 0);
+pub static PEERS: Array<Peer> = Array::with_max_entries(MAX_PEERS, BPF_F_MMAPABLE);
 #[map]
 pub static VTEPS: Array<Bucket> = buckets(VTEP_BUCKETS);
 #[map]

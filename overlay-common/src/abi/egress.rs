@@ -1,6 +1,7 @@
 //! Where frames leave: ports and peers.
 
 use super::record;
+use crate::wire::TUNNEL_LEN;
 
 /// A device that frames are sent out of, and how it may be reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,33 +39,36 @@ pub struct Port {
 }
 record!(Port, 16);
 
-/// A peer: the finished outer header towards it, and the way there.
+/// A peer: the finished outer header towards it, and the way there, in one cache
+/// line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct Peer {
     /// Ethernet, IPv4, UDP and VXLAN headers, 50 bytes, finished except for
     /// lengths, entropy, ECN and VNI. The IPv4 checksum is that of a header
     /// whose total length and type of service are zero.
-    pub template: [u8; 56],
+    pub template: [u8; TUNNEL_LEN],
+    /// The longest inner frame that fits: the uplink's MTU − 36.
+    pub max_frame: u16,
     /// The uplink towards the next hop.
     pub egress: Egress,
-    /// The longest inner frame that fits: the uplink's MTU − 36.
-    pub max_frame: u32,
     /// [`Peer::READY`] or 0.
     pub flags: u32,
 }
-record!(Peer, 72);
+record!(Peer, 64);
 
 impl Peer {
     /// Route and next hop's MAC are known: the template is complete.
     pub const READY: u32 = 1;
 
-    /// The template, to be copied in whole words.
+    /// The template, to be copied in whole words; the last one's upper bytes are
+    /// not the template's.
     #[inline(always)]
     pub const fn template_words(&self) -> &[u64; 7] {
         const _: () = assert!(core::mem::offset_of!(Peer, template) == 0);
-        // SAFETY: 56 bytes at the start of a struct that is aligned to 8.
-        unsafe { &*core::ptr::from_ref(&self.template).cast() }
+        // SAFETY: 56 initialised bytes at the start of a struct of 64 that is
+        // aligned to 8.
+        unsafe { &*core::ptr::from_ref(self).cast() }
     }
 
     /// Whether the template is complete.
@@ -76,6 +80,6 @@ impl Peer {
 
 impl Default for Peer {
     fn default() -> Self {
-        Self { template: [0; 56], egress: Egress::default(), max_frame: 0, flags: 0 }
+        Self { template: [0; TUNNEL_LEN], egress: Egress::default(), max_frame: 0, flags: 0 }
     }
 }

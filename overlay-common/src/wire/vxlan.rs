@@ -95,6 +95,12 @@ impl Outer {
         }
     }
 
+    /// The headers' bytes.
+    pub const fn to_bytes(self) -> [u8; TUNNEL_LEN] {
+        // SAFETY: a header is so many bytes, without padding.
+        unsafe { core::mem::transmute(self) }
+    }
+
     /// The finished headers, except for lengths, entropy, ECN and VNI: what a
     /// peer's table entry holds. DF is set, TTL is 64, the IPv4 checksum is that
     /// of a header whose length and type of service are zero.

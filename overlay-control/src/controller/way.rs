@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use overlay_common::abi::{Egress, Peer};
-use overlay_common::wire::{Mac, Outer, TUNNEL_LEN, bytes_of};
+use overlay_common::wire::{Mac, Outer, TUNNEL_LEN};
 
 use super::links::Links;
 use super::{LinkInfo, NextHop};
@@ -88,7 +88,7 @@ impl Way<'_> {
         Peer {
             template: template(self.mac, self.uplink.mac, local, vtep),
             egress: Egress { ifindex: self.uplink.ifindex, flags: self.flags },
-            max_frame: self.uplink.mtu.saturating_sub(TUNNEL_IP_LEN),
+            max_frame: self.uplink.mtu.saturating_sub(TUNNEL_IP_LEN).try_into().unwrap_or(u16::MAX),
             flags: Peer::READY,
         }
     }
@@ -101,11 +101,8 @@ pub fn unresolved(local: Ipv4Addr, vtep: Ipv4Addr) -> Peer {
     Peer { template: template(none, none, local, vtep), ..Peer::default() }
 }
 
-fn template(next_hop: Mac, uplink: Mac, local: Ipv4Addr, vtep: Ipv4Addr) -> [u8; 56] {
-    let outer = Outer::template(next_hop, uplink, local.octets(), vtep.octets());
-    let mut template = [0; 56];
-    template[..TUNNEL_LEN].copy_from_slice(bytes_of(&outer));
-    template
+fn template(next_hop: Mac, uplink: Mac, local: Ipv4Addr, vtep: Ipv4Addr) -> [u8; TUNNEL_LEN] {
+    Outer::template(next_hop, uplink, local.octets(), vtep.octets()).to_bytes()
 }
 
 impl fmt::Display for Obstacle {

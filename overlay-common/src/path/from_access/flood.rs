@@ -77,7 +77,7 @@ fn to_peer<P: Packet, T: Tables>(
     if !peer.is_ready() {
         return Err(DropReason::PeerUnresolved);
     }
-    if wire_len > peer.max_frame {
+    if wire_len > peer.max_frame as u32 {
         return Err(DropReason::TooBig);
     }
     encap::run(packet, peer, flow, vni, bytes)?;

@@ -27,7 +27,7 @@ pub fn run<P: Packet, T: Tables>(
     let segment = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?;
     strip::run(packet, frame)?;
     let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
-    if wire_len(packet) > peer.max_frame {
+    if wire_len(packet) > peer.max_frame as u32 {
         return Err(DropReason::TooBig);
     }
     let (packets, bytes) = (packet.segments(), packet.len());
