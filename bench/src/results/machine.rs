@@ -94,7 +94,7 @@ fn open_vswitch() -> Option<String> {
 pub struct Commit {
     /// Its hash.
     pub hash: String,
-    /// Whether files differed from it.
+    /// Whether files of it had been changed.
     pub dirty: bool,
 }
 
@@ -103,7 +103,7 @@ impl Commit {
     /// has no repository (any more).
     pub fn of_this_tree() -> Option<Self> {
         let hash = git(&["rev-parse", "HEAD"])?;
-        let dirty = !git(&["status", "--porcelain"])?.is_empty();
+        let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
         Some(Self { hash, dirty })
     }
 }
