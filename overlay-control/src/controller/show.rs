@@ -4,9 +4,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use overlay_common::abi::{FdbEntry, FdbKey};
-use overlay_common::id::PortId;
+use overlay_common::id::{PeerId, PortId};
 
-use super::topology::PortKey;
+use super::topology::{self, PortKey};
 use super::{
     Controller, FdbTotals, Names, Origin, PeerState, PeerView, PortView, Role, SegmentView,
 };
@@ -48,6 +48,23 @@ impl Controller {
     /// The peers, in the configuration's order.
     pub fn peers(&self) -> Vec<PeerView> {
         self.config.peers.iter().map(|peer| self.peer_view(peer)).collect()
+    }
+
+    /// The access ports on a device.
+    pub fn ports_on(&self, interface: &str) -> impl Iterator<Item = PortId> {
+        let ports = self.topology.interfaces.get(interface).into_iter().flatten();
+        ports.filter(|id| self.topology.ports[*id].segment.is_some()).copied()
+    }
+
+    /// The peers whose next hop is behind a device.
+    pub fn peers_over(&self, interface: &str) -> impl Iterator<Item = PeerId> {
+        let device = self.links.named(interface).map(|link| link.ifindex);
+        let is_over = move |peer: &topology::Peer| {
+            let next_hop = self.ways.next_hop(peer.vtep);
+            device.is_some() && next_hop.map(|hop| hop.ifindex) == device
+        };
+        let peers = self.topology.peers.iter().filter(move |(_, peer)| is_over(peer));
+        peers.map(|(id, _)| *id)
     }
 
     /// What the indices in the tables mean now.

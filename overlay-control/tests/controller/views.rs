@@ -82,6 +82,21 @@ fn the_fdb_is_shown_by_segment_and_address() {
 }
 
 #[test]
+fn what_leaves_through_a_device_is_known() {
+    let mut gateway = Gateway::ready(TWO_SEGMENTS);
+    let ports = |gateway: &Gateway, name| gateway.controller.ports_on(name).collect::<Vec<_>>();
+    assert_eq!(ports(&gateway, "eth2"), [gateway.port("eth2", 10), gateway.port("eth2", 20)]);
+    assert_eq!(ports(&gateway, "eth0"), [], "an uplink");
+    assert_eq!(ports(&gateway, "eth9"), []);
+    let peers = |gateway: &Gateway, name| gateway.controller.peers_over(name).collect::<Vec<_>>();
+    assert_eq!(peers(&gateway, "eth0"), [gateway.peer("gw2"), gateway.peer("gw3")]);
+    assert_eq!((peers(&gateway, "eth1"), peers(&gateway, "eth9")), (vec![], vec![]));
+    gateway.next_hop([192, 0, 2, 3].into(), None);
+    assert_eq!(peers(&gateway, "eth0"), [gateway.peer("gw2")]);
+    assert_eq!(peers(&gateway, "eth9"), [], "neither device nor way is no match");
+}
+
+#[test]
 fn indices_have_names() {
     let gateway = Gateway::ready(TWO_SEGMENTS);
     let place = |target| gateway.place(target);

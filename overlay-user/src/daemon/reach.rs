@@ -7,7 +7,6 @@
 //! doubt. A probe that does not arrive is seen by nobody.
 
 use overlay_common::abi::Egress;
-use overlay_control::controller::Role;
 
 use super::Daemon;
 use super::ports::Evidence;
@@ -51,17 +50,10 @@ impl Daemon {
             return Evidence::default();
         }
         let tables = &self.dataplane.tables;
-        let ports = self.controller.ports();
-        let to_ports = ports
-            .iter()
-            .filter(|port| port.interface == name && port.role == Role::Access)
-            .filter_map(|port| Some(tables.port_counters(port.id?.0).tx_packets));
-        let peers = self.controller.peers();
-        let to_peers = peers
-            .iter()
-            .filter(|peer| peer.interface.as_deref() == Some(name))
-            .filter_map(|peer| Some(tables.peer_counters(peer.id?.0).tx_packets));
+        let ports = self.controller.ports_on(name).map(|id| tables.port_counters(id.0));
+        let peers = self.controller.peers_over(name).map(|id| tables.peer_counters(id.0));
+        let sent = ports.chain(peers).map(|counters| counters.tx_packets).sum();
         let taken = self.dataplane.redirected(link).ok().flatten().unwrap_or_default();
-        Evidence { sent: to_ports.chain(to_peers).sum(), taken }
+        Evidence { sent, taken }
     }
 }
