@@ -55,6 +55,8 @@ const LEARN_LIMIT: PuntLimit = PuntLimit { per_second: 20_000, burst: 2_000 };
 /// The same for frames to peers without a resolved next hop.
 const UNRESOLVED_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
 
+/// The kernel's FDB is looked at this often, whether something ages or not.
+const SCAN_AT_LEAST: Duration = Duration::from_secs(30);
 /// Room for so many actions is kept while there are none.
 const ACTIONS_KEPT: usize = 4096;
 
@@ -178,6 +180,7 @@ impl Controller {
         self.settle();
         let key = FdbKey { mac: punt.mac, segment: punt.segment };
         self.fdb.learn(key, target, self.epoch(), &mut self.actions);
+        self.next_scan = self.next_scan.min(self.now + self.scan_interval());
     }
 
     /// Everything the kernel's FDB holds. `started` is the time at which the
@@ -219,6 +222,7 @@ impl Controller {
                 self.fdb.restore(key, target, origin, entry.age, epoch, &mut self.actions);
             }
         }
+        self.next_scan = self.next_scan.min(self.now + self.scan_interval());
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
@@ -253,14 +257,18 @@ impl Controller {
     }
 
     /// Whether it is time to read the kernel's FDB for
-    /// [`handle_scan`](Self::handle_scan): every tenth of the ageing time, at
-    /// least every 30 seconds.
+    /// [`handle_scan`](Self::handle_scan): every tenth of the ageing time while
+    /// there is something that ages, and at least every 30 seconds.
     pub fn wants_scan(&self, now: Duration) -> bool {
         now >= self.next_scan
     }
 
     fn scan_interval(&self) -> Duration {
-        Duration::from_secs(u64::from(self.config.node.ageing / 10).clamp(1, 30))
+        let tenth = u64::from(self.config.node.ageing / 10).clamp(1, SCAN_AT_LEAST.as_secs());
+        match self.fdb.of_origin(Origin::Learned) {
+            0 => SCAN_AT_LEAST,
+            _ => Duration::from_secs(tenth),
+        }
     }
 
     /// Time does not run backwards here, whatever the caller's clock does.

@@ -72,6 +72,19 @@ fn the_ageing_time_is_configured() {
 }
 
 #[test]
+fn where_nothing_ages_scans_are_rare() {
+    let text = with_static().replace("[[uplink]]", "ageing = 10\n[[uplink]]");
+    let mut gateway = Gateway::ready(&text);
+    gateway.scan();
+    let after = |gateway: &Gateway, seconds| {
+        gateway.controller.wants_scan(gateway.now + Duration::from_secs(seconds))
+    };
+    assert!(!after(&gateway, 29) && after(&gateway, 30));
+    gateway.frame("blue", mac(1), &port("eth1", 0));
+    assert!(!after(&gateway, 0) && after(&gateway, 1), "a tenth of the ageing time");
+}
+
+#[test]
 fn a_shorter_ageing_time_takes_effect_at_once() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);
     gateway.frame("blue", mac(1), &port("eth1", 0));

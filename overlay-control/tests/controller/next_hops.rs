@@ -41,7 +41,6 @@ fn a_resolved_peer_has_its_outer_header() {
     ];
     assert_eq!(entry.template[12..14], [0x08, 0x00]);
     assert_eq!(entry.template[14..50], expected);
-    assert_eq!(entry.template[50..], [0; 6]);
     let shown = shown(&gateway);
     assert_eq!((shown.state, shown.why), (PeerState::Ready, None));
     assert_eq!(shown.interface.as_deref(), Some("eth0"));

@@ -70,18 +70,23 @@ impl Daemon {
 }
 
 fn failure(refusal: Refusal) -> Failure {
-    let wrong = |error: String| Failure { error, is_configuration: true, ..Failure::default() };
     match refusal {
-        Refusal::Changed => wrong(
-            "the configuration was reloaded while the list was read; nothing was changed: try again"
+        Refusal::Changed => Failure {
+            error: "the configuration was reloaded while the list was read; nothing was changed: \
+                    try again"
                 .to_owned(),
-        ),
+            ..Failure::default()
+        },
         Refusal::Lines(errors) => refused(errors),
-        Refusal::Full { wanted, room } => wrong(format!(
-            "with the static addresses that are there already these would be {wanted}, and the FDB \
-             takes {room}; nothing was changed: make node.fdb_entries larger and start again, or \
-             load fewer"
-        )),
+        Refusal::Full { wanted, room } => Failure {
+            error: format!(
+                "with the static addresses that are there already these would be {wanted}, and \
+                 the FDB takes {room}; nothing was changed: make node.fdb_entries larger and \
+                 start again, or load fewer"
+            ),
+            is_configuration: true,
+            ..Failure::default()
+        },
     }
 }
 

@@ -2,8 +2,9 @@
 //! refuses leaves everything as it was.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
-use overlay_control::config::Config;
+use overlay_control::config::{Config, Peer, Segment};
 
 use super::answers::failure;
 use super::ports::{Port, Wanted, wanted};
@@ -138,13 +139,7 @@ fn differences(old: &Config, new: &Config) -> Vec<String> {
         ));
     }
     compare(&mut changes, "port", &wanted(old), &wanted(new));
-    let segments = |config: &Config| {
-        config.segments.iter().map(|s| (s.name.clone(), s.clone())).collect::<BTreeMap<_, _>>()
-    };
     compare(&mut changes, "segment", &segments(old), &segments(new));
-    let peers = |config: &Config| {
-        config.peers.iter().map(|p| (p.name.clone(), p.clone())).collect::<BTreeMap<_, _>>()
-    };
     compare(&mut changes, "peer", &peers(old), &peers(new));
     if changes.is_empty() {
         changes.push("nothing has changed".to_owned());
@@ -152,11 +147,19 @@ fn differences(old: &Config, new: &Config) -> Vec<String> {
     changes
 }
 
-fn compare<T: PartialEq>(
+fn segments(config: &Config) -> BTreeMap<&str, &Segment> {
+    config.segments.iter().map(|segment| (segment.name.as_str(), segment)).collect()
+}
+
+fn peers(config: &Config) -> BTreeMap<&str, &Peer> {
+    config.peers.iter().map(|peer| (peer.name.as_str(), peer)).collect()
+}
+
+fn compare<N: Ord + Display, T: PartialEq>(
     changes: &mut Vec<String>,
     what: &str,
-    old: &BTreeMap<String, T>,
-    new: &BTreeMap<String, T>,
+    old: &BTreeMap<N, T>,
+    new: &BTreeMap<N, T>,
 ) {
     for (name, value) in new {
         match old.get(name) {
