@@ -256,3 +256,19 @@ fn super_frames_are_measured_by_their_segments() {
     let counters = tables.peer_counters(1);
     assert_eq!(counters.tx_packets, 28, "a super-frame counts as its segments");
 }
+
+#[test]
+fn a_vni_that_changes_its_segment_takes_no_peer_along() {
+    use overlay_common::abi::{Permit, PermitKey};
+    let mut sent = Frame::new(&ethernet(station(0x11), 0x0800, &[0x45; 60]));
+    from_access::run(&mut sent, &node(), ingress()).expect("sent");
+    let mut tables = peer_one();
+    let receive =
+        |tables: &TableSet| from_underlay::run(&mut Frame::new(sent.bytes()), tables, ingress());
+    assert!(matches!(receive(&tables), Ok(Verdict::Deliver(_))));
+    // Halfway through a change: VNI 100 is segment 3's by now, and the peer may
+    // use what was segment 1's.
+    let any = PermitKey { profile: PermitKey::ANY, vni: 100 };
+    tables.apply(&Action::PutPermit(any, Permit { segment: 3, ..Permit::default() }));
+    assert_eq!(receive(&tables), Err(DropReason::VniNotPermitted));
+}

@@ -127,7 +127,6 @@ impl Key for PermitKey {
 
 impl PermitKey {
     /// The profile that holds every VNI of this node. Real profiles start at 1.
-    /// It is consulted only to say why a packet was refused.
     pub const ANY: u32 = 0;
 }
 

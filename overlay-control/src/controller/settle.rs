@@ -182,8 +182,7 @@ impl Controller {
             profiles.flat_map(|(profile, set)| set.iter().map(move |id| (profile, *id)));
         let entry = |(profile, id): (u32, SegmentId)| {
             let spec = segments.get(&id)?;
-            let learn = spec.learning && profile != PermitKey::ANY;
-            let flags = if learn { Permit::LEARN } else { 0 };
+            let flags = if spec.learning { Permit::LEARN } else { 0 };
             let permit = Permit { segment: id.0, flags, reserved: 0 };
             Some((PermitKey { profile, vni: spec.vni }, permit))
         };

@@ -89,8 +89,8 @@ fn peers_may_use_what_they_are_permitted() {
     assert_eq!(permit(gw2.profile, 200), of("red", Permit::LEARN));
     assert_eq!(permit(gw3.profile, 100), of("blue", Permit::LEARN));
     assert_eq!(permit(gw3.profile, 200), None);
-    assert_eq!(permit(PermitKey::ANY, 100), of("blue", 0));
-    assert_eq!(permit(PermitKey::ANY, 200), of("red", 0));
+    assert_eq!(permit(PermitKey::ANY, 100), of("blue", Permit::LEARN));
+    assert_eq!(permit(PermitKey::ANY, 200), of("red", Permit::LEARN));
     assert_eq!(tables.permits.len(), 5);
 }
 

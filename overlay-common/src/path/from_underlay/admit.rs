@@ -63,15 +63,17 @@ pub fn run<P: Packet, T: Tables>(
     Ok(frame)
 }
 
-/// The segment of a VNI. Only a refusal costs a second look-up, to say why.
+/// The segment of a VNI, if the profile may use it. The segment is that of the
+/// profile of every VNI: so it is known, and the look-ups in the FDB can begin,
+/// before the peer's own profile is. The two must agree, so that a VNI that is
+/// passed from one segment to another takes no peer along.
 #[inline(always)]
 fn permit<T: Tables>(tables: &T, profile: u32, vni: u32) -> Result<Permit, DropReason> {
-    if let Some(permit) = tables.permit(&PermitKey { profile, vni }) {
-        return Ok(permit);
-    }
-    match tables.permit(&PermitKey { profile: PermitKey::ANY, vni }) {
-        Some(_) => Err(DropReason::VniNotPermitted),
-        None => Err(DropReason::UnknownVni),
+    let any = PermitKey { profile: PermitKey::ANY, vni };
+    let permit = tables.permit(&any).ok_or(DropReason::UnknownVni)?;
+    match tables.permit(&PermitKey { profile, vni }) {
+        Some(own) if own.segment == permit.segment => Ok(permit),
+        _ => Err(DropReason::VniNotPermitted),
     }
 }
 
