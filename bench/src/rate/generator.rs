@@ -5,15 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use aya::Pod;
 use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
-use nix::errno::Errno;
-use nix::libc;
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use overlay_testbed::Netns;
 
 use super::abi::{Generator as State, Lane, TEMPLATES, Template};
 use super::bpf::Object;
 use super::frames::{self, Direction, Length};
+use super::pin::pin;
 use super::population::{self, Population};
 
 // SAFETY: `repr(C)`, integers only, no padding.
@@ -181,17 +178,6 @@ fn lane_of(lane: u32, population: &Population, templates: usize) -> Lane {
         segments: population.segments_each(),
         peers: population.peers_each(),
     }
-}
-
-/// Puts the calling thread on one CPU, in front of whatever else runs there.
-fn pin(cpu: usize) -> Result<()> {
-    const HIGHEST: libc::c_int = -20;
-    let mut set = CpuSet::new();
-    set.set(cpu)?;
-    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("pinning to CPU {cpu}"))?;
-    // SAFETY: no pointers are passed; 0 is the calling thread.
-    let raised = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, HIGHEST) };
-    Errno::result(raised).map(drop).context("raising the generator's priority")
 }
 
 #[cfg(test)]
