@@ -56,9 +56,7 @@ pub fn tc<C: EbpfContext>(
 ) -> i32 {
     match result {
         Ok(Verdict::Pass | Verdict::Defer) => TC_ACT_UNSPEC,
-        // SAFETY: a helper call without pointers.
-        Ok(Verdict::Transmit(egress)) => unsafe { bpf_redirect(egress.ifindex, 0) as i32 },
-        Ok(Verdict::Deliver(egress)) => deliver(packet, egress),
+        Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => send(packet, egress),
         Ok(Verdict::Consumed) => TC_ACT_SHOT,
         Err(reason) => {
             dropped(ctx, tables, ingress, reason);
@@ -68,11 +66,13 @@ pub fn tc<C: EbpfContext>(
 }
 
 /// The cheapest redirect that works. `bpf_redirect_peer` puts the frame straight
-/// into the far namespace, but reads neither its Ethernet type nor its
-/// destination again: the former must be right already, and the latter is set
-/// right here, since the FDB knows the receiver to be behind this port.
+/// into the far namespace, past the device's queue, the segmentation that a tunnel
+/// would be offered, and the backlog queue. It reads neither the frame's Ethernet
+/// type nor its destination again: the former must be right already, and the latter
+/// is set right here, since table entries name who is behind the device: a station
+/// behind a port, the next hop behind an uplink.
 #[inline(always)]
-fn deliver(packet: &mut TcPacket, egress: Egress) -> i32 {
+fn send(packet: &mut TcPacket, egress: Egress) -> i32 {
     // Opaque, so that the compiler does not look at the flags before it knows that
     // there are any, which the verifier forbids.
     let flags = core::hint::black_box(egress.flags);

@@ -94,19 +94,26 @@ fn segmentation_in_software() -> Result<()> {
     let testbed = TwoGateways::new()?;
     let near = &testbed.gw1.netns;
     kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
-    // An access port whose far end is in the same namespace, so that frames
-    // leave through the device's own transmit path.
-    veth(near, "port", near, "behind")?;
-    near.exec("ip link add br0 type bridge")?;
-    for device in ["eth1", "behind"] {
-        near.exec(&format!("ip link set {device} master br0"))?;
+    // Ports whose far ends are in the same namespace, so that frames leave through
+    // the devices' own transmit paths, as on a wire.
+    for (port, far_end, bridge, device) in
+        [("port", "behind", "br0", "eth1"), ("uplink", "wire", "br1", "eth0")]
+    {
+        veth(near, port, near, far_end)?;
+        near.exec(&format!("ip link add {bridge} type bridge"))?;
+        for member in [device, far_end] {
+            near.exec(&format!("ip link set {member} master {bridge}"))?;
+        }
+        near.exec(&format!("ip link set {bridge} up"))?;
+        near.exec(&format!("ethtool -K {port} tx off tso off gso off"))?;
     }
-    near.exec("ip link set br0 up")?;
-    for device in ["eth0", "port"] {
-        near.exec(&format!("ethtool -K {device} tx off tso off gso off"))?;
+    for device in ["uplink", "wire"] {
+        set_mtu(near, device, TwoGateways::UNDERLAY_MTU)?;
     }
+    near.exec(&format!("ip addr del {}/24 dev eth0", TwoGateways::VTEP1))?;
+    near.exec(&format!("ip addr add {}/24 dev uplink", TwoGateways::VTEP1))?;
     let config = testbed.gw1.config("tc", "tc", &[("kernel", TwoGateways::VTEP2)]);
-    let config = config.replacen("\"eth1\"", "\"port\"", 1);
+    let config = config.replacen("\"eth1\"", "\"port\"", 1).replacen("\"eth0\"", "\"uplink\"", 1);
     let ours = Overlay::start(near, &testbed.gw1.name, &config)?;
     ours.wait_for_peers()?;
     between_hosts(&testbed).with_context(|| format!("{:?}", ours.drops()))?;
