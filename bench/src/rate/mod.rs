@@ -1,9 +1,9 @@
 //! Packets per second of one core through a gateway.
 //!
-//! A [`Chain`](chain::Chain) is three namespaces: the gateway under test, and on
-//! either side of it a generator (`BPF_PROG_TEST_RUN` with live frames) and a sink.
-//! All of it runs on one core, so a rate includes the generator's own cost, which
-//! is the same for all planes. Only ratios of one run mean anything.
+//! A chain is three namespaces: the gateway under test, and on either side of it a
+//! generator (`BPF_PROG_TEST_RUN` with live frames) and a sink. All of it runs on
+//! one core, so a rate includes the generator's own cost, which is the same for all
+//! planes. Only ratios of one run mean anything.
 
 // What the BPF programs share with their loader; some of it is theirs alone.
 #[allow(dead_code, reason = "the loader does not use all of it")]
