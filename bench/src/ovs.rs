@@ -49,7 +49,7 @@ impl Switch {
         let mut switch = match cpu {
             Some(cpu) => {
                 let mut pinned = netns.command("taskset");
-                pinned.args(["-c", &cpu.to_string(), "chrt", "--fifo", "1", "ovs-vswitchd"]);
+                pinned.args(["-c", &cpu.to_string(), "chrt", "--fifo", "2", "ovs-vswitchd"]);
                 pinned
             }
             None => netns.command("ovs-vswitchd"),

@@ -6,13 +6,20 @@ use nix::libc;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Puts the calling thread on one CPU, in front of whatever else runs there.
+/// A rank above every ordinary thread, and below a data plane that has threads of
+/// its own.
+const RANK: libc::c_int = 1;
+
+/// Puts the calling thread on one CPU, in front of whatever ordinary thread runs
+/// there: with a time slice of its own a rate would be that of the machine's other
+/// work.
 pub fn pin(cpu: usize) -> Result<()> {
-    const HIGHEST: libc::c_int = -20;
     let mut set = CpuSet::new();
     set.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("pinning to CPU {cpu}"))?;
-    // SAFETY: no pointers are passed; 0 is the calling thread.
-    let raised = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, HIGHEST) };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    let param = libc::sched_param { sched_priority: RANK };
+    // SAFETY: the pointer is to a live structure; 0 is the calling thread.
+    let raised = unsafe { libc::sched_setscheduler(0, policy, &raw const param) };
     Errno::result(raised).map(drop).context("raising the thread's priority")
 }
