@@ -3,10 +3,12 @@
 //! Every change costs the change alone, whatever the size of the table; only
 //! flushing a port and a scan walk all of it.
 //!
-//! - [`entries`]: the entries, in little space.
+//! - `entries`: the entries, in little space.
+//! - `fingerprint`: a sum over them, to compare two tables by.
 //! - `scan`: comparison with the kernel's table, and ageing.
 
 mod entries;
+mod fingerprint;
 mod scan;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -10,7 +10,8 @@ use std::collections::{HashSet, VecDeque};
 
 use overlay_common::abi::{FdbEntry, FdbKey};
 
-use super::entries::{Entry, Fingerprint, Origin};
+use super::entries::{Entry, Origin};
+use super::fingerprint::Fingerprint;
 use super::{Fdb, age};
 use crate::action::Action;
 
