@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use overlay_testbed::{Offloads, TwoGateways, set_offloads};
+use overlay_testbed::{Offloads, TwoGateways, set_offloads, veth};
 
 use super::plane::{Plane, Running};
 
@@ -22,6 +22,9 @@ impl Pair {
     pub fn new(plane: Plane, overlay: &Path) -> Result<Self> {
         let testbed = TwoGateways::new()?;
         let start = || -> Result<[Running; 2]> {
+            if plane == Plane::Direct {
+                connect(&testbed)?;
+            }
             if plane.needs_whole_checksums() {
                 let whole = Offloads { tx: Some(false), ..Offloads::default() };
                 set_offloads(&testbed.host1, "eth0", whole)?;
@@ -45,4 +48,17 @@ impl Pair {
     pub fn testbed(&self) -> &TwoGateways {
         &self.testbed
     }
+}
+
+/// Puts the hosts on one veth pair, in place of those to the gateways.
+fn connect(testbed: &TwoGateways) -> Result<()> {
+    let TwoGateways { host1, host2, .. } = testbed;
+    for host in [host1, host2] {
+        host.exec("ip link del eth0")?;
+    }
+    veth(host1, "eth0", host2, "eth0")?;
+    for (host, address) in [(host1, TwoGateways::HOST1), (host2, TwoGateways::HOST2)] {
+        host.exec(&format!("ip addr add {address}/24 dev eth0"))?;
+    }
+    Ok(())
 }

@@ -20,6 +20,9 @@ pub enum Plane {
     Kernel,
     /// Open vSwitch's userspace datapath.
     Ovs,
+    /// No gateway: one veth pair from host to host. What the hosts themselves take,
+    /// and so the limit.
+    Direct,
 }
 
 /// A data plane that runs in one gateway; dropping it ends it.
@@ -38,12 +41,14 @@ pub enum Running {
         /// With its database.
         _switch: Switch,
     },
+    /// Nothing.
+    Direct,
 }
 
 impl Plane {
     /// Every plane that this machine can run, in the order of the report.
     pub fn available() -> Vec<Self> {
-        let mut planes = vec![Self::Overlay, Self::Kernel];
+        let mut planes = vec![Self::Overlay, Self::Kernel, Self::Direct];
         if ovs::is_installed() {
             planes.push(Self::Ovs);
         }
@@ -56,6 +61,7 @@ impl Plane {
             Self::Overlay => "overlay",
             Self::Kernel => "kernel",
             Self::Ovs => "ovs",
+            Self::Direct => "direct",
         }
     }
 
@@ -66,6 +72,7 @@ impl Plane {
             Self::Overlay => start_overlay(gateway, other, overlay),
             Self::Kernel => start_kernel(gateway, other).map(|()| Running::Kernel),
             Self::Ovs => Ok(Running::Ovs { _switch: start_ovs(gateway, other)? }),
+            Self::Direct => Ok(Running::Direct),
         }
     }
 
