@@ -16,7 +16,9 @@
 //! There is one writer ([`Table`]); readers take no lock. A word is read and
 //! written whole. A value is written before its key, a key is erased before its
 //! value is written anew, and a reader looks at the key again once it has the
-//! value, so it never takes one key's value for another's.
+//! value, so it does not take one key's value for another's. (That would take a key
+//! that goes, and another that comes to its slot and goes, and the first that comes
+//! back to it, between two loads.)
 
 #[cfg(not(target_arch = "bpf"))]
 mod table;
@@ -59,23 +61,22 @@ pub trait Value: Record {
     fn from_word(word: u64) -> Self;
 }
 
-/// Where a table's keys go: a multiplier that outsiders do not know, so that
-/// nobody can choose addresses that all fall into one bucket, and the buckets in
-/// use.
+/// Where a table's keys go: a seed that outsiders do not know, so that nobody can
+/// choose addresses that all fall into one bucket, and the buckets in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread {
-    multiplier: u64,
+    seed: u64,
     mask: u32,
 }
 
-/// 2⁶⁴ divided by the golden ratio, odd.
-const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Odd, with about half of its bits set.
+const ODD: u64 = 0xd6e8_feb8_6659_fd93;
 
 impl Spread {
     /// For `mask` + 1 buckets, a power of two. `seed` should be random.
     #[inline(always)]
     pub const fn new(seed: u64, mask: u32) -> Self {
-        Self { multiplier: seed | 1, mask }
+        Self { seed, mask }
     }
 
     /// How many buckets `entries` entries need, at most three quarters full.
@@ -90,19 +91,26 @@ impl Spread {
         self.mask
     }
 
-    /// The bucket that a key belongs to: the product's upper bytes, of which the
-    /// uppermost, the best mixed, counts in the smallest table (multiply-shift:
-    /// Dietzfelbinger et al. 1997).
+    /// The bucket that a key belongs to.
     #[inline(always)]
     pub const fn first(self, key: u64) -> u32 {
-        key.wrapping_mul(self.multiplier).swap_bytes() as u32 & self.mask
+        (self.hash(key) >> 32) as u32 & self.mask
     }
 
     /// The bucket that it goes to where there is no room in the first.
     #[inline(always)]
     pub const fn second(self, key: u64) -> u32 {
-        let hash = key.wrapping_mul(self.multiplier).rotate_left(32);
-        hash.wrapping_mul(ODD).swap_bytes() as u32 & self.mask
+        self.hash(key).swap_bytes() as u32 & self.mask
+    }
+
+    /// Two rounds of folding and multiplication. One would do for keys without a
+    /// pattern, but addresses are numbered one after the other, and of those one
+    /// multiplication in a few hundred puts dozens into the same bucket.
+    #[inline(always)]
+    const fn hash(self, key: u64) -> u64 {
+        let key = key ^ self.seed;
+        let half = (key ^ (key >> 32)).wrapping_mul(ODD);
+        (half ^ (half >> 32)).wrapping_mul(self.seed | 1)
     }
 }
 

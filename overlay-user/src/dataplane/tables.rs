@@ -245,8 +245,11 @@ fn put<K: Key, V: Value>(
     (key, value): (K, V),
 ) -> Result<()> {
     reserve(table, node, mask_of, table.len() + 1)?;
-    let full = |Full| anyhow!("the table is full");
-    table.insert(key, value).map_err(full)
+    while let Err(Full) = table.insert(key, value) {
+        let mask = table.larger().ok_or_else(|| anyhow!("the table is full"))?;
+        table.grow(mask, |grown| node.resize(mask_of, grown.mask()))?;
+    }
+    Ok(())
 }
 
 /// Gives a table as many buckets as so many entries should have.
