@@ -6,7 +6,7 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_F_CURRENT_CPU};
 use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop, bpf_perf_event_output};
 use aya_ebpf::maps::PerCpuArray;
 use overlay_common::abi::{
-    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit,
+    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Masks, Node, Peer, Permit,
     PermitKey, Port, Punt, PuntReason, Segment, Target, Vtep, VtepKey,
 };
 use overlay_common::hash::Key as _;
@@ -70,7 +70,8 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn fdb(&self, key: &FdbKey) -> Option<FdbEntry> {
-        hash::get::<hash::Fdb>(&self.node?.masks, *key)
+        let masks = self.node.map_or(Masks::default(), |node| node.masks);
+        hash::get::<hash::Fdb>(&masks, *key)
     }
 
     #[inline(always)]

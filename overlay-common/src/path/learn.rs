@@ -24,14 +24,14 @@ pub struct Sighting {
 #[inline(always)]
 pub fn observe<P: Packet, T: Tables>(packet: &mut P, tables: &T, node: &Node, sight: Sighting) {
     match tables.fdb(&sight.key) {
-        Some(entry) if entry.target == sight.source => refresh(tables, node, &entry, &sight.key),
         Some(entry) if entry.is_static() => {}
+        Some(entry) if entry.target == sight.source => refresh(tables, node, &entry, &sight.key),
         _ if sight.learning => report(packet, tables, &sight),
         _ => {}
     }
 }
 
-/// Stamps an entry once an epoch.
+/// Stamps an entry that ages, once an epoch.
 #[inline(always)]
 fn refresh<T: Tables>(tables: &T, node: &Node, entry: &FdbEntry, key: &FdbKey) {
     if entry.seen != node.epoch {

@@ -32,8 +32,10 @@ pub fn run<P: Packet, T: Tables>(
     ingress: Ingress,
 ) -> Result<Verdict, DropReason> {
     let frame = classify::run(packet, tables, ingress)?;
+    // Asked for before it is needed: memory may take its time to answer.
+    let entry = tables.fdb(&frame.destination);
     admit::run(packet, tables, &frame)?;
-    match resolve::run(tables, &frame)? {
+    match resolve::run(&frame, entry)? {
         Destination::Peer(peer) => transmit::run(packet, tables, &frame, peer),
         Destination::Port(port) => deliver::run(packet, tables, &frame, port),
         Destination::Flood => flood::run(packet, tables, &frame),

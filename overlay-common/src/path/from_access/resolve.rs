@@ -1,7 +1,7 @@
 //! FDB look-up: which way a frame leaves.
 
 use super::classify::Frame;
-use crate::tables::Tables;
+use crate::abi::FdbEntry;
 use crate::verdict::DropReason;
 
 /// Where a frame goes.
@@ -14,13 +14,13 @@ pub enum Destination {
     Flood,
 }
 
-/// Looks the destination address up.
+/// Reads the destination address's FDB entry.
 #[inline(always)]
-pub fn run<T: Tables>(tables: &T, frame: &Frame) -> Result<Destination, DropReason> {
+pub fn run(frame: &Frame, entry: Option<FdbEntry>) -> Result<Destination, DropReason> {
     if frame.destination.station().is_group() {
         return Ok(Destination::Flood);
     }
-    let Some(entry) = tables.fdb(&frame.destination) else {
+    let Some(entry) = entry else {
         return Ok(Destination::Flood);
     };
     let index = entry.target.index();
