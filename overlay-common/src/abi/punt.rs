@@ -57,7 +57,7 @@ pub struct Punt {
     pub ifindex: u32,
     /// Where the frame came from: an access port or a peer.
     pub source: Target,
-    /// The frame's length, in bytes.
+    /// The frame's length, in bytes; 0 where it does not go along.
     pub frame_len: u32,
     /// How many bytes of the frame follow this record.
     pub captured: u32,

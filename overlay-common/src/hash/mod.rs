@@ -114,10 +114,28 @@ impl Spread {
     }
 }
 
-/// 1 for zero, else 0, without a branch.
+/// Has its top bit set where the words differ, without a branch.
 #[inline(always)]
-const fn is_zero(word: u64) -> u64 {
-    (word.wrapping_sub(1) & !word) >> 63
+fn differ(one: u64, other: u64) -> u64 {
+    let difference = one ^ other;
+    difference | negated(difference)
+}
+
+/// Minus the word. BPF keeps no comparison's result but by a branch, and that is
+/// what the compiler makes of arithmetic that it sees through.
+#[inline(always)]
+fn negated(word: u64) -> u64 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut word = word;
+        // SAFETY: one instruction on a register.
+        unsafe {
+            core::arch::asm!("{0} = -{0}", inout(reg) word, options(pure, nomem, nostack));
+        }
+        word
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    word.wrapping_neg()
 }
 
 impl Bucket {
@@ -130,8 +148,9 @@ impl Bucket {
     #[inline(always)]
     pub fn find(&self, key: u64) -> u64 {
         const _: () = assert!(SLOTS == 4);
-        let holds = |slot: usize| is_zero(self.keys[slot].get() ^ key);
-        let slot = (holds(1) + holds(2) * 2 + holds(3) * 3) as usize & (SLOTS - 1);
+        let [zero, one, two] = [0, 1, 2].map(|slot: usize| differ(self.keys[slot].get(), key));
+        // 3 unless another holds the key: 0 clears both bits, 1 the upper, 2 the lower.
+        let slot = ((two & zero) >> 63 | (one & zero) >> 63 << 1) as usize;
         let value = self.values[slot].get();
         if self.keys[slot].get() == key { value } else { 0 }
     }

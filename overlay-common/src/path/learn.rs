@@ -2,8 +2,12 @@
 //!
 //! The path itself never writes a location. It reports what it has not seen
 //! before to user space, at a limited rate, and stamps what it has.
+//!
+//! This is the last stage, whatever became of the frame that was admitted: nothing
+//! waits for the source's FDB entry, and where it is far away in memory, the
+//! processor goes on with the next frame meanwhile.
 
-use crate::abi::{FdbEntry, FdbKey, Node, Punt, PuntReason, Target};
+use crate::abi::{FdbEntry, FdbKey, Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::tables::Tables;
@@ -22,10 +26,10 @@ pub struct Sighting {
 
 /// Takes note of a sighting.
 #[inline(always)]
-pub fn observe<P: Packet, T: Tables>(packet: &mut P, tables: &T, node: &Node, sight: Sighting) {
+pub fn run<P: Packet, T: Tables>(packet: &mut P, tables: &T, sight: Sighting) {
     match tables.fdb(&sight.key) {
         Some(entry) if entry.is_static() => {}
-        Some(entry) if entry.target == sight.source => refresh(tables, node, &entry, &sight.key),
+        Some(entry) if entry.target == sight.source => refresh(tables, &entry, &sight.key),
         _ if sight.learning => report(packet, tables, &sight),
         _ => {}
     }
@@ -33,8 +37,10 @@ pub fn observe<P: Packet, T: Tables>(packet: &mut P, tables: &T, node: &Node, si
 
 /// Stamps an entry that ages, once an epoch.
 #[inline(always)]
-fn refresh<T: Tables>(tables: &T, node: &Node, entry: &FdbEntry, key: &FdbKey) {
-    if entry.seen != node.epoch {
+fn refresh<T: Tables>(tables: &T, entry: &FdbEntry, key: &FdbKey) {
+    if let Some(node) = tables.node()
+        && entry.seen != node.epoch
+    {
         tables.refresh(key, node.epoch);
     }
 }
@@ -49,7 +55,7 @@ fn report<P: Packet, T: Tables>(packet: &mut P, tables: &T, sight: &Sighting) {
         segment: sight.key.segment,
         ifindex: sight.ingress.ifindex,
         source: sight.source,
-        frame_len: packet.len(),
+        frame_len: 0,
         captured: 0,
         mac: sight.key.mac,
         vlan: 0,

@@ -1,7 +1,7 @@
 //! From an access port: into the overlay.
 //!
 //! classify → admit → resolve, then one of three ways out: transmit to a peer
-//! (police → encap), deliver to a local port, flood.
+//! (police → encap), deliver to a local port, flood; and learn at last.
 
 mod admit;
 mod classify;
@@ -12,11 +12,14 @@ mod resolve;
 mod strip;
 mod transmit;
 
+use crate::abi::Target;
 use crate::packet::Packet;
 use crate::path::Ingress;
+use crate::path::learn::{self, Sighting};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
+use classify::Frame;
 use resolve::Destination;
 
 /// Carries one frame from an access port.
@@ -32,12 +35,22 @@ pub fn run<P: Packet, T: Tables>(
     ingress: Ingress,
 ) -> Result<Verdict, DropReason> {
     let frame = classify::run(packet, tables, ingress)?;
-    // Asked for before it is needed: memory may take its time to answer.
-    let entry = tables.fdb(&frame.destination);
-    admit::run(packet, tables, &frame)?;
-    match resolve::run(&frame, entry)? {
-        Destination::Peer(peer) => transmit::run(packet, tables, &frame, peer),
-        Destination::Port(port) => deliver::run(packet, tables, &frame, port),
-        Destination::Flood => flood::run(packet, tables, &frame),
+    admit::run(&frame)?;
+    let result = forward(packet, tables, &frame);
+    let source = Target::port(frame.port);
+    learn::run(packet, tables, Sighting { key: frame.source, source, learning: true, ingress });
+    result
+}
+
+#[inline(always)]
+fn forward<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+) -> Result<Verdict, DropReason> {
+    match resolve::run(tables, frame)? {
+        Destination::Peer(peer) => transmit::run(packet, tables, frame, peer),
+        Destination::Port(port) => deliver::run(packet, tables, frame, port),
+        Destination::Flood => flood::run(packet, tables, frame),
     }
 }

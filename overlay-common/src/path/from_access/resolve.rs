@@ -1,7 +1,7 @@
 //! FDB look-up: which way a frame leaves.
 
 use super::classify::Frame;
-use crate::abi::FdbEntry;
+use crate::tables::Tables;
 use crate::verdict::DropReason;
 
 /// Where a frame goes.
@@ -14,13 +14,13 @@ pub enum Destination {
     Flood,
 }
 
-/// Reads the destination address's FDB entry.
+/// Looks the destination address up.
 #[inline(always)]
-pub fn run(frame: &Frame, entry: Option<FdbEntry>) -> Result<Destination, DropReason> {
+pub fn run<T: Tables>(tables: &T, frame: &Frame) -> Result<Destination, DropReason> {
     if frame.destination.station().is_group() {
         return Ok(Destination::Flood);
     }
-    let Some(entry) = entry else {
+    let Some(entry) = tables.fdb(&frame.destination) else {
         return Ok(Destination::Flood);
     };
     let index = entry.target.index();

@@ -1,11 +1,10 @@
 //! Closed by default: only known peers, only in their segments, only frames that
-//! a bridge would take; and learning.
+//! a bridge would take.
 
 use super::classify::Tunnel;
-use crate::abi::{FdbKey, Permit, PermitKey, Target, VtepKey};
+use crate::abi::{FdbKey, Permit, PermitKey, VtepKey};
 use crate::packet::{Inner, Packet};
 use crate::path::Ingress;
-use crate::path::learn::{self, Sighting};
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 use crate::wire::{Ethernet, TUNNEL_LEN, Tag, ethertype};
@@ -18,8 +17,12 @@ pub struct Frame {
     pub peer: u32,
     /// Index of its segment.
     pub segment: u16,
+    /// Whether the segment learns what is behind its peers.
+    pub learning: bool,
     /// The inner destination address, in its segment.
     pub destination: FdbKey,
+    /// The inner source address, in its segment.
+    pub source: FdbKey,
     /// What the inner frame carries.
     pub inner: Inner,
     /// The outer ECN field.
@@ -31,7 +34,7 @@ pub struct Frame {
 /// Checks peer, VNI and inner Ethernet header.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(
-    packet: &mut P,
+    packet: &P,
     tables: &T,
     ingress: Ingress,
     tunnel: &Tunnel,
@@ -43,24 +46,17 @@ pub fn run<P: Packet, T: Tables>(
     }
     let ethernet = *packet.at::<Ethernet>(TUNNEL_LEN).ok_or(DropReason::InnerTruncated)?;
     let inner = inner_kind(packet, &ethernet)?;
-    let frame = Frame {
+    Ok(Frame {
         ingress,
         peer: vtep.peer,
         segment: permit.segment,
+        learning: permit.flags & Permit::LEARN != 0,
         destination: FdbKey::new(ethernet.destination, permit.segment),
+        source: FdbKey::new(ethernet.source, permit.segment),
         inner,
         ecn: tunnel.ecn,
         len: tunnel.len,
-    };
-    let node = tables.node().ok_or(DropReason::TableInconsistent)?;
-    let sighting = Sighting {
-        key: FdbKey::new(ethernet.source, permit.segment),
-        source: Target::peer(vtep.peer),
-        learning: permit.flags & Permit::LEARN != 0,
-        ingress,
-    };
-    learn::observe(packet, tables, node, sighting);
-    Ok(frame)
+    })
 }
 
 /// The segment of a VNI, if the profile may use it. The segment is that of the
