@@ -10,7 +10,7 @@ use overlay_bench::run::Setup;
 use overlay_bench::scenario::Order;
 
 /// Milliseconds of a measurement, in a full and in a quick run.
-const MILLISECONDS: [u64; 2] = [300, 100];
+const MILLISECONDS: [u64; 2] = [200, 100];
 
 /// Measures this gateway beside other data planes on this machine: an untouched
 /// XDP redirect, the kernel's bridge and vxlan device, and Open vSwitch's
@@ -40,7 +40,7 @@ pub struct Args {
     /// as each scenario wants].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// About how long each measurement takes [default: 300, and 100 where quick].
+    /// About how long each measurement takes [default: 200, and 100 where quick].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     milliseconds: Option<u64>,
     /// The core that generator, gateway and sink share [default: the last one].
@@ -113,7 +113,7 @@ mod tests {
             let args = Args::parse_from([&["overlay-bench"], words].concat());
             args.options(&args.setup().unwrap()).milliseconds
         };
-        assert_eq!(milliseconds(&[]), 300);
+        assert_eq!(milliseconds(&[]), 200);
         assert_eq!(milliseconds(&["--quick"]), 100);
         assert_eq!(milliseconds(&["--quick", "--milliseconds", "50"]), 50);
     }

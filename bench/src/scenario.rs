@@ -1,7 +1,7 @@
 //! What is measured, and the order in which it is: every subject once, then
 //! again, so that what disturbs the machine disturbs them all.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Error, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::results::{Case, Reading, Series};
@@ -42,23 +42,49 @@ pub struct Scenario {
     pub subjects: Vec<Box<dyn Subject>>,
 }
 
+/// What a scenario's rounds came to.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// A series for each metric of each subject that could be measured in every
+    /// round.
+    pub series: Vec<Series>,
+    /// Why the others could not.
+    pub failures: Vec<Error>,
+}
+
 impl Scenario {
-    /// Measures every subject in turn, `rounds` times, and returns a series for
-    /// each subject and metric.
-    pub fn run(&mut self, rounds: usize, order: Order) -> Result<Vec<Series>> {
+    /// Measures every subject in turn, `rounds` times. One that fails is withdrawn,
+    /// with what it has answered before: its rounds would not be the others'.
+    pub fn run(&mut self, rounds: usize, order: Order) -> Found {
         let mut turn: Vec<usize> = (0..self.subjects.len()).collect();
         if order == Order::Reversed {
             turn.reverse();
         }
-        let mut found: Vec<Vec<Series>> = self.subjects.iter().map(|_| Vec::new()).collect();
+        let mut series: Vec<Vec<Series>> = self.subjects.iter().map(|_| Vec::new()).collect();
+        let mut failures = Vec::new();
         for _ in 0..rounds {
-            for index in &turn {
+            turn.retain(|index| {
                 let subject = self.subjects[*index].as_mut();
-                measure(self.name, &self.case, subject, &mut found[*index])
-                    .with_context(|| format!("{}: {}", self.name, subject.plane()))?;
-            }
+                let measured = measure(self.name, &self.case, subject, &mut series[*index]);
+                measured
+                    .map_err(|error| {
+                        series[*index].clear();
+                        failures.push(error.context(self.title(*index)));
+                    })
+                    .is_ok()
+            });
         }
-        Ok(found.into_iter().flatten().collect())
+        Found { series: series.into_iter().flatten().collect(), failures }
+    }
+
+    /// Names a subject: its plane, and its case where it has one of its own.
+    fn title(&self, index: usize) -> String {
+        let subject = &self.subjects[index];
+        let mut title = format!("{}: {}", self.name, subject.plane());
+        for (key, value) in subject.case() {
+            title += &format!(" {key}={value}");
+        }
+        title
     }
 }
 
@@ -159,7 +185,7 @@ mod tests {
             let noting = |plane| -> Box<dyn Subject> {
                 Box::new(Noting { plane, turns: 0.0, notes: notes.clone() })
             };
-            let series = scenario(vec![noting("a"), noting("b")]).run(2, order).unwrap();
+            let series = scenario(vec![noting("a"), noting("b")]).run(2, order).series;
             assert_eq!(*notes.borrow(), expected);
             let names: Vec<_> = series.iter().map(|s| (&*s.plane, &*s.metric)).collect();
             assert_eq!(names, [("a", "rate"), ("a", "lost"), ("b", "rate"), ("b", "lost")]);
@@ -171,8 +197,9 @@ mod tests {
     #[test]
     fn what_cannot_be_a_sample_is_an_error() {
         let refused = |answers| {
-            let error = scenario(vec![Box::new(Fickle(answers))]).run(2, Order::Listed);
-            format!("{:#}", error.unwrap_err())
+            let mut found = scenario(vec![Box::new(Fickle(answers))]).run(2, Order::Listed);
+            assert!(found.series.is_empty());
+            format!("{:#}", found.failures.remove(0))
         };
         let good = vec![RATE.reads(1.0)];
         let error = refused(vec![good.clone(), vec![]]);
@@ -181,5 +208,16 @@ mod tests {
         assert!(error.contains("lost in place of rate"), "{error}");
         let error = refused(vec![good, vec![RATE.reads(f64::NAN)]]);
         assert_eq!(error, "rate: fickle: rate is NaN");
+    }
+
+    #[test]
+    fn a_subject_that_fails_is_withdrawn_and_the_others_go_on() {
+        let notes = Rc::new(RefCell::new(Vec::new()));
+        let noting = Noting { plane: "steady", turns: 0.0, notes: notes.clone() };
+        let fickle = Fickle(vec![vec![RATE.reads(1.0)], vec![]]);
+        let found = scenario(vec![Box::new(fickle), Box::new(noting)]).run(3, Order::Listed);
+        assert_eq!(found.failures.len(), 1);
+        let left: Vec<_> = found.series.iter().map(|s| (&*s.plane, s.samples.len())).collect();
+        assert_eq!(left, [("steady", 3), ("steady", 3)]);
     }
 }

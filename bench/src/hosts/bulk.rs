@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::clock::{Clock, join};
+use super::cores::Cores;
 use super::pair::Pair;
 use super::tcp::{self, Connection};
 use crate::results::{Case, Metric, Reading};
@@ -23,13 +24,14 @@ const BLOCK: usize = 128 << 10;
 pub struct Bulk {
     pair: Rc<Pair>,
     streams: usize,
+    cores: Cores,
     time: Duration,
 }
 
 impl Bulk {
     /// `streams` streams for `time`.
-    pub fn new(pair: &Rc<Pair>, streams: usize, time: Duration) -> Self {
-        Self { pair: Rc::clone(pair), streams, time }
+    pub fn new(pair: &Rc<Pair>, streams: usize, cores: Cores, time: Duration) -> Self {
+        Self { pair: Rc::clone(pair), streams, cores, time }
     }
 }
 
@@ -39,7 +41,10 @@ impl Subject for Bulk {
     }
 
     fn case(&self) -> Case {
-        Case::from([("streams".to_owned(), self.streams.to_string())])
+        Case::from([
+            ("streams".to_owned(), self.streams.to_string()),
+            ("cores".to_owned(), self.cores.name()),
+        ])
     }
 
     fn measure(&mut self) -> Result<Vec<Reading>> {
@@ -48,8 +53,11 @@ impl Subject for Bulk {
         let window = std::thread::scope(|scope| {
             let mut threads = Vec::new();
             for (client, server) in &connections {
-                threads.push(scope.spawn(|| send(client, &clock)));
-                threads.push(scope.spawn(|| receive(server, &received)));
+                threads
+                    .push(scope.spawn(|| self.cores.enter().and_then(|()| send(client, &clock))));
+                threads.push(
+                    scope.spawn(|| self.cores.enter().and_then(|()| receive(server, &received))),
+                );
             }
             let read = || (received.load(Ordering::Relaxed), retransmits(&connections));
             let window = clock.run(self.time, read);

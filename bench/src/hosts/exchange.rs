@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use overlay_testbed::TwoGateways;
 
 use super::clock::{Clock, join};
+use super::cores::Cores;
 use super::latency::Latencies;
 use super::pair::Pair;
 use super::tcp;
@@ -37,6 +38,7 @@ pub struct Exchange {
     pair: Rc<Pair>,
     protocol: Protocol,
     connections: usize,
+    cores: Cores,
     time: Duration,
 }
 
@@ -48,8 +50,14 @@ struct Seen {
 
 impl Exchange {
     /// On `connections` connections at once, for `time`.
-    pub fn new(pair: &Rc<Pair>, protocol: Protocol, connections: usize, time: Duration) -> Self {
-        Self { pair: Rc::clone(pair), protocol, connections, time }
+    pub fn new(
+        pair: &Rc<Pair>,
+        protocol: Protocol,
+        connections: usize,
+        cores: Cores,
+        time: Duration,
+    ) -> Self {
+        Self { pair: Rc::clone(pair), protocol, connections, cores, time }
     }
 
     /// Runs a client and a server thread for each pair of sockets, and returns
@@ -60,11 +68,16 @@ impl Exchange {
         ask: fn(&S, &Clock) -> Result<Seen>,
         answer: fn(&S, &Clock) -> Result<()>,
     ) -> Result<(Vec<Seen>, Duration)> {
-        let clock = &Clock::default();
+        let (clock, cores) = (&Clock::default(), self.cores);
+        let there = move || cores.enter();
         std::thread::scope(|scope| {
-            let servers = pairs.iter().map(|(_, s)| scope.spawn(move || answer(s, clock)));
+            let servers = pairs
+                .iter()
+                .map(|(_, s)| scope.spawn(move || there().and_then(|()| answer(s, clock))));
             let servers = servers.collect();
-            let clients = pairs.iter().map(|(c, _)| scope.spawn(move || ask(c, clock)));
+            let clients = pairs
+                .iter()
+                .map(|(c, _)| scope.spawn(move || there().and_then(|()| ask(c, clock))));
             let clients = clients.collect();
             let time = clock.run(self.time, || ()).time;
             let seen = join(clients);
@@ -95,7 +108,10 @@ impl Subject for Exchange {
     }
 
     fn case(&self) -> Case {
-        Case::from([("connections".to_owned(), self.connections.to_string())])
+        Case::from([
+            ("connections".to_owned(), self.connections.to_string()),
+            ("cores".to_owned(), self.cores.name()),
+        ])
     }
 
     fn measure(&mut self) -> Result<Vec<Reading>> {

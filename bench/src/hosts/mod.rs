@@ -3,7 +3,7 @@
 //! do with that.
 //!
 //! - [`plane`], [`pair`]: the gateways, and two hosts around them.
-//! - [`clock`]: what counts, and when it is over.
+//! - [`clock`], [`cores`]: what counts, when it is over, and where it runs.
 //! - [`bulk`], [`exchange`], [`connect`]: the traffic, each a subject.
 //! - [`tcp`], [`latency`]: connections and times that they share.
 //!
@@ -13,6 +13,7 @@
 pub mod bulk;
 pub mod clock;
 pub mod connect;
+pub mod cores;
 pub mod exchange;
 pub mod latency;
 pub mod pair;
@@ -27,6 +28,7 @@ use crate::run::{Planned, Setup};
 use crate::scenario::{Scenario, Subject};
 use bulk::Bulk;
 use connect::Connect;
+use cores::Cores;
 use exchange::{Exchange, Protocol};
 use pair::Pair;
 use plane::Plane;
@@ -41,16 +43,28 @@ const TIMES: u32 = 5;
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {
     let streams: &[usize] = if setup.quick { &[1, 4] } else { &[1, 4, 16] };
     let connections: &[usize] = if setup.quick { &[1] } else { &[1, 16] };
+    let one = Cores::One(setup.cpu);
     vec![
-        planned("tcp-bulk", setup, |pair, time| {
-            streams.iter().map(|count| boxed(Bulk::new(pair, *count, time))).collect()
+        planned("tcp-bulk", setup, move |pair, time| {
+            let bulk = |count: &usize| boxed(Bulk::new(pair, *count, Cores::Any, time));
+            let mut subjects: Subjects = streams.iter().map(bulk).collect();
+            if pair.plane().follows_threads() {
+                subjects.push(boxed(Bulk::new(pair, 1, one, time)));
+            }
+            subjects
         }),
-        planned("tcp-rr", setup, |pair, time| {
-            let exchange = |count: &usize| Exchange::new(pair, Protocol::Tcp, *count, time);
-            connections.iter().map(|count| boxed(exchange(count))).collect()
+        planned("tcp-rr", setup, move |pair, time| {
+            let exchange =
+                |count, cores| boxed(Exchange::new(pair, Protocol::Tcp, count, cores, time));
+            let mut subjects: Subjects =
+                connections.iter().map(|count| exchange(*count, Cores::Any)).collect();
+            if pair.plane().follows_threads() {
+                subjects.push(exchange(1, one));
+            }
+            subjects
         }),
         planned("udp-rr", setup, |pair, time| {
-            vec![boxed(Exchange::new(pair, Protocol::Udp, 1, time))]
+            vec![boxed(Exchange::new(pair, Protocol::Udp, 1, Cores::Any, time))]
         }),
         planned("tcp-connect", setup, |pair, time| vec![boxed(Connect::new(pair, time))]),
     ]
@@ -114,14 +128,15 @@ mod tests {
             return;
         }
         let pair = |plane| Rc::new(Pair::new(plane, Path::new("")).expect("a pair of hosts"));
-        let direct = Bulk::new(&pair(Plane::Direct), 1, Duration::from_millis(100)).measure();
+        let direct =
+            Bulk::new(&pair(Plane::Direct), 1, Cores::Any, Duration::from_millis(100)).measure();
         assert!(direct.expect("a measurement without gateways")[0].value > 0.0);
         let pair = pair(Plane::Kernel);
         let time = Duration::from_millis(100);
         let kinds: [Box<dyn Subject>; 4] = [
-            boxed(Bulk::new(&pair, 2, time)),
-            boxed(Exchange::new(&pair, Protocol::Tcp, 2, time)),
-            boxed(Exchange::new(&pair, Protocol::Udp, 2, time)),
+            boxed(Bulk::new(&pair, 2, Cores::Any, time)),
+            boxed(Exchange::new(&pair, Protocol::Tcp, 2, Cores::One(0), time)),
+            boxed(Exchange::new(&pair, Protocol::Udp, 2, Cores::Any, time)),
             boxed(Connect::new(&pair, time)),
         ];
         for mut kind in kinds {

@@ -76,6 +76,12 @@ impl Plane {
         }
     }
 
+    /// Whether frames are carried by the thread that sends them, and not by
+    /// threads of the plane's own.
+    pub fn follows_threads(self) -> bool {
+        self != Self::Ovs
+    }
+
     /// Whether hosts must finish their checksums themselves: packet sockets, which
     /// the switch takes frames from, do not say that one is only half done.
     pub fn needs_whole_checksums(self) -> bool {

@@ -7,11 +7,12 @@ use anyhow::Result;
 
 use super::progress::Progress;
 use super::{Planned, Setup};
-use crate::results::{Failure, Load, Record, Series};
+use crate::results::{Failure, Load, Record};
+use crate::scenario::Found;
 
 /// Measures every scenario, and adds what is found to the record. `after_each`
-/// is shown the record after every scenario. One that fails is noted, and does
-/// not keep the others from being measured.
+/// is shown the record after every scenario. One that fails, or a subject of one,
+/// is noted, and does not keep the others from being measured.
 pub fn run(
     plan: Vec<Planned>,
     setup: &Setup,
@@ -23,13 +24,13 @@ pub fn run(
     for planned in plan {
         progress.begin(&planned.title);
         let title = planned.title.clone();
-        match measure(planned, setup, record) {
-            Ok(series) => record.series.extend(series),
-            Err(error) => {
-                let error = format!("{error:#}");
-                progress.failed(&error);
-                record.failures.push(Failure { title, error });
-            }
+        let found = measure(planned, setup, record)
+            .unwrap_or_else(|error| Found { failures: vec![error], ..Found::default() });
+        record.series.extend(found.series);
+        for error in found.failures {
+            let error = format!("{error:#}");
+            progress.failed(&error);
+            record.failures.push(Failure { title: title.clone(), error });
         }
         progress.end();
         record.seconds = start.elapsed().as_secs_f64();
@@ -39,9 +40,9 @@ pub fn run(
     Ok(())
 }
 
-fn measure(planned: Planned, setup: &Setup, record: &Record) -> Result<Vec<Series>> {
+fn measure(planned: Planned, setup: &Setup, record: &Record) -> Result<Found> {
     let rounds = record.options.rounds.unwrap_or(planned.rounds);
-    (planned.build)(setup)?.run(rounds, record.options.order)
+    Ok((planned.build)(setup)?.run(rounds, record.options.order))
 }
 
 #[cfg(test)]
