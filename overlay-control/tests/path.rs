@@ -1,7 +1,7 @@
 //! Properties of the packet path, on the host: decapsulation inverts
 //! encapsulation, incremental checksums equal full ones, no input panics.
 
-use overlay_common::abi::{FdbKey, Hook};
+use overlay_common::abi::{FdbEntry, FdbKey, Hook, Punt, PuntReason, Target};
 use overlay_common::packet::Packet;
 use overlay_common::path::{Ingress, from_access, from_underlay};
 use overlay_common::tables::Tables;
@@ -34,8 +34,8 @@ fn peer_one() -> TableSet {
     tables.apply(&Action::PutVtep(overlay_common::abi::VtepKey(sample::LOCAL_VTEP), vtep));
     // The receiving station is behind the plain port there.
     let key = FdbKey { mac: station(0x11).0, segment: 1 };
-    let entry = overlay_common::abi::FdbEntry {
-        target: overlay_common::abi::Target::port(sample::PLAIN_PORT),
+    let entry = FdbEntry {
+        target: Target::port(sample::PLAIN_PORT),
         seen: sample::EPOCH,
         ..Default::default()
     };
@@ -69,6 +69,57 @@ fn inner_frame() -> impl Strategy<Value = Vec<u8>> {
         ),
     ];
     (ethertype, payload).prop_map(|(kind, payload)| ethernet(station(0x11), kind, &payload))
+}
+
+/// The stations that were reported, and where they are.
+fn reported(tables: &TableSet) -> Vec<(Mac, Target)> {
+    let learn = |punt: &Punt| punt.reason == PuntReason::Learn as u8;
+    let punts = tables.take_punts();
+    punts.iter().map(|p| &p.punt).filter(|p| learn(p)).map(|p| (Mac(p.mac), p.source)).collect()
+}
+
+/// A frame from a station that no table has.
+fn from_a_stranger(destination: Mac) -> Vec<u8> {
+    let header = Ethernet::new(destination, STRANGER, 0x88b5);
+    [overlay_common::wire::bytes_of(&header), &[0; 46]].concat()
+}
+
+const STRANGER: Mac = station(0x70);
+
+#[test]
+fn a_frame_that_is_dropped_later_on_teaches_as_one_that_is_sent() {
+    let tables = node();
+    let mut frame = Frame::new(&from_a_stranger(station(1)));
+    let verdict = from_access::run(&mut frame, &tables, ingress());
+    assert_eq!(verdict, Err(DropReason::SamePort));
+    assert_eq!(reported(&tables), [(STRANGER, Target::port(sample::INGRESS_PORT))]);
+
+    let mut frame = Frame::new(&from_a_stranger(station(0x11)));
+    assert!(matches!(from_access::run(&mut frame, &tables, ingress()), Ok(Verdict::Transmit(_))));
+    assert_eq!(reported(&tables), [(STRANGER, Target::port(sample::INGRESS_PORT))]);
+
+    let mut receiver = peer_one();
+    let sent = frame.bytes().to_vec();
+    let verdict = from_underlay::run(&mut Frame::new(&sent), &receiver, ingress());
+    assert!(matches!(verdict, Ok(Verdict::Deliver(_))), "{verdict:?}");
+    assert_eq!(reported(&receiver), [(STRANGER, Target::peer(1))]);
+
+    let key = FdbKey { mac: station(0x11).0, segment: 1 };
+    let down = FdbEntry { target: Target::port(sample::DOWN_PORT), ..FdbEntry::default() };
+    receiver.apply(&Action::PutFdb(key, down));
+    let verdict = from_underlay::run(&mut Frame::new(&sent), &receiver, ingress());
+    assert_eq!(verdict, Err(DropReason::PortDown));
+    assert_eq!(reported(&receiver), [(STRANGER, Target::peer(1))]);
+}
+
+#[test]
+fn a_frame_that_is_not_admitted_teaches_nothing() {
+    let tables = node();
+    let to_bridges = Mac([0x01, 0x80, 0xc2, 0, 0, 0]);
+    let mut frame = Frame::new(&from_a_stranger(to_bridges));
+    let verdict = from_access::run(&mut frame, &tables, ingress());
+    assert_eq!(verdict, Err(DropReason::LinkLocalGroup));
+    assert_eq!(reported(&tables), []);
 }
 
 proptest! {

@@ -53,11 +53,8 @@ impl Subject for Bulk {
         let window = std::thread::scope(|scope| {
             let mut threads = Vec::new();
             for (client, server) in &connections {
-                threads
-                    .push(scope.spawn(|| self.cores.enter().and_then(|()| send(client, &clock))));
-                threads.push(
-                    scope.spawn(|| self.cores.enter().and_then(|()| receive(server, &received))),
-                );
+                threads.push(scope.spawn(|| self.cores.run(|| send(client, &clock))));
+                threads.push(scope.spawn(|| self.cores.run(|| receive(server, &received))));
             }
             let read = || (received.load(Ordering::Relaxed), retransmits(&connections));
             let window = clock.run(self.time, read);

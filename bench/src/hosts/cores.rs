@@ -1,9 +1,9 @@
 //! Where the hosts' threads run, and with them the gateways: frames cross a veth on
 //! the core of the thread that sends them.
 
-use anyhow::{Context as _, Result};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
+use anyhow::Result;
+
+use crate::rate::pin::keep_to;
 
 /// The cores of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +24,11 @@ impl Cores {
         }
     }
 
-    /// Puts the calling thread where it is to run.
-    pub fn enter(self) -> Result<()> {
-        let Self::One(core) = self else { return Ok(()) };
-        let mut set = CpuSet::new();
-        set.set(core)?;
-        sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("pinning to CPU {core}"))
+    /// Does a thread's work where it is to run.
+    pub fn run<T>(self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if let Self::One(cpu) = self {
+            keep_to(cpu)?;
+        }
+        work()
     }
 }

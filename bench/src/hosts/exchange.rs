@@ -69,15 +69,12 @@ impl Exchange {
         answer: fn(&S, &Clock) -> Result<()>,
     ) -> Result<(Vec<Seen>, Duration)> {
         let (clock, cores) = (&Clock::default(), self.cores);
-        let there = move || cores.enter();
         std::thread::scope(|scope| {
-            let servers = pairs
-                .iter()
-                .map(|(_, s)| scope.spawn(move || there().and_then(|()| answer(s, clock))));
+            let servers =
+                pairs.iter().map(|(_, s)| scope.spawn(move || cores.run(|| answer(s, clock))));
             let servers = servers.collect();
-            let clients = pairs
-                .iter()
-                .map(|(c, _)| scope.spawn(move || there().and_then(|()| ask(c, clock))));
+            let clients =
+                pairs.iter().map(|(c, _)| scope.spawn(move || cores.run(|| ask(c, clock))));
             let clients = clients.collect();
             let time = clock.run(self.time, || ()).time;
             let seen = join(clients);

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::programs::{Program, TestRun as _, TestRunOptions, TestRunResult};
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::unistd::Pid;
 use overlay_common::abi::programs;
 use overlay_control::sample::{self, Devices};
 use overlay_testbed::Netns;
@@ -14,6 +12,7 @@ use overlay_user::dataplane::punts::Readers;
 use tokio::runtime::Runtime;
 
 use super::vectors::{Answer, Run};
+use crate::rate::pin::keep_to;
 
 /// The programs that are measured.
 pub const NAMES: [&str; 4] =
@@ -68,10 +67,7 @@ impl Programs {
         let Self { dataplane, netns, .. } = self;
         let program = dataplane.ebpf_mut().program_mut(name).context("no such program")?;
         let mut times = netns.enter(|| {
-            let mut set = CpuSet::new();
-            set.set(cpu)?;
-            sched_setaffinity(Pid::from_raw(0), &set)
-                .with_context(|| format!("pinning to CPU {cpu}"))?;
+            keep_to(cpu)?;
             let once = || {
                 let result = test_run(program, &run.frame)?;
                 let answer = answer(program, result.return_value)?;

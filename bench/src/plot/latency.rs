@@ -4,7 +4,7 @@ use super::axis::{Axis, log, quantile};
 use super::figure::{Figure, Line, Panel, Point};
 use crate::results::{Case, Series};
 
-/// Scenarios that have a panel each, for the fewest connections.
+/// Scenarios that have a panel each, for the fewest connections, on any core.
 const SCENARIOS: [(&str, &str); 2] =
     [("tcp-rr", "TCP request/response"), ("udp-rr", "UDP request/response")];
 
@@ -18,7 +18,11 @@ pub fn by_quantile(found: &[Series]) -> Figure {
 
 fn panel(found: &[Series], scenario: &str, title: &str) -> Option<Panel> {
     let quantiles = |series: &&Series| {
-        series.scenario == scenario && series.quantile().is_some() && series.median() > 0.0
+        let is_kept_to_one = series.case.get("cores").is_some_and(|cores| cores == "1");
+        series.scenario == scenario
+            && !is_kept_to_one
+            && series.quantile().is_some()
+            && series.median() > 0.0
     };
     let case = found.iter().filter(quantiles).map(|s| &s.case).min_by_key(|c| connections(c))?;
     let series: Vec<&Series> =

@@ -13,7 +13,7 @@ mod bpf;
 mod chain;
 mod frames;
 mod generator;
-mod pin;
+pub mod pin;
 mod plane;
 mod population;
 mod scale;

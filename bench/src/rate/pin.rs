@@ -14,12 +14,17 @@ const RANK: libc::c_int = 1;
 /// there: with a time slice of its own a rate would be that of the machine's other
 /// work.
 pub fn pin(cpu: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu)?;
-    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("pinning to CPU {cpu}"))?;
+    keep_to(cpu)?;
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     let param = libc::sched_param { sched_priority: RANK };
     // SAFETY: the pointer is to a live structure; 0 is the calling thread.
     let raised = unsafe { libc::sched_setscheduler(0, policy, &raw const param) };
     Errno::result(raised).map(drop).context("raising the thread's priority")
+}
+
+/// Keeps the calling thread to one CPU.
+pub fn keep_to(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("pinning to CPU {cpu}"))
 }
