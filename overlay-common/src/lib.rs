@@ -24,3 +24,4 @@ pub mod path;
 pub mod tables;
 pub mod verdict;
 pub mod wire;
+pub mod word;

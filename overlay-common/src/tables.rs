@@ -3,20 +3,11 @@
 //! The kernel programs implement this on maps, the host on a mirror of them.
 
 use crate::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port, Punt,
-    Segment, Target, Vtep, VtepKey,
+    Access, AccessKey, Direction, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port,
+    Punt, Segment, Target, Vtep, VtepKey,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
-
-/// The direction of a counted packet, seen from this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Taken in.
-    Rx,
-    /// Sent out.
-    Tx,
-}
 
 /// The node's tables. Look-ups return `None` where there is no entry.
 pub trait Tables {

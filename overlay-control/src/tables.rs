@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use overlay_common::abi::{
-    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Hook, MAX_PEERS, MAX_PORTS,
-    Node, Peer, Permit, PermitKey, Port, Punt, PuntLimit, PuntReason, Segment, Target, Vtep,
-    VtepKey,
+    Access, AccessKey, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, Hook, MAX_PEERS,
+    MAX_PORTS, Node, Peer, Permit, PermitKey, Port, Punt, PuntLimit, PuntReason, Segment, Target,
+    Vtep, VtepKey,
 };
 use overlay_common::packet::Packet;
-use overlay_common::tables::{Direction, Tables};
+use overlay_common::tables::Tables;
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Header;
 

@@ -4,9 +4,9 @@ use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use overlay_common::abi::{
-    ACCESS_BUCKETS, Counters, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PORTS,
-    MAX_SEGMENTS, Node, PERMIT_BUCKETS, Peer, Port, Punt, PuntBucket, PuntLimit, PuntReason,
-    Segment, Target, VTEP_BUCKETS,
+    ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS,
+    Node, PERMIT_BUCKETS, Peer, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target,
+    VTEP_BUCKETS,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -38,9 +38,9 @@ pub static DEVICES: DevMapHash = DevMapHash::with_max_entries(MAX_PORTS, 0);
 pub static DROPS: PerCpuHashMap<DropKey, u64> =
     PerCpuHashMap::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 #[map]
-pub static PORT_COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(MAX_PORTS, 0);
+pub static PORT_COUNTERS: Array<Count> = counts(MAX_PORTS);
 #[map]
-pub static PEER_COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(MAX_PEERS, 0);
+pub static PEER_COUNTERS: Array<Count> = counts(MAX_PEERS);
 #[map]
 pub static PUNTS: PerfEventArray<Punt> = PerfEventArray::new(0);
 #[map]
@@ -53,4 +53,10 @@ pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
 /// each bucket on a cache line of its own.
 const fn buckets(count: u32) -> Array<Bucket> {
     Array::with_max_entries(count, BPF_F_MMAPABLE)
+}
+
+/// The counts of `len` ports or peers; the loader gives it rows for every CPU. Not a
+/// per-CPU array: the pointer which that reads first is one more random cache line.
+const fn counts(len: u32) -> Array<Count> {
+    Array::with_max_entries(Count::entries(len, 1), BPF_F_MMAPABLE)
 }

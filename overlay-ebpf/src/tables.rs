@@ -3,16 +3,18 @@
 use core::ffi::c_void;
 
 use aya_ebpf::bindings::{BPF_ANY, BPF_F_CURRENT_CPU};
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_loop, bpf_perf_event_output};
-use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::helpers::generated::{
+    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_loop, bpf_perf_event_output,
+};
+use aya_ebpf::maps::Array;
 use overlay_common::abi::{
-    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Masks, Node, Peer, Permit,
-    PermitKey, Port, Punt, PuntReason, Segment, Target, Vtep, VtepKey,
+    Access, AccessKey, Count, Direction, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS,
+    Masks, Node, Peer, Permit, PermitKey, Port, Punt, PuntReason, Segment, Target, Vtep, VtepKey,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
 use overlay_common::path::Ingress;
-use overlay_common::tables::{Direction, Tables};
+use overlay_common::tables::Tables;
 use overlay_common::verdict::DropReason;
 
 use crate::{hash, maps};
@@ -21,6 +23,7 @@ use crate::{hash, maps};
 pub struct KernelTables {
     node: Option<&'static Node>,
     ingress: Ingress,
+    cpu: u32,
     context: *mut c_void,
 }
 
@@ -28,7 +31,9 @@ impl KernelTables {
     /// For a packet that came in at `ingress`; `context` is the running program's.
     #[inline(always)]
     pub fn new(ingress: Ingress, context: *mut c_void) -> Self {
-        Self { node: maps::NODE.get(0), ingress, context }
+        // SAFETY: the helper only tells where the program runs.
+        let cpu = unsafe { bpf_get_smp_processor_id() };
+        Self { node: maps::NODE.get(0), ingress, cpu, context }
     }
 }
 
@@ -97,12 +102,14 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn count_port(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
-        count(&maps::PORT_COUNTERS, index, direction, packets, bytes);
+        let at = Count::position(MAX_PORTS, self.cpu, direction, index);
+        count(&maps::PORT_COUNTERS, at, packets, bytes);
     }
 
     #[inline(always)]
     fn count_peer(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
-        count(&maps::PEER_COUNTERS, index, direction, packets, bytes);
+        let at = Count::position(MAX_PEERS, self.cpu, direction, index);
+        count(&maps::PEER_COUNTERS, at, packets, bytes);
     }
 
     #[inline(always)]
@@ -124,21 +131,12 @@ unsafe extern "C" fn step<F: FnMut(u32)>(index: u64, context: *mut c_void) -> i6
     0
 }
 
+/// Counts for this CPU: programs on one CPU do not interrupt each other at these
+/// hooks.
 #[inline(always)]
-fn count(map: &PerCpuArray<Counters>, index: u32, direction: Direction, packets: u32, bytes: u32) {
-    let Some(counters) = map.get_ptr_mut(index) else { return };
-    // SAFETY: this CPU's own slot; programs on one CPU do not interrupt each
-    // other at these hooks.
-    let counters = unsafe { &mut *counters };
-    match direction {
-        Direction::Rx => {
-            counters.rx_packets += packets as u64;
-            counters.rx_bytes += bytes as u64;
-        }
-        Direction::Tx => {
-            counters.tx_packets += packets as u64;
-            counters.tx_bytes += bytes as u64;
-        }
+fn count(map: &Array<Count>, at: Option<u32>, packets: u32, bytes: u32) {
+    if let Some(count) = at.and_then(|at| map.get(at)) {
+        count.add(packets, bytes);
     }
 }
 

@@ -1,8 +1,9 @@
 //! The forwarding database: (segment, MAC) → destination.
 
 use super::record;
-use crate::hash::{Key, Value, Word};
+use crate::hash::{Key, Value};
 use crate::wire::Mac;
+use crate::word::Word;
 
 /// A MAC address in a segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,7 +13,7 @@ mod punt;
 mod segment;
 
 pub use admission::{Access, AccessKey, Permit, PermitKey, Vtep, VtepKey};
-pub use counters::{Counters, DropKey, Hook};
+pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port};
 pub use fdb::{FdbEntry, FdbKey, Target};
 pub use node::{Masks, Node};
@@ -22,7 +22,7 @@ pub use segment::{FloodKey, FloodList, Segment};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///
@@ -68,9 +68,11 @@ pub mod maps {
     pub const DEVICES: &str = "DEVICES";
     /// Per-CPU hash: [`DropKey`](super::DropKey) → packets (`u64`).
     pub const DROPS: &str = "DROPS";
-    /// Per-CPU array: port index → [`Counters`](super::Counters).
+    /// Array: CPU, direction, port index → [`Count`](super::Count), at
+    /// [`Count::position`](super::Count::position) among [`MAX_PORTS`](super::MAX_PORTS).
     pub const PORT_COUNTERS: &str = "PORT_COUNTERS";
-    /// Per-CPU array: peer index → [`Counters`](super::Counters).
+    /// Array: CPU, direction, peer index → [`Count`](super::Count), at
+    /// [`Count::position`](super::Count::position) among [`MAX_PEERS`](super::MAX_PEERS).
     pub const PEER_COUNTERS: &str = "PEER_COUNTERS";
     /// Perf event array: [`Punt`](super::Punt) followed by the frame's bytes.
     pub const PUNTS: &str = "PUNTS";

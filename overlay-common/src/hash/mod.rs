@@ -22,13 +22,12 @@
 
 #[cfg(not(target_arch = "bpf"))]
 mod table;
-mod word;
 
 #[cfg(not(target_arch = "bpf"))]
 pub use table::{Full, Table};
-pub use word::Word;
 
 use crate::abi::Record;
+use crate::word::Word;
 
 /// Entries in a bucket.
 pub const SLOTS: usize = 4;

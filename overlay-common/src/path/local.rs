@@ -2,10 +2,10 @@
 //!
 //! Assumes a plain inner frame: outer headers and VLAN tag are gone.
 
-use crate::abi::{FloodKey, FloodList, Port};
+use crate::abi::{Direction, FloodKey, FloodList, Port};
 use crate::packet::Packet;
 use crate::path::flow::wire_len;
-use crate::tables::{Direction, Tables};
+use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
 /// A port by its index, if frames can leave through it now.

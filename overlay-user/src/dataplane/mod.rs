@@ -5,15 +5,17 @@
 //! - [`attach`]: programs on devices.
 //! - [`tables`]: the maps, as the controller's actions see them.
 //! - [`punts`]: what the programs hand to user space.
+//! - [`counts`]: what the programs counted for ports and peers.
 //! - [`former`]: what an earlier run left in the maps.
 //! - [`probe`]: whether a device takes redirected frames.
 //! - [`pins`], [`bpffs`]: what outlives the process, and where.
 //! - [`log`]: the programs' log records.
-//! - [`shared`]: hash tables in memory shared with the programs.
+//! - [`shared`]: maps in memory shared with the programs.
 //! - [`wire`]: records as bytes.
 
 pub mod attach;
 pub mod bpffs;
+pub mod counts;
 pub mod former;
 pub mod hook;
 mod link;
@@ -30,7 +32,7 @@ use aya::maps::PerfEventArray;
 use aya::programs::{Program, ProgramError};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
-use overlay_common::abi::{constants, maps, programs};
+use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, programs};
 use overlay_common::hash::Spread;
 
 use attach::{Attached, Attachments, Device};
@@ -86,6 +88,8 @@ impl Dataplane {
         }
         let seed = shared::seed()?;
         let mut ebpf = EbpfLoader::new()
+            .map_max_entries(maps::PORT_COUNTERS, counts::entries(MAX_PORTS)?)
+            .map_max_entries(maps::PEER_COUNTERS, counts::entries(MAX_PEERS)?)
             .map_max_entries(maps::FDB, Spread::buckets_for(fdb_entries))
             .override_global(constants::HASH_SEED, &seed, true)
             .load(OBJECT)

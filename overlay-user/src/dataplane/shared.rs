@@ -1,5 +1,5 @@
-//! Hash tables in memory that the programs read and this process fills: a change
-//! is a store, not a system call.
+//! Maps in this process's memory: hash tables that the programs read and it fills,
+//! counts that they write and it reads, without a system call for each entry.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -10,24 +10,34 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
+use overlay_common::abi::Count;
 use overlay_common::hash::{Bucket, Key, Table, Value};
 
-/// A table's buckets, mapped into this process.
-pub struct Shared {
-    start: NonNull<Bucket>,
+/// What a mapped array may hold.
+///
+/// # Safety
+///
+/// Words which are all atomic, without padding: programs and other processes read and
+/// write them meanwhile.
+pub unsafe trait Mappable {}
+
+// SAFETY: the slots of a bucket are atomic words.
+unsafe impl Mappable for Bucket {}
+// SAFETY: two atomic words.
+unsafe impl Mappable for Count {}
+
+/// An array's entries, mapped into this process.
+pub struct Shared<T: Mappable> {
+    start: NonNull<T>,
     count: usize,
 }
 
 /// A table that this process fills.
-pub type SharedTable<K, V> = Table<K, V, Shared>;
+pub type SharedTable<K, V> = Table<K, V, Shared<Bucket>>;
 
 /// Takes an empty table out of a loaded object.
 pub fn take<K: Key, V: Value>(ebpf: &mut Ebpf, name: &str, seed: u64) -> Result<SharedTable<K, V>> {
-    let map = ebpf.take_map(name).with_context(|| format!("the BPF object has no map {name}"))?;
-    let Map::Array(data) = map else { bail!("the map {name} is not an array") };
-    let buckets = Shared::map(&data, libc::PROT_READ | libc::PROT_WRITE)
-        .with_context(|| format!("cannot map the map {name}"))?;
-    Ok(Table::empty(buckets, seed))
+    Ok(Table::empty(Shared::take(ebpf, name)?, seed))
 }
 
 /// Every entry of a pinned table of `mask` + 1 buckets, as it is now.
@@ -37,7 +47,7 @@ pub fn for_each_pinned<K: Key, V: Value>(
     mut visit: impl FnMut(K, V),
 ) -> Result<()> {
     let data = MapData::from_pin(path)?;
-    let buckets = Shared::map(&data, libc::PROT_READ)
+    let buckets = Shared::<Bucket>::map(&data, libc::PROT_READ)
         .with_context(|| format!("cannot map {}", path.display()))?;
     let in_use = buckets.as_ref().iter().take(mask as usize + 1);
     in_use.flat_map(Bucket::entries).for_each(|(key, value)| visit(key, value));
@@ -63,12 +73,21 @@ pub fn wait_for_programs() {
     }
 }
 
-impl Shared {
-    /// Maps an array of buckets that was made with `BPF_F_MMAPABLE` (Linux 5.5).
+impl<T: Mappable> Shared<T> {
+    /// Takes an array out of a loaded object.
+    pub fn take(ebpf: &mut Ebpf, name: &str) -> Result<Self> {
+        let map =
+            ebpf.take_map(name).with_context(|| format!("the BPF object has no map {name}"))?;
+        let Map::Array(data) = map else { bail!("the map {name} is not an array") };
+        Self::map(&data, libc::PROT_READ | libc::PROT_WRITE)
+            .with_context(|| format!("cannot map the map {name}"))
+    }
+
+    /// Maps an array that was made with `BPF_F_MMAPABLE` (Linux 5.5).
     fn map(data: &MapData, protection: libc::c_int) -> Result<Self> {
         let info = data.info()?;
-        if info.value_size() as usize != size_of::<Bucket>() {
-            bail!("its entries have {} bytes, not {}", info.value_size(), size_of::<Bucket>());
+        if info.value_size() as usize != size_of::<T>() {
+            bail!("its entries have {} bytes, not {}", info.value_size(), size_of::<T>());
         }
         let count = info.max_entries() as usize;
         let fd = data.fd().as_fd().as_raw_fd();
@@ -76,7 +95,7 @@ impl Shared {
         let start = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                count * size_of::<Bucket>(),
+                count * size_of::<T>(),
                 protection,
                 libc::MAP_SHARED,
                 fd,
@@ -91,22 +110,22 @@ impl Shared {
     }
 }
 
-impl AsRef<[Bucket]> for Shared {
-    fn as_ref(&self) -> &[Bucket] {
-        // SAFETY: the mapping holds `count` buckets until it is dropped, starts at
+impl<T: Mappable> AsRef<[T]> for Shared<T> {
+    fn as_ref(&self) -> &[T] {
+        // SAFETY: the mapping holds `count` entries until it is dropped, starts at
         // a page, and its words are atomic, so others may change them meanwhile.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
     }
 }
 
-impl Drop for Shared {
+impl<T: Mappable> Drop for Shared<T> {
     fn drop(&mut self) {
         // SAFETY: this mapping, which nothing refers to any more.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.count * size_of::<Bucket>()) };
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.count * size_of::<T>()) };
     }
 }
 
 // SAFETY: the mapping belongs to the process, not to a thread.
-unsafe impl Send for Shared {}
+unsafe impl<T: Mappable> Send for Shared<T> {}
 // SAFETY: its words are atomic.
-unsafe impl Sync for Shared {}
+unsafe impl<T: Mappable> Sync for Shared<T> {}

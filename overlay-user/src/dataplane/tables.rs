@@ -6,16 +6,15 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::Ebpf;
-use aya::maps::{
-    Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues,
-};
+use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use overlay_common::abi::{
-    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, Masks, Node, Peer, Permit,
-    PermitKey, Port, PuntLimit, Record, Segment, Target, Vtep, VtepKey, maps,
+    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS, Masks,
+    Node, Peer, Permit, PermitKey, Port, PuntLimit, Record, Segment, Target, Vtep, VtepKey, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
 
+use super::counts::Counts;
 use super::shared::{self, SharedTable};
 use super::wire::Wire;
 
@@ -37,8 +36,8 @@ pub struct KernelTables {
     devices: DevMapHash<MapData>,
     redirected: HashSet<u32>,
     drops: PerCpuHashMap<MapData, Wire<DropKey>, u64>,
-    port_counters: PerCpuArray<MapData, Wire<Counters>>,
-    peer_counters: PerCpuArray<MapData, Wire<Counters>>,
+    port_counters: Counts,
+    peer_counters: Counts,
 }
 
 /// The maps that a later process, or another program, may want to read.
@@ -76,8 +75,8 @@ impl KernelTables {
             devices: take(ebpf, maps::DEVICES)?,
             redirected: HashSet::new(),
             drops: take(ebpf, maps::DROPS)?,
-            port_counters: take(ebpf, maps::PORT_COUNTERS)?,
-            peer_counters: take(ebpf, maps::PEER_COUNTERS)?,
+            port_counters: Counts::take(ebpf, maps::PORT_COUNTERS, MAX_PORTS)?,
+            peer_counters: Counts::take(ebpf, maps::PEER_COUNTERS, MAX_PEERS)?,
         })
     }
 
@@ -109,7 +108,7 @@ impl KernelTables {
             Action::PutPort(id, port) => self.ports.set(id.0, Wire(port), 0)?,
             Action::DelPort(id) => {
                 self.ports.set(id.0, Wire(Port::default()), 0)?;
-                zero(&mut self.port_counters, id.0)?;
+                self.port_counters.clear(id.0);
             }
             Action::PutSegment(id, segment) => {
                 self.segments.set(u32::from(id.0), Wire(segment), 0)?;
@@ -120,7 +119,7 @@ impl KernelTables {
             Action::PutPeer(id, peer) => self.peers.set(id.0, Wire(peer), 0)?,
             Action::DelPeer(id) => {
                 self.peers.set(id.0, Wire(Peer::default()), 0)?;
-                zero(&mut self.peer_counters, id.0)?;
+                self.peer_counters.clear(id.0);
             }
             Action::PutVtep(key, vtep) => {
                 put(&mut self.vteps, &mut self.node, |m| &mut m.vteps, (key, vtep))?
@@ -176,12 +175,12 @@ impl KernelTables {
 
     /// A port's counters, over all CPUs.
     pub fn port_counters(&self, index: u32) -> Counters {
-        sum(self.port_counters.get(&index, 0))
+        self.port_counters.get(index)
     }
 
     /// A peer's counters, over all CPUs.
     pub fn peer_counters(&self, index: u32) -> Counters {
-        sum(self.peer_counters.get(&index, 0))
+        self.peer_counters.get(index)
     }
 
     /// The drop counters, over all CPUs.
@@ -275,21 +274,4 @@ fn remove<K: Record, V: Record>(map: &mut Hash<K, V>, key: K) -> Result<()> {
         Err(MapError::KeyNotFound) => Ok(()),
         result => Ok(result?),
     }
-}
-
-fn zero(counters: &mut PerCpuArray<MapData, Wire<Counters>>, index: u32) -> Result<()> {
-    let cpus = aya::util::nr_cpus().map_err(|(_, error)| error)?;
-    let zeroes = PerCpuValues::try_from(vec![Wire(Counters::default()); cpus])?;
-    Ok(counters.set(index, zeroes, 0)?)
-}
-
-fn sum(values: Result<PerCpuValues<Wire<Counters>>, MapError>) -> Counters {
-    let mut total = Counters::default();
-    for Wire(cpu) in values.iter().flat_map(|values| values.iter()) {
-        total.rx_packets += cpu.rx_packets;
-        total.rx_bytes += cpu.rx_bytes;
-        total.tx_packets += cpu.tx_packets;
-        total.tx_bytes += cpu.tx_bytes;
-    }
-    total
 }

@@ -9,7 +9,7 @@ use overlay_control::sample::Devices;
 use overlay_testbed::{Netns, RawSocket};
 
 use crate::host;
-use crate::kernel::Kernel;
+use crate::kernel::{Counted, Kernel};
 use crate::vector::Vector;
 
 /// The indexes of ports and peers whose counters are compared.
@@ -53,6 +53,21 @@ impl Home {
     pub fn compare(&self, vectors: &[Vector]) -> (usize, Vec<String>) {
         let netns = self.netns.as_ref().expect("a namespace");
         netns.enter(|| self.compare_inside(vectors)).expect("entered the namespace")
+    }
+
+    /// Runs every vector, then removes every port and peer; what was counted before
+    /// that, and what is after.
+    pub fn remove_everything(&self, vectors: &[Vector]) -> Result<[Counted; 2]> {
+        let netns = self.netns.as_ref().context("a namespace")?;
+        netns.enter(|| {
+            let mut kernel = Kernel::load(self)?;
+            for vector in vectors.iter().filter(|vector| can_run(vector, Hook::Tc)) {
+                kernel.run(vector, Hook::Tc, self, 0)?;
+            }
+            let before = kernel.counted();
+            kernel.remove_everything()?;
+            Ok([before, kernel.counted()])
+        })?
     }
 
     fn compare_inside(&self, vectors: &[Vector]) -> (usize, Vec<String>) {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use aya::programs::{Program, TestRun, TestRunOptions, TestRunResult};
 use overlay_common::abi::{Counters, Hook, programs};
+use overlay_common::id::{PeerId, PortId};
+use overlay_control::action::Action;
 use overlay_control::sample;
 use overlay_user::dataplane::Dataplane;
 use overlay_user::dataplane::punts::{Punted, Readers};
@@ -28,11 +30,13 @@ pub struct Kernel {
     before: Counted,
 }
 
+/// What was counted up to now.
 #[derive(Clone, Default)]
-struct Counted {
+pub struct Counted {
     drops: BTreeMap<(u8, u8, u32), u64>,
-    ports: Vec<Counters>,
-    peers: Vec<Counters>,
+    /// Of the ports and peers with the indexes [`INDEXES`].
+    pub ports: Vec<Counters>,
+    pub peers: Vec<Counters>,
 }
 
 impl Kernel {
@@ -103,6 +107,20 @@ impl Kernel {
             copies: BTreeMap::new(),
             punts: self.wait_for(punts),
         })
+    }
+
+    /// What was counted up to now.
+    pub fn counted(&self) -> Counted {
+        counted(&self.dataplane)
+    }
+
+    /// Removes all ports and peers.
+    pub fn remove_everything(&mut self) -> Result<()> {
+        for index in INDEXES {
+            self.dataplane.tables.apply(&Action::DelPort(PortId(index)))?;
+            self.dataplane.tables.apply(&Action::DelPeer(PeerId(index)))?;
+        }
+        Ok(())
     }
 
     /// Punts come by way of the readers' threads.

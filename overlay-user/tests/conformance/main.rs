@@ -13,7 +13,9 @@ mod vector;
 use std::collections::BTreeMap;
 
 use home::Home;
-use overlay_common::abi::Hook;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use overlay_common::abi::{Counters, Hook};
 use overlay_testbed::require_root;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRng, TestRunner};
@@ -51,6 +53,41 @@ fn kernel_programs_agree_with_the_host() {
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));
     assert!(compared + 10 >= 2 * vectors.len(), "only {compared} comparisons");
     println!("{} vectors, {compared} comparisons of kernel and host", vectors.len());
+}
+
+#[test]
+fn what_any_cpu_counts_is_shown() {
+    if !require_root("what_any_cpu_counts_is_shown") {
+        return;
+    }
+    let vectors: Vec<Vector> = picked::vectors().into_iter().map(|p| p.vector).collect();
+    let home = Home::new().expect("a namespace with devices");
+    let cpus = aya::util::online_cpus().expect("a list of CPUs");
+    for cpu in &cpus {
+        let mut set = CpuSet::new();
+        set.set(*cpu as usize).expect("a CPU's number");
+        sched_setaffinity(Pid::from_raw(0), &set).expect("kept to a CPU");
+        let (_, differences) = home.compare(&vectors);
+        assert!(differences.is_empty(), "CPU {cpu}: {}", differences.join("\n\n"));
+    }
+    println!("{} vectors on each of {} CPUs", vectors.len(), cpus.len());
+}
+
+#[test]
+fn a_removed_port_or_peer_leaves_no_counts() {
+    if !require_root("a_removed_port_or_peer_leaves_no_counts") {
+        return;
+    }
+    let vectors: Vec<Vector> = picked::vectors().into_iter().map(|p| p.vector).collect();
+    let home = Home::new().expect("a namespace with devices");
+    let [before, after] = home.remove_everything(&vectors).expect("run and removed");
+    for (what, before, after) in
+        [("ports", &before.ports, &after.ports), ("peers", &before.peers, &after.peers)]
+    {
+        let counts = |c: &&Counters| c.rx_bytes * c.rx_packets > 0 || c.tx_bytes * c.tx_packets > 0;
+        assert!(before.iter().filter(counts).count() >= 2, "{what}: {before:?}");
+        assert!(after.iter().all(|c| *c == Counters::default()), "{what}: {after:?}");
+    }
 }
 
 /// Generated from a fixed seed: frames of both directions, mutated at random.

@@ -3,11 +3,11 @@
 
 use super::classify::Frame;
 use super::{encap, strip};
-use crate::abi::{FloodKey, FloodList};
+use crate::abi::{Direction, FloodKey, FloodList};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, wire_len};
 use crate::path::local;
-use crate::tables::{Direction, Tables};
+use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
 /// Sends the copies, to local ports first, while the frame is still plain.

@@ -2,10 +2,10 @@
 
 use super::classify::Frame;
 use super::{encap, strip};
-use crate::abi::{Punt, PuntReason, Target};
+use crate::abi::{Direction, Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, wire_len};
-use crate::tables::{Direction, Tables};
+use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
 /// Encapsulates a frame towards a peer. One whose next hop is not known yet goes

@@ -2,10 +2,11 @@
 
 use super::admit::Frame;
 use super::decap;
+use crate::abi::Direction;
 use crate::packet::Packet;
 use crate::path::flow::wire_len;
 use crate::path::local;
-use crate::tables::{Direction, Tables};
+use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
 /// Decapsulates a frame and delivers it.

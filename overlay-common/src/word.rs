@@ -28,6 +28,15 @@ impl Word {
         self.0.store(value, Ordering::Release);
     }
 
+    /// Adds to the word; only where nobody else changes it, so that a load and a
+    /// store suffice.
+    #[inline(always)]
+    pub fn add(&self, more: u64) {
+        let word = self.0.as_ptr();
+        // SAFETY: a live, aligned word. Others read it whole, old or new.
+        unsafe { word.write_volatile(word.read_volatile().wrapping_add(more)) }
+    }
+
     /// Changes the upper half alone.
     #[inline(always)]
     pub fn set_upper(&self, value: u32) {

@@ -1,0 +1,83 @@
+//! What the programs counted for ports and peers.
+
+use anyhow::{Context as _, Result};
+use aya::Ebpf;
+use overlay_common::abi::{Count, Counters, Direction};
+
+use super::shared::Shared;
+
+const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
+
+/// The counts of every port, or of every peer, on every CPU.
+pub struct Counts {
+    counts: Shared<Count>,
+    len: u32,
+}
+
+impl Counts {
+    /// Takes the counts of `len` ports or peers out of a loaded object.
+    pub fn take(ebpf: &mut Ebpf, name: &str, len: u32) -> Result<Self> {
+        Ok(Self { counts: Shared::take(ebpf, name)?, len })
+    }
+
+    /// The sum over all CPUs.
+    pub fn get(&self, index: u32) -> Counters {
+        let mut total = Counters::default();
+        for count in self.of(Direction::Rx, index) {
+            let (packets, bytes) = count.read();
+            total.rx_packets += packets;
+            total.rx_bytes += bytes;
+        }
+        for count in self.of(Direction::Tx, index) {
+            let (packets, bytes) = count.read();
+            total.tx_packets += packets;
+            total.tx_bytes += bytes;
+        }
+        total
+    }
+
+    /// Begins at zero again, for a port or peer that no packet finds.
+    pub fn clear(&self, index: u32) {
+        for direction in [Direction::Rx, Direction::Tx] {
+            self.of(direction, index).for_each(Count::clear);
+        }
+    }
+
+    fn of(&self, direction: Direction, index: u32) -> impl Iterator<Item = &Count> {
+        let counts = self.counts.as_ref();
+        let at = move |cpu| Count::position(self.len, cpu, direction, index);
+        (0..).map_while(move |cpu| counts.get(at(cpu)? as usize))
+    }
+}
+
+/// How many entries the map of `len` ports or peers needs on this machine.
+pub fn entries(len: u32) -> Result<u32> {
+    let list = std::fs::read_to_string(POSSIBLE)
+        .with_context(|| format!("cannot read {POSSIBLE}, which says how many CPUs there are"))?;
+    let last = last_cpu(&list).with_context(|| {
+        format!("{POSSIBLE} has {:?}, not a list of CPUs such as 0-3", list.trim())
+    })?;
+    Ok(Count::entries(len, last + 1))
+}
+
+/// The highest number in a list such as `0-3,8-11`: programs count under the number of
+/// their CPU, and numbers may be left out.
+fn last_cpu(list: &str) -> Option<u32> {
+    list.trim().rsplit([',', '-']).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_cpu_is_the_end_of_the_list() {
+        assert_eq!(last_cpu("0\n"), Some(0));
+        assert_eq!(last_cpu("0-1\n"), Some(1));
+        assert_eq!(last_cpu("0-3,8-11\n"), Some(11));
+        assert_eq!(last_cpu("0-3,9\n"), Some(9));
+        for bad in ["", "\n", "0-", "a", "0-b"] {
+            assert_eq!(last_cpu(bad), None, "{bad:?}");
+        }
+    }
+}
