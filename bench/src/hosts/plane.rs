@@ -70,7 +70,10 @@ impl Plane {
     pub fn start(self, gateway: &Gateway, other: &str, overlay: &Path) -> Result<Running> {
         match self {
             Self::Overlay => start_overlay(gateway, other, overlay),
-            Self::Kernel => start_kernel(gateway, other).map(|()| Running::Kernel),
+            Self::Kernel => {
+                gateway.bridge_vxlan(TwoGateways::VNI, &[other])?;
+                Ok(Running::Kernel)
+            }
             Self::Ovs => Ok(Running::Ovs { _switch: start_ovs(gateway, other)? }),
             Self::Direct => Ok(Running::Direct),
         }
@@ -117,28 +120,6 @@ fn wait_for_peer(gateway: &Gateway, binary: &str, daemon: &Process) -> Result<()
         Ok(false) => bail!("overlay run ended:\n{}", daemon.output()),
         Err(error) => Err(error.context(daemon.output())),
     }
-}
-
-fn start_kernel(gateway: &Gateway, other: &str) -> Result<()> {
-    let netns = &gateway.netns;
-    netns.exec("ip link add br0 type bridge")?;
-    // A bridge that forwards and nothing else, as ours: some kernels have its
-    // netfilter hooks built in and on.
-    if std::fs::exists("/proc/sys/net/bridge/bridge-nf-call-iptables")? {
-        netns.sysctl("net.bridge.bridge-nf-call-iptables", "0")?;
-    }
-    netns.exec(&format!(
-        "ip link add vx0 type vxlan id {} local {} remote {other} dev eth0 dstport 4789",
-        TwoGateways::VNI,
-        gateway.vtep
-    ))?;
-    for device in ["eth1", "vx0"] {
-        netns.exec(&format!("ip link set {device} master br0"))?;
-    }
-    for device in ["vx0", "br0"] {
-        netns.exec(&format!("ip link set {device} up"))?;
-    }
-    Ok(())
 }
 
 /// One bridge that has the VTEP, as tunnels ask for, and one with the access port

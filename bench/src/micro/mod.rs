@@ -3,12 +3,14 @@
 //!
 //! - [`vectors`]: the frames, and what must become of each.
 //! - [`programs`]: the programs with the sample node's tables.
+//! - [`branches`]: how often each may go two ways.
 //! - [`baseline`]: figures that are kept, so that growth does not go unseen.
 //!
 //! Executed instructions are not counted: that takes a hardware counter, which a
 //! virtual machine need not have.
 
 pub mod baseline;
+pub mod branches;
 pub mod programs;
 pub mod vectors;
 

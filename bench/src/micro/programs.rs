@@ -11,6 +11,7 @@ use overlay_user::dataplane::Dataplane;
 use overlay_user::dataplane::punts::Readers;
 use tokio::runtime::Runtime;
 
+use super::branches;
 use super::vectors::{Answer, Run};
 use crate::rate::pin::keep_to;
 
@@ -85,7 +86,7 @@ impl Programs {
         Ok(middle.iter().sum::<u64>() as f64 / middle.len() as f64)
     }
 
-    /// What the kernel says of a program.
+    /// What the compiler and the kernel say of a program.
     pub fn figures(&mut self, name: &str) -> Result<Figures> {
         let program = self.dataplane.ebpf_mut().program_mut(name).context("no such program")?;
         let info = match program {
@@ -94,14 +95,16 @@ impl Programs {
             _ => bail!("{name} is of another type"),
         };
         let info = info.with_context(|| format!("asking about {name}"))?;
+        let branches = branches::of(overlay_user::dataplane::object(), name)?;
         let known = [
+            ("branches", Some(branches)),
             ("jited_bytes", Some(info.size_jitted())),
             ("translated_bytes", info.size_translated()),
             ("verified_instructions", info.verified_instruction_count()),
         ];
         let figure = |(figure, value): (&str, Option<u32>)| {
             let value = value.filter(|value| *value > 0);
-            let value = value.with_context(|| format!("the kernel tells no {figure} of {name}"))?;
+            let value = value.with_context(|| format!("{figure} of {name} are not known"))?;
             Ok((figure.to_owned(), u64::from(value)))
         };
         known.into_iter().map(figure).collect()

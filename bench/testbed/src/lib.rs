@@ -8,6 +8,7 @@
 //! `ip netns exec` would), so that everybody sees the same bpffs.
 
 mod bpffs;
+mod bridge;
 mod cleanup;
 pub mod frame;
 mod link;

@@ -115,26 +115,9 @@ impl Spread {
 
 /// Has its top bit set where the words differ, without a branch.
 #[inline(always)]
-fn differ(one: u64, other: u64) -> u64 {
+const fn differ(one: u64, other: u64) -> u64 {
     let difference = one ^ other;
-    difference | negated(difference)
-}
-
-/// Minus the word. BPF keeps no comparison's result but by a branch, and that is
-/// what the compiler makes of arithmetic that it sees through.
-#[inline(always)]
-fn negated(word: u64) -> u64 {
-    #[cfg(target_arch = "bpf")]
-    {
-        let mut word = word;
-        // SAFETY: one instruction on a register.
-        unsafe {
-            core::arch::asm!("{0} = -{0}", inout(reg) word, options(pure, nomem, nostack));
-        }
-        word
-    }
-    #[cfg(not(target_arch = "bpf"))]
-    word.wrapping_neg()
+    difference | difference.wrapping_neg()
 }
 
 impl Bucket {

@@ -13,9 +13,7 @@ use overlay_testbed::{
     Netns, RawSocket, TwoGateways, mac_of, require_root, require_tools, set_mtu, veth,
 };
 
-use crate::harness::{
-    Overlay, between_hosts, has_mark, kernel_gateway, marked, octets, over_ipv6, ping, tcp,
-};
+use crate::harness::{Overlay, between_hosts, has_mark, marked, octets, over_ipv6, ping, tcp};
 
 const SOON: Duration = Duration::from_secs(2);
 const TOOLS: &[&str] = &["bridge", "ping", "iperf3"];
@@ -33,7 +31,7 @@ fn super_frames_of_tagged_ports() -> Result<()> {
     }
     for (uplink, vlan) in [("tc", 0), ("tc", 10), ("xdp", 0), ("xdp", 10)] {
         let testbed = TwoGateways::new()?;
-        kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+        testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
         let gateway = &testbed.gw1;
         let local = Netns::new("host3")?;
         veth(&gateway.netns, "eth2", &local, "eth0")?;
@@ -93,7 +91,7 @@ fn segmentation_in_software() -> Result<()> {
     }
     let testbed = TwoGateways::new()?;
     let near = &testbed.gw1.netns;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     // Ports whose far ends are in the same namespace, so that frames leave through
     // the devices' own transmit paths, as on a wire.
     for (port, far_end, bridge, device) in
@@ -137,7 +135,7 @@ fn jumbo_frames() -> Result<()> {
         for host in [&testbed.host1, &testbed.host2] {
             set_mtu(host, "eth0", if uplink == "xdp" { 2950 } else { 8950 })?;
         }
-        kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+        testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
         let config = testbed.gw1.config(uplink, "tc", &[("kernel", TwoGateways::VTEP2)]);
         let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
         ours.wait_for_peers()?;
@@ -237,7 +235,7 @@ fn an_uplink_without_native_xdp_falls_back() -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let near = &testbed.gw1.netns;
     near.exec("ip addr flush dev eth0")?;
     near.exec("ip link add link eth0 name up0 type macvlan mode bridge")?;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use overlay_testbed::{TwoGateways, require_root, require_tools, set_mtu};
 
-use crate::harness::{Overlay, attached, kernel_gateway, ping};
+use crate::harness::{Overlay, attached, ping};
 
 /// Uplink and access port, in an order in which each hook follows each other one.
 const MODES: [(&str, &str); 7] = [
@@ -29,7 +29,7 @@ fn with_first_modes(
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let gateway = &testbed.gw1;
     let ours = Overlay::start(&gateway.netns, &gateway.name, &config(&testbed, MODES[0]))?;
     ours.wait_for_peers()?;

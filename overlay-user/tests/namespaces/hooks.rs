@@ -7,7 +7,7 @@ use overlay_testbed::{
     Offloads, TwoGateways, require_root, require_tools, set_offloads, wait_until,
 };
 
-use crate::harness::{Overlay, between_hosts, kernel_gateway, ping};
+use crate::harness::{Overlay, between_hosts, ping};
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "bridge", "ping"];
 
@@ -62,7 +62,7 @@ fn a_far_end_that_stops_polling() -> Result<()> {
         set_offloads(&testbed.host1, "eth0", gro)
     };
     poll(true)?;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let config = testbed.gw1.config("xdp", "xdp", &[("kernel", TwoGateways::VTEP2)]);
     let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
     ours.wait_for_peers()?;
@@ -88,7 +88,7 @@ fn against_kernel(name: &str, uplink: &str, access: &str) -> Result<()> {
     // Redirected frames arrive in a veth only where its far end polls.
     let polling = Offloads { gro: Some(true), ..Offloads::default() };
     set_offloads(&testbed.gw2.netns, "eth0", polling)?;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let config = testbed.gw1.config(uplink, access, &[("kernel", TwoGateways::VTEP2)]);
     let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
     check_hooks(&ours, uplink, access)?;

@@ -9,7 +9,7 @@ use overlay_testbed::{
     wait_until,
 };
 
-use crate::harness::{BINARY, Overlay, attached, has_mark, kernel_gateway, marked, overlay, ping};
+use crate::harness::{BINARY, Overlay, attached, has_mark, marked, overlay, ping};
 
 const TOOLS: &[&str] = &["bpftool", "tc", "bridge", "ping"];
 const RECOVERY: Duration = Duration::from_secs(5);
@@ -58,7 +58,7 @@ fn start<'n>(testbed: &'n TwoGateways, uplink: &str, access: &str) -> Result<Ove
 
 fn against_kernel() -> Result<TwoGateways> {
     let testbed = TwoGateways::new()?;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     Ok(testbed)
 }
 

@@ -9,7 +9,7 @@ use overlay_testbed::{
     Netns, RawSocket, TwoGateways, require_root, require_tools, set_mtu, veth, wait_until,
 };
 
-use crate::harness::{Overlay, alone, has_mark, kernel_gateway, marked, ping};
+use crate::harness::{Overlay, alone, has_mark, marked, ping};
 
 const INSIDE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const SILENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -176,7 +176,7 @@ fn what_does_not_fit_is_dropped_and_counted() -> Result<()> {
         for gateway in [&testbed.gw1, &testbed.gw2] {
             set_mtu(&gateway.netns, "eth0", 1500)?;
         }
-        kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+        testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
         let config = testbed.gw1.config(mode, "tc", &[("kernel", TwoGateways::VTEP2)]);
         let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
         ours.wait_for_peers()?;

@@ -8,7 +8,7 @@ use overlay_testbed::{
     wait_until,
 };
 
-use crate::harness::{Overlay, has_mark, kernel_gateway, marked, ping};
+use crate::harness::{Overlay, has_mark, marked, ping};
 
 const RECOVERY: Duration = Duration::from_secs(3);
 const TOOLS: &[&str] = &["bridge", "ping"];
@@ -45,7 +45,7 @@ impl Routed {
             veth(&gateway.netns, "eth1", host, "eth0")?;
             host.exec(&format!("ip addr add 10.0.0.{number}/24 dev eth0"))?;
         }
-        kernel_gateway(&theirs, ours.vtep)?;
+        theirs.bridge_vxlan(TwoGateways::VNI, &[ours.vtep])?;
         let [host, far_host] = hosts;
         Ok(Self { ours, router, _theirs: theirs, host, _far_host: far_host })
     }
@@ -116,7 +116,7 @@ fn a_route_moves_to_another_uplink() -> Result<()> {
             netns.exec(&format!("ip addr add 10.2.0.{own}/24 dev eth2"))?;
             netns.exec(&format!("ip route add 192.0.2.{other}/32 via 10.1.0.{other}"))?;
         }
-        kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+        testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
         let config = testbed.gw1.config(uplink, "tc", &[("kernel", TwoGateways::VTEP2)]);
         let config = format!("{config}\n[[uplink]]\ninterface = \"eth2\"\nmode = \"{uplink}\"\n");
         let ours = Overlay::start(near, &testbed.gw1.name, &config)?;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use overlay_testbed::{TwoGateways, require_root, require_tools};
 
 use crate::harness::{
-    Capture, Overlay, arp, between_hosts, http_download, kernel_gateway, over_ipv6, ping, udp_sizes,
+    Capture, Overlay, arp, between_hosts, http_download, over_ipv6, ping, udp_sizes,
 };
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "tcpdump", "tshark", "bridge", "ping"];
@@ -16,8 +16,8 @@ fn kernel_against_kernel() -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    kernel_gateway(&testbed.gw1, TwoGateways::VTEP2)?;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw1.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP2])?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     between_hosts(&testbed)
 }
 
@@ -27,7 +27,7 @@ fn ours_against_kernel() -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let config = testbed.gw1.config("auto", "auto", &[("kernel", TwoGateways::VTEP2)]);
     let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
     ours.wait_for_peers()?;
@@ -41,7 +41,7 @@ fn hosts_that_speak_ipv6() -> Result<()> {
     }
     for uplink in ["tc", "xdp"] {
         let testbed = TwoGateways::new()?;
-        kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+        testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
         let config = testbed.gw1.config(uplink, "tc", &[("kernel", TwoGateways::VTEP2)]);
         let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
         ours.wait_for_peers()?;
@@ -73,7 +73,7 @@ fn tshark_finds_nothing_malformed() -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let config = testbed.gw1.config("auto", "auto", &[("kernel", TwoGateways::VTEP2)]);
     let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
     ours.wait_for_peers()?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::{self, BROADCAST};
 use overlay_testbed::{Netns, Process, RawSocket, TwoGateways, require_root, require_tools, veth};
 
-use crate::harness::{Overlay, attached, has_mark, kernel_gateway, marked, ping};
+use crate::harness::{Overlay, attached, has_mark, marked, ping};
 
 const INSIDE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const SHORT: Duration = Duration::from_millis(300);
@@ -20,7 +20,7 @@ fn a_reload_changes_only_what_changed() -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    kernel_gateway(&testbed.gw2, TwoGateways::VTEP1)?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let gateway = &testbed.gw1;
     let good = gateway.config("auto", "auto", &[("kernel", TwoGateways::VTEP2)]);
     let ours = Overlay::start(&gateway.netns, &gateway.name, &good)?;
@@ -173,7 +173,7 @@ fn the_name_and_the_vtep_in_a_reload() -> Result<()> {
     }
     let testbed = TwoGateways::new()?;
     // The kernel's gateway sends to the address that ours will have.
-    kernel_gateway(&testbed.gw2, "192.0.2.11")?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &["192.0.2.11"])?;
     let gateway = &testbed.gw1;
     gateway.netns.exec("ip addr add 192.0.2.11/24 dev eth0")?;
     let config = gateway.config("auto", "auto", &[("kernel", TwoGateways::VTEP2)]);

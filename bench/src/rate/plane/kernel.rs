@@ -9,9 +9,9 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
-use overlay_testbed::{Netns, Scratch, run};
+use overlay_testbed::{Gateway, Netns, Scratch, run};
 
-use super::{ACCESS, Running, Site, UPLINK};
+use super::{ACCESS, Running, Site};
 use crate::rate::bpf::Object;
 use crate::rate::population::{self, Population, text};
 
@@ -28,22 +28,7 @@ pub fn start(site: &Site<'_>) -> Result<Kernel> {
     ensure!(site.population.segments == 1, "the kernel's plane has one segment");
     let netns = &site.gateway.netns;
     let pass = super::pass(netns)?;
-    netns.exec("ip link add br0 type bridge")?;
-    // A bridge that forwards and nothing else, as ours: some kernels have its
-    // netfilter hooks built in and on.
-    if std::fs::exists("/proc/sys/net/bridge/bridge-nf-call-iptables")? {
-        netns.sysctl("net.bridge.bridge-nf-call-iptables", "0")?;
-    }
-    let (vni, vtep) = (population::vni(0), site.gateway.vtep);
-    netns.exec(&format!(
-        "ip link add vx0 type vxlan id {vni} local {vtep} dev {UPLINK} dstport 4789"
-    ))?;
-    for device in [ACCESS, "vx0"] {
-        netns.exec(&format!("ip link set {device} master br0"))?;
-    }
-    for device in ["vx0", "br0"] {
-        netns.exec(&format!("ip link set {device} up"))?;
-    }
+    site.gateway.bridge_vxlan(population::vni(0), &[])?;
     fill(netns, site.population)?;
     Ok(Kernel { _pass: pass })
 }
@@ -56,7 +41,7 @@ fn fill(netns: &Netns, population: &Population) -> Result<()> {
 }
 
 fn entries(population: &Population) -> String {
-    let mut lines = String::new();
+    let (vxlan, mut lines) = (Gateway::VXLAN, String::new());
     for host in population.hosts_of(0) {
         let mac = text(population::local(host));
         let _ = writeln!(lines, "fdb replace {mac} dev {ACCESS} master static");
@@ -64,8 +49,8 @@ fn entries(population: &Population) -> String {
     for entry in 0..population.entries {
         let mac = text(population::remote(entry));
         let vtep = population::vtep(population.peer_of(entry));
-        let _ = writeln!(lines, "fdb replace {mac} dev vx0 master static");
-        let _ = writeln!(lines, "fdb replace {mac} dev vx0 self static dst {vtep}");
+        let _ = writeln!(lines, "fdb replace {mac} dev {vxlan} master static");
+        let _ = writeln!(lines, "fdb replace {mac} dev {vxlan} self static dst {vtep}");
     }
     lines
 }

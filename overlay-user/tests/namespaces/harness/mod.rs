@@ -1,17 +1,14 @@
-//! What the tests share: our gateway, the kernel's, and applications between
-//! hosts.
+//! What the tests share: our gateway, and applications between hosts.
 
 mod applications;
 mod attached;
 mod capture;
 mod gateway;
-mod kernel_peer;
 
 pub use applications::{alone, arp, between_hosts, http_download, over_ipv6, ping, tcp, udp_sizes};
 pub use attached::attached;
 pub use capture::Capture;
 pub use gateway::{BINARY, Overlay, overlay};
-pub use kernel_peer::kernel_gateway;
 
 use std::net::Ipv4Addr;
 
