@@ -57,13 +57,6 @@ impl Count {
     pub fn read(&self) -> (u64, u64) {
         (self.packets.get(), self.bytes.get())
     }
-
-    /// Begins at zero again; only while no program adds to it.
-    #[cfg(not(target_arch = "bpf"))]
-    pub fn clear(&self) {
-        self.packets.set(0);
-        self.bytes.set(0);
-    }
 }
 
 /// Overlay packets and bytes of a port or a peer, over all CPUs. Bytes are those of
@@ -78,6 +71,18 @@ pub struct Counters {
     pub tx_packets: u64,
     /// Their bytes.
     pub tx_bytes: u64,
+}
+
+impl Counters {
+    /// What has come since they stood at `former`.
+    pub const fn since(self, former: Self) -> Self {
+        Self {
+            rx_packets: self.rx_packets - former.rx_packets,
+            rx_bytes: self.rx_bytes - former.rx_bytes,
+            tx_packets: self.tx_packets - former.tx_packets,
+            tx_bytes: self.tx_bytes - former.tx_bytes,
+        }
+    }
 }
 
 /// The place in the kernel, or out of it, where the path ran.
@@ -160,12 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn a_count_adds_up_and_clears() {
+    fn a_count_adds_up() {
         let count = Count::default();
         count.add(2, 300);
         count.add(1, u32::MAX);
         assert_eq!(count.read(), (3, 300 + u64::from(u32::MAX)));
-        count.clear();
-        assert_eq!(count.read(), (0, 0));
     }
 }

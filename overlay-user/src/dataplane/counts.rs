@@ -1,5 +1,7 @@
 //! What the programs counted for ports and peers.
 
+use std::collections::HashMap;
+
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
 use overlay_common::abi::{Count, Counters, Direction};
@@ -8,20 +10,36 @@ use super::shared::Shared;
 
 const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 
-/// The counts of every port, or of every peer, on every CPU.
+/// The counts of every port, or of every peer, on every CPU. The programs alone write
+/// them: what they add is a load and a store, between which a zero of ours would be lost.
 pub struct Counts {
     counts: Shared<Count>,
     len: u32,
+    /// Where an index had been another port or peer before, what that had come to.
+    former: HashMap<u32, Counters>,
 }
 
 impl Counts {
     /// Takes the counts of `len` ports or peers out of a loaded object.
     pub fn take(ebpf: &mut Ebpf, name: &str, len: u32) -> Result<Self> {
-        Ok(Self { counts: Shared::take(ebpf, name)?, len })
+        Ok(Self { counts: Shared::take_to_read(ebpf, name)?, len, former: HashMap::new() })
     }
 
     /// The sum over all CPUs.
     pub fn get(&self, index: u32) -> Counters {
+        let total = self.total(index);
+        self.former.get(&index).map_or(total, |former| total.since(*former))
+    }
+
+    /// Begins at zero again, for a port or peer that no packet finds any more.
+    pub fn begin_again(&mut self, index: u32) {
+        let total = self.total(index);
+        if total != Counters::default() {
+            self.former.insert(index, total);
+        }
+    }
+
+    fn total(&self, index: u32) -> Counters {
         let mut total = Counters::default();
         for count in self.of(Direction::Rx, index) {
             let (packets, bytes) = count.read();
@@ -34,13 +52,6 @@ impl Counts {
             total.tx_bytes += bytes;
         }
         total
-    }
-
-    /// Begins at zero again, for a port or peer that no packet finds.
-    pub fn clear(&self, index: u32) {
-        for direction in [Direction::Rx, Direction::Tx] {
-            self.of(direction, index).for_each(Count::clear);
-        }
     }
 
     fn of(&self, direction: Direction, index: u32) -> impl Iterator<Item = &Count> {

@@ -74,13 +74,21 @@ pub fn wait_for_programs() {
 }
 
 impl<T: Mappable> Shared<T> {
-    /// Takes an array out of a loaded object.
+    /// Takes an array out of a loaded object, to write it.
     pub fn take(ebpf: &mut Ebpf, name: &str) -> Result<Self> {
+        Self::take_with(ebpf, name, libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    /// Takes an array out of a loaded object that the programs write.
+    pub fn take_to_read(ebpf: &mut Ebpf, name: &str) -> Result<Self> {
+        Self::take_with(ebpf, name, libc::PROT_READ)
+    }
+
+    fn take_with(ebpf: &mut Ebpf, name: &str, protection: libc::c_int) -> Result<Self> {
         let map =
             ebpf.take_map(name).with_context(|| format!("the BPF object has no map {name}"))?;
         let Map::Array(data) = map else { bail!("the map {name} is not an array") };
-        Self::map(&data, libc::PROT_READ | libc::PROT_WRITE)
-            .with_context(|| format!("cannot map the map {name}"))
+        Self::map(&data, protection).with_context(|| format!("cannot map the map {name}"))
     }
 
     /// Maps an array that was made with `BPF_F_MMAPABLE` (Linux 5.5).

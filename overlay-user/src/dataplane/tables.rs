@@ -108,7 +108,7 @@ impl KernelTables {
             Action::PutPort(id, port) => self.ports.set(id.0, Wire(port), 0)?,
             Action::DelPort(id) => {
                 self.ports.set(id.0, Wire(Port::default()), 0)?;
-                self.port_counters.clear(id.0);
+                self.port_counters.begin_again(id.0);
             }
             Action::PutSegment(id, segment) => {
                 self.segments.set(u32::from(id.0), Wire(segment), 0)?;
@@ -119,7 +119,7 @@ impl KernelTables {
             Action::PutPeer(id, peer) => self.peers.set(id.0, Wire(peer), 0)?,
             Action::DelPeer(id) => {
                 self.peers.set(id.0, Wire(Peer::default()), 0)?;
-                self.peer_counters.clear(id.0);
+                self.peer_counters.begin_again(id.0);
             }
             Action::PutVtep(key, vtep) => {
                 put(&mut self.vteps, &mut self.node, |m| &mut m.vteps, (key, vtep))?
