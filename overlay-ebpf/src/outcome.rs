@@ -67,16 +67,15 @@ pub fn tc<C: EbpfContext>(
 
 /// The cheapest redirect that works. `bpf_redirect_peer` puts the frame straight
 /// into the far namespace, past the device's queue, the segmentation that a tunnel
-/// would be offered, and the backlog queue. It reads neither the frame's Ethernet
-/// type nor its destination again: the former must be right already, and the latter
-/// is set right here, since table entries name who is behind the device: a station
+/// would be offered, and the backlog queue. It reads neither the frame's headers nor its
+/// destination again: those must be known already, and the latter is set right here, since table entries name who is behind the device: a station
 /// behind a port, the next hop behind an uplink.
 #[inline(always)]
 fn send(packet: &mut TcPacket, egress: Egress) -> i32 {
     // Opaque, so that the compiler does not look at the flags before it knows that
     // there are any, which the verifier forbids.
     let flags = core::hint::black_box(egress.flags);
-    if flags & Egress::PEER == 0 || !packet.protocol_is_right() {
+    if flags & Egress::PEER == 0 || !packet.is_known() {
         // SAFETY: a helper call without pointers.
         return unsafe { bpf_redirect(egress.ifindex, 0) as i32 };
     }

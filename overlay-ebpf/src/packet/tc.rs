@@ -37,13 +37,16 @@ const ENCAP: u64 = BPF_F_ADJ_ROOM_FIXED_GSO as u64
 /// A socket buffer, seen from its Ethernet header on.
 pub struct TcPacket {
     skb: *mut __sk_buff,
+    /// Room was opened in front of the whole frame, and the kernel still takes the
+    /// inner headers for the frame's own.
+    is_in_front: bool,
 }
 
 impl TcPacket {
     /// The packet of the running program.
     #[inline(always)]
     pub fn new(skb: *mut __sk_buff) -> Self {
-        Self { skb }
+        Self { skb, is_in_front: false }
     }
 
     /// The context that helpers take.
@@ -70,13 +73,17 @@ impl TcPacket {
         }
     }
 
-    /// Whether the kernel's idea of the frame's protocol is what its Ethernet
-    /// header says. It goes stale where a frame that is not IP is decapsulated.
+    /// Whether the kernel's idea of the frame is right: its protocol is what the
+    /// Ethernet header says, and its network header follows that. The one goes
+    /// stale where a frame that is not IP is decapsulated, the other where room was
+    /// opened in front. A device's queue does not mind, but who takes the frame
+    /// without looking at it again would take the inner packet out of its tunnel.
     #[inline(always)]
-    pub fn protocol_is_right(&self) -> bool {
+    pub fn is_known(&self) -> bool {
         // SAFETY: the context is valid while the program runs.
         let protocol = u16::from_be(unsafe { (*self.skb).protocol } as u16);
-        self.at::<Ethernet>(0).is_some_and(|ethernet| ethernet.ethertype() == protocol)
+        let is_right = |ethernet: &Ethernet| ethernet.ethertype() == protocol;
+        !self.is_in_front && self.at::<Ethernet>(0).is_some_and(is_right)
     }
 
     #[inline(always)]
@@ -101,6 +108,7 @@ impl TcPacket {
     /// Opens room in front of the whole frame, which stays where it is.
     #[inline(always)]
     fn change_head(&mut self) -> Result<(), Refused> {
+        self.is_in_front = true;
         // SAFETY: as in `adjust_room`.
         accepted(unsafe { bpf_skb_change_head(self.skb, TUNNEL_LEN as u32, 0) })
     }

@@ -16,6 +16,7 @@ mod hooks;
 mod life;
 mod limits;
 mod loading;
+mod nested;
 mod next_hop;
 mod real_peer;
 mod reload;
