@@ -2,7 +2,7 @@
 
 use core::sync::atomic::AtomicU64;
 #[cfg(not(target_arch = "bpf"))]
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, fence};
 
 /// One aligned word, read and written whole.
 #[derive(Debug, Default)]
@@ -10,7 +10,8 @@ use core::sync::atomic::Ordering;
 pub struct Word(AtomicU64);
 
 impl Word {
-    /// The word. Later reads are not made before it.
+    /// The word. Later reads are not made before it; on BPF the processor must see to
+    /// that, as x86-64 does.
     #[inline(always)]
     pub fn get(&self) -> u64 {
         // LLVM has no atomic load for the oldest BPF instruction set, where every
@@ -19,7 +20,12 @@ impl Word {
         // SAFETY: a live, aligned word.
         return unsafe { self.0.as_ptr().read_volatile() };
         #[cfg(not(target_arch = "bpf"))]
-        self.0.load(Ordering::Acquire)
+        {
+            // Memory that is mapped to be read alone may be loaded from in this order.
+            let word = self.0.load(Ordering::Relaxed);
+            fence(Ordering::Acquire);
+            word
+        }
     }
 
     /// Changes the word, after everything that was written before.
@@ -32,12 +38,18 @@ impl Word {
     /// store suffice.
     #[inline(always)]
     pub fn add(&self, more: u64) {
-        let word = self.0.as_ptr();
-        // SAFETY: a live, aligned word. Others read it whole, old or new.
-        unsafe { word.write_volatile(word.read_volatile().wrapping_add(more)) }
+        #[cfg(target_arch = "bpf")]
+        {
+            let word = self.0.as_ptr();
+            // SAFETY: a live, aligned word. Others read it whole, old or new.
+            unsafe { word.write_volatile(word.read_volatile().wrapping_add(more)) }
+        }
+        #[cfg(not(target_arch = "bpf"))]
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
     }
 
     /// Changes the upper half alone.
+    #[cfg(target_arch = "bpf")]
     #[inline(always)]
     pub fn set_upper(&self, value: u32) {
         let half = usize::from(cfg!(target_endian = "little"));

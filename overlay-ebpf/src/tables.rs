@@ -131,8 +131,9 @@ unsafe extern "C" fn step<F: FnMut(u32)>(index: u64, context: *mut c_void) -> i6
     0
 }
 
-/// Counts for this CPU: programs on one CPU do not interrupt each other at these
-/// hooks.
+/// Counts for this CPU. In soft interrupts, where XDP and tc ingress run, programs on
+/// one CPU do not interrupt each other; where a real-time kernel lets them, a count in a
+/// thousand million may be lost, as in any per-CPU map.
 #[inline(always)]
 fn count(map: &Array<Count>, at: Option<u32>, packets: u32, bytes: u32) {
     if let Some(count) = at.and_then(|at| map.get(at)) {

@@ -3,6 +3,7 @@
 use super::record;
 use crate::hash::{Key, Value};
 use crate::wire::Mac;
+#[cfg(target_arch = "bpf")]
 use crate::word::Word;
 
 /// A MAC address in a segment.
@@ -105,7 +106,7 @@ impl Value for FdbEntry {
     /// the upper, where it can be written by itself.
     #[inline(always)]
     fn to_word(self) -> u64 {
-        let place = self.target.0 | self.flags << Self::FLAGS_SHIFT | Self::PRESENT;
+        let place = self.target.0 | (self.flags & Self::FLAGS) << Self::FLAGS_SHIFT | Self::PRESENT;
         (self.seen as u64) << 32 | place as u64
     }
 
@@ -133,6 +134,7 @@ impl FdbEntry {
     pub const LOADED: u32 = 2;
 
     /// Stamps an entry in its table, and leaves the rest of it as it is.
+    #[cfg(target_arch = "bpf")]
     #[inline(always)]
     pub fn stamp(word: &Word, epoch: u32) {
         word.set_upper(epoch);

@@ -112,10 +112,14 @@ pub const MAX_PEERS: u32 = 16_384;
 /// Entries in [`maps::PERMITS`]. A change puts new profiles beside the old, so a
 /// configuration may use half of them.
 pub const MAX_PERMITS: u32 = 15 << 16;
-/// Buckets of [`maps::ACCESS`]: half full at most.
-pub const ACCESS_BUCKETS: u32 = MAX_PORTS / 2;
-/// Buckets of [`maps::VTEPS`]: half full at most.
-pub const VTEP_BUCKETS: u32 = MAX_PEERS / 2;
+/// Buckets of [`maps::ACCESS`]: half full at most, also while a change puts new ports
+/// beside the old.
+pub const ACCESS_BUCKETS: u32 = MAX_PORTS;
+/// Buckets of [`maps::VTEPS`]: half full at most, also while a change puts new peers
+/// beside the old.
+pub const VTEP_BUCKETS: u32 = MAX_PEERS;
+const _: () = assert!(2 * MAX_PORTS * 2 <= ACCESS_BUCKETS * crate::hash::SLOTS as u32);
+const _: () = assert!(2 * MAX_PEERS * 2 <= VTEP_BUCKETS * crate::hash::SLOTS as u32);
 /// Buckets of [`maps::PERMITS`]: fifteen sixteenths full at most, for as long as a
 /// change takes.
 pub const PERMIT_BUCKETS: u32 = 1 << 18;

@@ -248,6 +248,30 @@ fn learnt_addresses_make_room_for_static_ones() {
 }
 
 #[test]
+fn static_addresses_that_go_make_room_for_those_that_come() {
+    let text = |macs: &[u32]| {
+        let entries = macs
+            .iter()
+            .map(|last| format!("[[segment.fdb]]\nmac = \"{}\"\npeer = \"gw2\"\n\n", mac(*last)));
+        let red = "[[segment]]\nname = \"red\"";
+        TWO_SEGMENTS
+            .replace("[[uplink]]", "fdb_entries = 3\n[[uplink]]")
+            .replace(red, &format!("{}{red}", entries.collect::<String>()))
+    };
+    let mut gateway = Gateway::ready(&text(&[1, 2]));
+    gateway.frame("blue", mac(7), &port("eth1", 0));
+    gateway.controller.handle_config(parse(&text(&[3, 4])), gateway.now);
+    while let Some(action) = gateway.controller.poll_action() {
+        gateway.tables.apply(&action);
+        assert!(gateway.tables.fdb.len() <= 3, "{action:?}: {:?}", gateway.tables.fdb);
+    }
+    for (last, place) in [(3, peer("gw2")), (4, peer("gw2")), (7, port("eth1", 0))] {
+        assert_eq!(gateway.lookup("blue", mac(last)), Some(place), "{last}");
+    }
+    assert_eq!(gateway.lookup("blue", mac(1)), None);
+}
+
+#[test]
 fn reloads_in_quick_succession_are_carried_out_one_after_the_other() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);
     for _ in 0..5 {

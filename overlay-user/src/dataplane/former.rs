@@ -19,12 +19,20 @@ use super::shared;
 use super::wire::Wire;
 
 /// The learnt and loaded addresses in the instance's pinned maps; none where there
-/// are no such maps, or maps of another layout.
+/// are no such maps, or maps of another layout, which is said. Whoever was killed
+/// while it put new maps in the place of the old left the ones or the others.
 pub fn learnt(pins: &Pins) -> Vec<Restored> {
-    read(&pins.maps()).unwrap_or_else(|error| {
-        tracing::debug!(error = format!("{error:#}"), "nothing to restore");
-        Vec::new()
-    })
+    for directory in [pins.maps(), pins.new_maps()] {
+        match read(&directory) {
+            Ok(restored) => return restored,
+            Err(error) if directory.exists() => tracing::warn!(
+                "the addresses in {} are lost, loaded ones too: {error:#}",
+                directory.display()
+            ),
+            Err(_) => {}
+        }
+    }
+    Vec::new()
 }
 
 fn read(directory: &Path) -> Result<Vec<Restored>> {

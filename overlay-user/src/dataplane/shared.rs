@@ -63,12 +63,14 @@ pub fn seed() -> Result<u64> {
 }
 
 /// Returns when every program that runs now has ended: `membarrier` waits for a
-/// grace period of RCU, under which they run (Linux 4.3).
+/// grace period of RCU, under which they run (Linux 4.3), unless there is but one CPU,
+/// where no program runs beside this. A program that ran on regardless would miss
+/// entries that have moved, and take none for another.
 pub fn wait_for_programs() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: a system call without pointers.
     if unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) } != 0 {
-        // Kernels with cores free of ticks refuse it. No program runs that long.
+        // Kernels with cores free of ticks refuse it. Hardly a program runs that long.
         std::thread::sleep(Duration::from_millis(100));
     }
 }

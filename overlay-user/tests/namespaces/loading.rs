@@ -1,6 +1,6 @@
 //! Addresses that are loaded by command into a running gateway.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -114,6 +114,12 @@ fn loaded_addresses_outlive_a_reload_and_the_daemon_but_not_down() -> Result<()>
     ours.kill()?;
     ours.restart()?;
     ensure!(loaded(&ours)? == places(ALL), "after SIGKILL: {:?}", ours.show("fdb")?);
+    ours.kill()?;
+    // As where it was killed between removing the former maps and renaming its own.
+    let pins = Path::new("/sys/fs/bpf/overlay").join(site.gateway.name());
+    std::fs::rename(pins.join("maps"), pins.join("maps-new"))?;
+    ours.restart()?;
+    ensure!(loaded(&ours)? == places(ALL), "after a kill in a start: {:?}", ours.show("fdb")?);
     ours.reload(&site.config(&[2]))?;
     ensure!(loaded(&ours)? == places(&ALL[..2]), "without gw3: {:?}", ours.show("fdb")?);
     ours.down()?;

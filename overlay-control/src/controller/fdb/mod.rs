@@ -123,9 +123,10 @@ impl Fdb {
         }
     }
 
-    /// Makes `wanted` the configured entries. Where the table is full, learnt ones
-    /// make room, those first that were written longest ago, and then loaded ones.
-    /// The removals come from [`drop_configured`](Self::drop_configured).
+    /// Makes `wanted` the configured entries. Those that are not wanted any more stay
+    /// until [`drop_configured`](Self::drop_configured), unless the table would be too
+    /// full; where it still is, learnt ones make room, those first that were written
+    /// longest ago, and then loaded ones.
     pub fn put_configured(
         &mut self,
         wanted: &BTreeMap<FdbKey, Target>,
@@ -133,6 +134,9 @@ impl Fdb {
         out: &mut VecDeque<Action>,
     ) {
         let new = wanted.keys().filter(|key| self.entries.get(**key).is_none()).count();
+        if self.entries.len() + new > self.capacity {
+            self.drop_unwanted(wanted, out);
+        }
         self.make_room(new, epoch, out);
         self.entries.reserve(new);
         for (key, target) in wanted {
@@ -150,6 +154,10 @@ impl Fdb {
         if self.entries.of_origin(Origin::Configured) == wanted.len() {
             return;
         }
+        self.drop_unwanted(wanted, out);
+    }
+
+    fn drop_unwanted(&mut self, wanted: &BTreeMap<FdbKey, Target>, out: &mut VecDeque<Action>) {
         self.entries.retain(
             |key, entry| entry.origin() != Origin::Configured || wanted.contains_key(&key),
             |key, _| out.push_back(Action::DelFdb(key)),
