@@ -16,6 +16,7 @@
     reason = "the entry points are documented; what the macros make of them is not"
 )]
 
+mod abilities;
 mod hash;
 mod maps;
 mod outcome;
@@ -32,7 +33,7 @@ use overlay_common::packet::Packet as _;
 use overlay_common::path::{Ingress, from_access, from_underlay};
 
 use packet::{TcPacket, XdpPacket};
-use tables::KernelTables;
+use tables::{Bounded, KernelTables, Looping, Repeats};
 
 /// XDP on an uplink.
 #[xdp]
@@ -53,19 +54,41 @@ pub fn xdp_access(ctx: XdpContext) -> u32 {
 /// tc ingress on an uplink.
 #[classifier]
 pub fn tc_uplink(ctx: TcContext) -> i32 {
-    let (mut packet, tables, ingress) = tc_parts(&ctx);
-    packet.pull(packet::UPLINK_HEADERS);
-    let result = from_underlay::run(&mut packet, &tables, ingress);
-    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
+    tc_uplink_with::<Looping>(&ctx)
 }
 
 /// tc ingress on an access port.
 #[classifier]
 pub fn tc_access(ctx: TcContext) -> i32 {
-    let (mut packet, tables, ingress) = tc_parts(&ctx);
+    tc_access_with::<Looping>(&ctx)
+}
+
+/// [`tc_uplink`] for kernels without `bpf_loop`.
+#[classifier]
+pub fn tc_uplink_bounded(ctx: TcContext) -> i32 {
+    tc_uplink_with::<Bounded>(&ctx)
+}
+
+/// [`tc_access`] for kernels without `bpf_loop`.
+#[classifier]
+pub fn tc_access_bounded(ctx: TcContext) -> i32 {
+    tc_access_with::<Bounded>(&ctx)
+}
+
+#[inline(always)]
+fn tc_uplink_with<R: Repeats>(ctx: &TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
+    packet.pull(packet::UPLINK_HEADERS);
+    let result = from_underlay::run(&mut packet, &tables, ingress);
+    outcome::tc(ctx, &mut packet, &tables, ingress, result)
+}
+
+#[inline(always)]
+fn tc_access_with<R: Repeats>(ctx: &TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::ACCESS_HEADERS);
     let result = from_access::run(&mut packet, &tables, ingress);
-    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
+    outcome::tc(ctx, &mut packet, &tables, ingress, result)
 }
 
 /// Never attached. Redirects its frame to the device whose index stands behind
@@ -82,14 +105,14 @@ pub fn xdp_probe(ctx: XdpContext) -> u32 {
 }
 
 #[inline(always)]
-fn xdp_parts(ctx: &XdpContext) -> (XdpPacket, KernelTables, Ingress) {
+fn xdp_parts(ctx: &XdpContext) -> (XdpPacket, KernelTables<Looping>, Ingress) {
     let packet = XdpPacket::new(ctx.ctx);
     let ingress = Ingress { ifindex: ctx.ingress_ifindex() as u32, hook: Hook::Xdp };
     (packet, KernelTables::new(ingress, ctx.as_ptr()), ingress)
 }
 
 #[inline(always)]
-fn tc_parts(ctx: &TcContext) -> (TcPacket, KernelTables, Ingress) {
+fn tc_parts<R: Repeats>(ctx: &TcContext) -> (TcPacket, KernelTables<R>, Ingress) {
     let packet = TcPacket::new(ctx.skb.skb);
     let ingress = Ingress { ifindex: packet.ifindex(), hook: Hook::Tc };
     (packet, KernelTables::new(ingress, ctx.as_ptr()), ingress)

@@ -7,21 +7,20 @@ use aya_ebpf::helpers::generated::{bpf_redirect, bpf_redirect_peer, bpf_skb_chan
 use aya_log_ebpf::warn;
 use overlay_common::abi::Egress;
 use overlay_common::path::Ingress;
-use overlay_common::tables::Tables as _;
+use overlay_common::tables::Tables;
 use overlay_common::verdict::{DropReason, Verdict};
 
 use crate::maps;
 use crate::packet::TcPacket;
-use crate::tables::KernelTables;
 
 /// `PACKET_HOST` of `<linux/if_packet.h>`: addressed to the receiver.
 const PACKET_HOST: u32 = 0;
 
 /// The XDP action for the path's answer.
 #[inline(always)]
-pub fn xdp<C: EbpfContext>(
+pub fn xdp<C: EbpfContext, T: Tables>(
     ctx: &C,
-    tables: &KernelTables,
+    tables: &T,
     ingress: Ingress,
     result: Result<Verdict, DropReason>,
 ) -> u32 {
@@ -47,10 +46,10 @@ pub fn xdp<C: EbpfContext>(
 /// The tc action for the path's answer. What passes goes on to the programs
 /// behind this one.
 #[inline(always)]
-pub fn tc<C: EbpfContext>(
+pub fn tc<C: EbpfContext, T: Tables>(
     ctx: &C,
     packet: &mut TcPacket,
-    tables: &KernelTables,
+    tables: &T,
     ingress: Ingress,
     result: Result<Verdict, DropReason>,
 ) -> i32 {
@@ -87,7 +86,7 @@ fn send(packet: &mut TcPacket, egress: Egress) -> i32 {
 }
 
 #[inline(always)]
-fn dropped<C: EbpfContext>(ctx: &C, tables: &KernelTables, ingress: Ingress, reason: DropReason) {
+fn dropped<C: EbpfContext, T: Tables>(ctx: &C, tables: &T, ingress: Ingress, reason: DropReason) {
     tables.count_drop(ingress.ifindex, reason, 1);
     if reason as u8 == DropReason::TableInconsistent as u8 {
         warn!(ctx, "tables are inconsistent for a frame from interface {}", ingress.ifindex);

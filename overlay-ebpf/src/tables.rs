@@ -1,6 +1,7 @@
 //! [`Tables`] on maps.
 
 use core::ffi::c_void;
+use core::marker::PhantomData;
 
 use aya_ebpf::bindings::{BPF_ANY, BPF_F_CURRENT_CPU};
 use aya_ebpf::helpers::generated::{
@@ -8,8 +9,9 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::maps::Array;
 use overlay_common::abi::{
-    Access, AccessKey, Count, Direction, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS,
-    Masks, Node, Peer, Permit, PermitKey, Port, Punt, PuntReason, Segment, Target, Vtep, VtepKey,
+    Access, AccessKey, BOUNDED_COPIES, Count, Direction, DropKey, FdbEntry, FdbKey, FloodKey,
+    MAX_PEERS, MAX_PORTS, Masks, Node, Peer, Permit, PermitKey, Port, Punt, PuntReason, Segment,
+    Target, Vtep, VtepKey,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -20,24 +22,64 @@ use overlay_common::verdict::DropReason;
 use crate::{hash, maps};
 
 /// The maps, as a packet from one ingress sees them.
-pub struct KernelTables {
+pub struct KernelTables<R> {
     node: Option<&'static Node>,
     ingress: Ingress,
     cpu: u32,
     context: *mut c_void,
+    repeats: PhantomData<R>,
 }
 
-impl KernelTables {
+/// How a program repeats something.
+pub trait Repeats {
+    /// Calls `visit` with 0, 1, … `count` − 1, and returns how many calls were left
+    /// out.
+    fn repeat<F: FnMut(u32)>(count: u32, visit: &mut F) -> u32;
+}
+
+/// By `bpf_loop` (Linux 5.17): its body is verified once, whatever the count.
+pub struct Looping;
+
+/// By a loop of at most [`BOUNDED_COPIES`] turns, each of which is verified.
+pub struct Bounded;
+
+impl Repeats for Looping {
+    #[inline(always)]
+    fn repeat<F: FnMut(u32)>(count: u32, visit: &mut F) -> u32 {
+        let context = core::ptr::from_mut(visit).cast::<c_void>();
+        // SAFETY: the callback is called synchronously, with the closure that
+        // lives on this stack frame.
+        unsafe { bpf_loop(count, step::<F> as *mut c_void, context, 0) };
+        0
+    }
+}
+
+impl Repeats for Bounded {
+    #[inline(always)]
+    fn repeat<F: FnMut(u32)>(count: u32, visit: &mut F) -> u32 {
+        let context = core::ptr::from_mut(visit).cast::<c_void>();
+        for index in 0..BOUNDED_COPIES {
+            if index >= count {
+                return 0;
+            }
+            // SAFETY: the closure lives on this stack frame.
+            unsafe { step::<F>(index as u64, context) };
+        }
+        count.saturating_sub(BOUNDED_COPIES)
+    }
+}
+
+impl<R> KernelTables<R> {
     /// For a packet that came in at `ingress`; `context` is the running program's.
     #[inline(always)]
     pub fn new(ingress: Ingress, context: *mut c_void) -> Self {
         // SAFETY: the helper only tells where the program runs.
         let cpu = unsafe { bpf_get_smp_processor_id() };
-        Self { node: maps::NODE.get(0), ingress, cpu, context }
+        Self { node: maps::NODE.get(0), ingress, cpu, context, repeats: PhantomData }
     }
 }
 
-impl Tables for KernelTables {
+impl<R: Repeats> Tables for KernelTables<R> {
     #[inline(always)]
     fn node(&self) -> Option<&Node> {
         self.node
@@ -91,13 +133,13 @@ impl Tables for KernelTables {
         unsafe { maps::FLOOD.get(key).copied() }
     }
 
-    /// `bpf_loop` (Linux 5.17): its body is verified once, whatever the count.
+    /// Copies that could not be sent for want of turns are counted.
     #[inline(always)]
     fn repeat<F: FnMut(u32)>(&self, count: u32, mut visit: F) {
-        let context = core::ptr::from_mut(&mut visit).cast::<c_void>();
-        // SAFETY: the callback is called synchronously, with the closure that
-        // lives on this stack frame.
-        unsafe { bpf_loop(count, step::<F> as *mut c_void, context, 0) };
+        let left_out = R::repeat(count, &mut visit);
+        if left_out != 0 {
+            self.count_drop(self.ingress.ifindex, DropReason::CopyFailed, left_out);
+        }
     }
 
     #[inline(always)]
@@ -123,7 +165,8 @@ impl Tables for KernelTables {
     }
 }
 
-/// One turn of [`Tables::repeat`].
+/// One turn of [`Tables::repeat`]; a function of its own in either way of repeating.
+#[inline(never)]
 unsafe extern "C" fn step<F: FnMut(u32)>(index: u64, context: *mut c_void) -> i64 {
     // SAFETY: `repeat` passed a pointer to its closure, which outlives the loop.
     let visit = unsafe { &mut *context.cast::<F>() };

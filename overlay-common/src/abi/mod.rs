@@ -82,10 +82,24 @@ pub mod maps {
     pub const PUNT_BUCKETS: &str = "PUNT_BUCKETS";
 }
 
-/// The name of the constant that the loader fills in.
+/// The names of the constants that the loader fills in.
 pub mod constants {
     /// The seed of every [`Spread`](crate::hash::Spread), `u64`.
     pub const HASH_SEED: &str = "HASH_SEED";
+    /// What the kernel can do of [`abilities`](super::abilities), `u32`.
+    pub const ABILITIES: &str = "ABILITIES";
+}
+
+/// What a program does differently where the kernel cannot do it: bits of
+/// [`constants::ABILITIES`]. The verifier knows the constant, so what is not taken
+/// costs nothing.
+pub mod abilities {
+    /// `bpf_skb_adjust_room` can be told that the inner frame has an Ethernet header
+    /// (Linux 5.13, commit d01b59c9ae94).
+    pub const ENCAP_L2_ETH: u32 = 1;
+    /// `bpf_skb_adjust_room` can be told that IPv6 comes out of IPv4 (Linux 6.3, commit
+    /// d219df60a70e).
+    pub const DECAP_L3: u32 = 1 << 1;
 }
 
 /// The names of the programs in the BPF object.
@@ -98,10 +112,19 @@ pub mod programs {
     pub const TC_UPLINK: &str = "tc_uplink";
     /// tc ingress on an access port.
     pub const TC_ACCESS: &str = "tc_access";
+    /// [`TC_UPLINK`] for kernels without `bpf_loop`.
+    pub const TC_UPLINK_BOUNDED: &str = "tc_uplink_bounded";
+    /// [`TC_ACCESS`] for kernels without `bpf_loop`.
+    pub const TC_ACCESS_BOUNDED: &str = "tc_access_bounded";
     /// XDP, never attached: redirects a [`Probe`](crate::wire::Probe) to the device
     /// that it names, to find out whether redirected frames arrive there.
     pub const XDP_PROBE: &str = "xdp_probe";
 }
+
+/// How many local ports, and how many peers, the programs for kernels without
+/// `bpf_loop` (before Linux 5.17, commit e6f2dd0f8067) can send copies of a frame to.
+/// Their verifier walks through every turn of a loop.
+pub const BOUNDED_COPIES: u32 = 64;
 
 /// Entries in [`maps::PORTS`]: uplinks and access ports of one node.
 pub const MAX_PORTS: u32 = 4096;

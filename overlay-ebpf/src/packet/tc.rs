@@ -8,14 +8,15 @@ use aya_ebpf::bindings::{
     BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
 };
 use aya_ebpf::helpers::generated::{
-    bpf_clone_redirect, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_tail,
-    bpf_skb_pull_data, bpf_skb_vlan_pop, bpf_skb_vlan_push,
+    bpf_clone_redirect, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_proto,
+    bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop, bpf_skb_vlan_push,
 };
-use overlay_common::abi::Egress;
+use overlay_common::abi::{Egress, abilities};
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{Ethernet, Header, Ipv6, TUNNEL_LEN, Tag, Udp, ethertype};
+use overlay_common::wire::{Ethernet, Header, Ipv4, Ipv6, TUNNEL_LEN, Tag, Udp, ethertype};
 
 use super::bounded;
+use crate::abilities::has;
 
 /// What the path reads of an access frame.
 pub const ACCESS_HEADERS: u32 = (Ethernet::LEN + Ipv6::LEN + Udp::LEN) as u32;
@@ -31,8 +32,10 @@ const ROOM_MAC: u32 = 1;
 const ENCAP: u64 = BPF_F_ADJ_ROOM_FIXED_GSO as u64
     | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 as u64
     | BPF_F_ADJ_ROOM_ENCAP_L4_UDP as u64
-    | BPF_F_ADJ_ROOM_ENCAP_L2_ETH as u64
     | (Ethernet::LEN as u64) << 56;
+
+/// By how much an IPv6 header is longer than an IPv4 header.
+const IPV6_LONGER: i32 = (Ipv6::LEN - Ipv4::LEN) as i32;
 
 /// A socket buffer, seen from its Ethernet header on.
 pub struct TcPacket {
@@ -103,6 +106,13 @@ impl TcPacket {
         // SAFETY: a helper call on the program's own context; `&mut self` ends
         // the life of every header reference.
         accepted(unsafe { bpf_skb_adjust_room(self.skb, delta, ROOM_MAC, flags) })
+    }
+
+    /// Makes an IPv4 header one of IPv6, whose content is undefined.
+    #[inline(always)]
+    fn change_to_ipv6(&mut self) -> Result<(), Refused> {
+        // SAFETY: as in `adjust_room`.
+        accepted(unsafe { bpf_skb_change_proto(self.skb, ethertype::IPV6.to_be(), 0) })
     }
 
     /// Opens room in front of the whole frame, which stays where it is.
@@ -176,7 +186,10 @@ impl Packet for TcPacket {
             return self.change_head();
         }
         let ethernet = *self.at::<Ethernet>(0).ok_or(Refused)?;
-        if self.adjust_room(TUNNEL_LEN as i32, ENCAP).is_err() {
+        // Segmentation does without the flag; a device asks for it before it takes the
+        // segmentation of a tunnel upon itself.
+        let l2 = if has(abilities::ENCAP_L2_ETH) { BPF_F_ADJ_ROOM_ENCAP_L2_ETH as u64 } else { 0 };
+        if self.adjust_room(TUNNEL_LEN as i32, ENCAP | l2).is_err() {
             return if self.gso_size() == 0 { self.change_head() } else { Err(Refused) };
         }
         *self.at_mut::<Ethernet>(TUNNEL_LEN).ok_or(Refused)? = ethernet;
@@ -184,15 +197,22 @@ impl Packet for TcPacket {
     }
 
     /// Where inner and outer address families differ the flag names the inner one,
-    /// so that the kernel's idea of the frame's protocol follows (Linux 6.3).
+    /// so that the kernel's idea of the frame's protocol follows. A kernel without the
+    /// flag is told first that the outer header becomes one of IPv6, which opens
+    /// room that is then removed with the rest.
     #[inline(always)]
     fn trim_head(&mut self, inner: Inner) -> Result<(), Refused> {
         let ethernet = *self.at::<Ethernet>(TUNNEL_LEN).ok_or(Refused)?;
-        let family = match inner {
-            Inner::Ipv6 => BPF_F_ADJ_ROOM_DECAP_L3_IPV6 as u64,
-            Inner::Ipv4 | Inner::Other => 0,
-        };
-        self.adjust_room(-(TUNNEL_LEN as i32), BPF_F_ADJ_ROOM_FIXED_GSO as u64 | family)?;
+        let (mut delta, mut flags) = (-(TUNNEL_LEN as i32), BPF_F_ADJ_ROOM_FIXED_GSO as u64);
+        if inner == Inner::Ipv6 {
+            if has(abilities::DECAP_L3) {
+                flags |= BPF_F_ADJ_ROOM_DECAP_L3_IPV6 as u64;
+            } else {
+                self.change_to_ipv6()?;
+                delta -= IPV6_LONGER;
+            }
+        }
+        self.adjust_room(delta, flags)?;
         *self.at_mut::<Ethernet>(0).ok_or(Refused)? = ethernet;
         Ok(())
     }

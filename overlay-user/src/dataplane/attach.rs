@@ -15,9 +15,11 @@ use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use overlay_common::abi::programs;
 use overlay_control::controller::Role;
 
+use super::features::{Feature, Features};
 use super::hook::{Choice, Hook};
 use super::link;
 use super::pins::{LinkKind, Pins};
+use super::tc_programs;
 
 /// A device that programs are to be attached to.
 #[derive(Clone, Debug)]
@@ -81,15 +83,14 @@ struct Links {
 /// The programs' attachments.
 pub struct Attachments {
     pins: Pins,
-    tcx: bool,
+    features: Features,
     links: HashMap<u32, Links>,
 }
 
 impl Attachments {
-    /// No attachments yet. Without `tcx`, classic tc filters are used from the
-    /// start.
-    pub fn new(pins: Pins, tcx: bool) -> Self {
-        Self { pins, tcx, links: HashMap::new() }
+    /// No attachments yet.
+    pub fn new(pins: Pins, features: Features) -> Self {
+        Self { pins, features, links: HashMap::new() }
     }
 
     /// Attaches the programs of a device's role, or moves what is attached to
@@ -109,9 +110,10 @@ impl Attachments {
     }
 
     fn try_attach(&mut self, ebpf: &mut Ebpf, device: &Device<'_>) -> Result<Attached> {
+        let [tc_uplink, tc_access] = tc_programs(self.features);
         let (xdp_name, tc_name) = match device.role {
-            Role::Uplink => (programs::XDP_UPLINK, programs::TC_UPLINK),
-            Role::Access => (programs::XDP_ACCESS, programs::TC_ACCESS),
+            Role::Uplink => (programs::XDP_UPLINK, tc_uplink),
+            Role::Access => (programs::XDP_ACCESS, tc_access),
         };
         // A link of this process is adopted through its pin like a former one's.
         self.links.remove(&device.ifindex);
@@ -151,19 +153,11 @@ impl Attachments {
         }
     }
 
-    fn attach_tc(&mut self, program: &mut SchedClassifier, device: &Device<'_>) -> Result<TcLink> {
-        if self.tcx {
-            match self.attach_tcx(program, device) {
-                Ok(link) => return Ok(TcLink::Tcx(link)),
-                // EINVAL: a kernel before 6.6, which knows no such links.
-                Err(error) if os_error(&error) == Some(libc::EINVAL) => self.tcx = false,
-                Err(error) => {
-                    return Err(error.context(format!(
-                        "cannot attach to tc ingress of interface {}",
-                        device.name
-                    )));
-                }
-            }
+    fn attach_tc(&self, program: &mut SchedClassifier, device: &Device<'_>) -> Result<TcLink> {
+        if self.features.has(Feature::Tcx) {
+            return self.attach_tcx(program, device).map(TcLink::Tcx).with_context(|| {
+                format!("cannot attach to tc ingress of interface {}", device.name)
+            });
         }
         attach_filter(program, device).map(TcLink::Filter).with_context(|| {
             format!("cannot add a tc filter at ingress of interface {}", device.name)

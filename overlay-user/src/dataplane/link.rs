@@ -7,13 +7,11 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-const BPF_OBJ_GET: libc::c_long = 7;
-/// Linux 5.9.
-const BPF_LINK_DETACH: libc::c_long = 34;
+use super::sys::{Command, bpf, bpf_fd};
 
 /// The `bpf_attr` of `BPF_OBJ_GET`.
 #[repr(C)]
@@ -33,22 +31,16 @@ struct DetachAttr {
 /// pin. A link whose device is gone is detached already.
 pub fn remove(path: &Path) {
     if let Ok(link) = open(path) {
-        let _ = bpf(BPF_LINK_DETACH, DetachAttr { link_fd: link.as_raw_fd().cast_unsigned() });
+        let mut attr = DetachAttr { link_fd: link.as_raw_fd().cast_unsigned() };
+        // SAFETY: the layout is the kernel's, and nothing is pointed to.
+        let _ = unsafe { bpf(Command::LinkDetach, &mut attr) };
     }
     let _ = fs::remove_file(path);
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let attr = ObjectAttr { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
-    let fd = bpf(BPF_OBJ_GET, attr)?;
-    // SAFETY: the call has just made this descriptor, and nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn bpf<A>(command: libc::c_long, mut attr: A) -> io::Result<i32> {
-    // SAFETY: `attr` is the command's part of `bpf_attr`, as long as is said, and
-    // what it points to outlives the call.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut attr, size_of::<A>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
+    let mut attr = ObjectAttr { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
+    // SAFETY: the layout is the kernel's; the path outlives the call.
+    unsafe { bpf_fd(Command::ObjGet, &mut attr) }
 }

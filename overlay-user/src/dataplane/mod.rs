@@ -4,6 +4,7 @@
 //! - [`hook`]: which hook a port gets, and why.
 //! - [`attach`]: programs on devices.
 //! - [`tables`]: the maps, as the controller's actions see them.
+//! - [`features`]: what the running kernel can do, and what is done instead.
 //! - [`punts`]: what the programs hand to user space.
 //! - [`counts`]: what the programs counted for ports and peers.
 //! - [`former`]: what an earlier run left in the maps.
@@ -16,6 +17,7 @@
 pub mod attach;
 pub mod bpffs;
 pub mod counts;
+pub mod features;
 pub mod former;
 pub mod hook;
 mod link;
@@ -24,18 +26,19 @@ pub mod pins;
 pub mod probe;
 pub mod punts;
 pub mod shared;
+mod sys;
 pub mod tables;
 pub mod wire;
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::PerfEventArray;
 use aya::programs::{Program, ProgramError};
-use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader};
 use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, programs};
 use overlay_common::hash::Spread;
 
 use attach::{Attached, Attachments, Device};
+use features::{Feature, Features};
 use pins::Pins;
 use punts::{Punted, Readers};
 use tables::KernelTables;
@@ -44,9 +47,6 @@ use crate::netlink::Link;
 
 /// The programs, built with this binary.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OVERLAY_EBPF_OBJECT"));
-
-/// The programs flood in loops of `bpf_loop` (Linux 5.17).
-const OLDEST_KERNEL: KernelVersion = KernelVersion::new(5, 17, 0);
 
 /// The BPF object as it was built, for tests and benchmarks.
 pub fn object() -> &'static [u8] {
@@ -60,6 +60,7 @@ pub struct Dataplane {
     pub tables: KernelTables,
     attachments: Option<Attachments>,
     pins: Option<Pins>,
+    features: Features,
 }
 
 impl Dataplane {
@@ -71,37 +72,32 @@ impl Dataplane {
     /// The kernel is too old, or refuses a map or a program; the error holds the
     /// verifier's last words.
     pub fn load(fdb_entries: u32) -> Result<Self> {
-        Self::load_with(fdb_entries, None)
+        Self::load_for(Features::probe()?, fdb_entries, None)
     }
 
     /// The same, with the maps pinned as the instance's new ones.
     pub fn load_pinned(fdb_entries: u32, pins: Pins) -> Result<Self> {
-        Self::load_with(fdb_entries, Some(pins))
+        Self::load_for(Features::probe()?, fdb_entries, Some(pins))
     }
 
-    fn load_with(fdb_entries: u32, pins: Option<Pins>) -> Result<Self> {
-        let kernel = KernelVersion::current().context("cannot tell the kernel's version")?;
-        if kernel < OLDEST_KERNEL {
-            let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
-            let release = release.as_deref().map_or("older", str::trim);
-            bail!("this kernel is {release}; Overlay needs Linux 5.17 or newer");
+    /// The same for a kernel of which nothing but these features is used.
+    pub fn load_for(features: Features, fdb_entries: u32, pins: Option<Pins>) -> Result<Self> {
+        features.suffice()?;
+        if !features.has(Feature::MemcgAccounting) {
+            raise_locked_memory()?;
         }
+        let abilities = features.abilities();
         let seed = shared::seed()?;
         let mut ebpf = EbpfLoader::new()
             .map_max_entries(maps::PORT_COUNTERS, counts::entries(MAX_PORTS)?)
             .map_max_entries(maps::PEER_COUNTERS, counts::entries(MAX_PEERS)?)
             .map_max_entries(maps::FDB, Spread::buckets_for(fdb_entries))
             .override_global(constants::HASH_SEED, &seed, true)
+            .override_global(constants::ABILITIES, &abilities, true)
             .load(OBJECT)
             .context("cannot load the BPF object")?;
         log::follow(&mut ebpf)?;
-        for name in [
-            programs::XDP_UPLINK,
-            programs::XDP_ACCESS,
-            programs::TC_UPLINK,
-            programs::TC_ACCESS,
-            programs::XDP_PROBE,
-        ] {
+        for name in program_names(features) {
             load_program(&mut ebpf, name)?;
         }
         if let Some(pins) = &pins {
@@ -110,20 +106,31 @@ impl Dataplane {
             KernelTables::pin(&ebpf, &pins.new_maps())?;
         }
         let tables = KernelTables::take(&mut ebpf, seed)?;
-        let attachments = pins.clone().map(|pins| Attachments::new(pins, true));
-        Ok(Self { ebpf, tables, attachments, pins })
+        let attachments = pins.clone().map(|pins| Attachments::new(pins, features));
+        Ok(Self { ebpf, tables, attachments, pins, features })
     }
 
-    /// Attaches with classic tc filters even where the kernel has tcx, as on
-    /// kernels before 6.6.
-    pub fn without_tcx(mut self) -> Self {
-        self.attachments = self.pins.clone().map(|pins| Attachments::new(pins, false));
-        self
+    /// What is used of the kernel.
+    pub fn features(&self) -> Features {
+        self.features
     }
 
     /// The loaded object, to run programs on test frames.
     pub fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf
+    }
+
+    /// How many instructions the verifier went through for a program. Kernels before
+    /// 5.16 keep no such count, and 0 stands for it there.
+    pub fn verified_instructions(&mut self, name: &str) -> Result<u32> {
+        let program = self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
+        let info = match program {
+            Program::Xdp(program) => program.info(),
+            Program::SchedClassifier(program) => program.info(),
+            _ => bail!("the program {name} is of another type"),
+        };
+        let info = info.with_context(|| format!("cannot ask about the program {name}"))?;
+        Ok(info.verified_instruction_count().unwrap_or(0))
     }
 
     /// Starts reading punts; `take` is called from several threads and must not
@@ -163,6 +170,9 @@ impl Dataplane {
 
     /// Whether a device takes redirected frames; `None` where it does not say.
     pub fn takes_redirected(&self, link: &Link) -> Result<Option<bool>> {
+        if !self.features.has(Feature::LiveFrames) {
+            return Ok(None);
+        }
         probe::takes_redirected(&self.ebpf, link)
     }
 
@@ -195,6 +205,34 @@ impl Dataplane {
         }
         self.pins.take().map_or(Ok(()), |pins| pins.remove())
     }
+}
+
+/// The tc programs for a kernel with these features: on uplinks, on access ports.
+pub fn tc_programs(features: Features) -> [&'static str; 2] {
+    if features.has(Feature::Loop) {
+        [programs::TC_UPLINK, programs::TC_ACCESS]
+    } else {
+        [programs::TC_UPLINK_BOUNDED, programs::TC_ACCESS_BOUNDED]
+    }
+}
+
+/// Every program that is loaded on a kernel with these features.
+pub fn program_names(features: Features) -> [&'static str; 5] {
+    let [tc_uplink, tc_access] = tc_programs(features);
+    [programs::XDP_UPLINK, programs::XDP_ACCESS, tc_uplink, tc_access, programs::XDP_PROBE]
+}
+
+/// Lets this process lock as much memory as it likes.
+fn raise_locked_memory() -> Result<()> {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the structure outlives the call.
+    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) } != 0 {
+        return Err(std::io::Error::last_os_error()).context(
+            "cannot raise the limit of locked memory, against which this kernel counts BPF maps; \
+             CAP_SYS_RESOURCE would do",
+        );
+    }
+    Ok(())
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use overlay_common::abi::Hook;
 use overlay_control::sample::Devices;
 use overlay_testbed::{Netns, RawSocket};
+use overlay_user::dataplane::features::Features;
 
 use crate::host;
 use crate::kernel::{Counted, Kernel};
@@ -50,9 +51,9 @@ impl Home {
 
     /// Runs every vector in both programs of its direction and on the host, and
     /// describes what differs.
-    pub fn compare(&self, vectors: &[Vector]) -> (usize, Vec<String>) {
+    pub fn compare(&self, vectors: &[Vector], features: Features) -> (usize, Vec<String>) {
         let netns = self.netns.as_ref().expect("a namespace");
-        netns.enter(|| self.compare_inside(vectors)).expect("entered the namespace")
+        netns.enter(|| self.compare_inside(vectors, features)).expect("entered the namespace")
     }
 
     /// Runs every vector, then removes every port and peer; what was counted before
@@ -60,7 +61,7 @@ impl Home {
     pub fn remove_everything(&self, vectors: &[Vector]) -> Result<[Counted; 2]> {
         let netns = self.netns.as_ref().context("a namespace")?;
         netns.enter(|| {
-            let mut kernel = Kernel::load(self)?;
+            let mut kernel = Kernel::load(self, Features::probe()?)?;
             for vector in vectors.iter().filter(|vector| can_run(vector, Hook::Tc)) {
                 kernel.run(vector, Hook::Tc, self, 0)?;
             }
@@ -70,8 +71,8 @@ impl Home {
         })?
     }
 
-    fn compare_inside(&self, vectors: &[Vector]) -> (usize, Vec<String>) {
-        let mut kernel = Kernel::load(self).expect("the programs loaded");
+    fn compare_inside(&self, vectors: &[Vector], features: Features) -> (usize, Vec<String>) {
+        let mut kernel = Kernel::load(self, features).expect("the programs loaded");
         let (mut compared, mut differences) = (0, Vec::new());
         for vector in vectors {
             for hook in [Hook::Xdp, Hook::Tc].into_iter().filter(|hook| can_run(vector, *hook)) {

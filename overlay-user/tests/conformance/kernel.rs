@@ -10,8 +10,9 @@ use overlay_common::abi::{Counters, Hook, programs};
 use overlay_common::id::{PeerId, PortId};
 use overlay_control::action::Action;
 use overlay_control::sample;
-use overlay_user::dataplane::Dataplane;
+use overlay_user::dataplane::features::Features;
 use overlay_user::dataplane::punts::{Punted, Readers};
+use overlay_user::dataplane::{Dataplane, tc_programs};
 
 use crate::home::{Home, INDEXES};
 use crate::host::{Observed, PuntSeen, place};
@@ -41,11 +42,11 @@ pub struct Counted {
 
 impl Kernel {
     /// Loads the programs; must be called in the home's namespace.
-    pub fn load(home: &Home) -> Result<Self> {
+    pub fn load(home: &Home, features: Features) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (mut dataplane, punts, readers) = {
             let _inside = runtime.enter();
-            let mut dataplane = Dataplane::load(1 << 12)?;
+            let mut dataplane = Dataplane::load_for(features, 1 << 12, None)?;
             let (sender, punts) = channel();
             let readers = dataplane.read_punts(move |punted| match punted {
                 Punted::Frame(punt, frame) => {
@@ -73,11 +74,12 @@ impl Kernel {
         punts: usize,
     ) -> Result<Observed> {
         fill(&mut self.dataplane, home)?;
+        let [tc_uplink, tc_access] = tc_programs(self.dataplane.features());
         let (name, actions) = match (hook, vector.direction) {
             (Hook::Xdp, Direction::FromAccess) => (programs::XDP_ACCESS, XDP),
             (Hook::Xdp, Direction::FromUnderlay) => (programs::XDP_UPLINK, XDP),
-            (_, Direction::FromAccess) => (programs::TC_ACCESS, TC),
-            (_, Direction::FromUnderlay) => (programs::TC_UPLINK, TC),
+            (_, Direction::FromAccess) => (tc_access, TC),
+            (_, Direction::FromUnderlay) => (tc_uplink, TC),
         };
         let (result, bytes) = self.test_run(name, &vector.frame)?;
         let outcome = match actions.iter().position(|action| *action == result.return_value) {

@@ -17,6 +17,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use overlay_common::abi::{Counters, Hook};
 use overlay_testbed::require_root;
+use overlay_user::dataplane::features::{Feature, Features};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use vector::{Direction, Vector};
@@ -43,13 +44,28 @@ fn hand_picked_vectors_hold_on_the_host() {
 
 #[test]
 fn kernel_programs_agree_with_the_host() {
-    if !require_root("kernel_programs_agree_with_the_host") {
-        return;
+    if require_root("kernel_programs_agree_with_the_host") {
+        agree(Features::probe().expect("features"));
     }
+}
+
+/// What only older kernels run must hold on every kernel.
+#[test]
+fn programs_for_older_kernels_agree_with_the_host() {
+    if require_root("programs_for_older_kernels_agree_with_the_host") {
+        let features = Features::probe().expect("features");
+        agree(AFTER_5_10.into_iter().fold(features, Features::without));
+    }
+}
+
+/// Features that change what the programs do.
+const AFTER_5_10: [Feature; 3] = [Feature::Loop, Feature::EncapL2Eth, Feature::DecapL3];
+
+fn agree(features: Features) {
     let mut vectors: Vec<Vector> = picked::vectors().into_iter().map(|p| p.vector).collect();
     vectors.extend(generated());
     let home = Home::new().expect("a namespace with devices");
-    let (compared, differences) = home.compare(&vectors);
+    let (compared, differences) = home.compare(&vectors, features);
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));
     assert!(compared + 10 >= 2 * vectors.len(), "only {compared} comparisons");
     println!("{} vectors, {compared} comparisons of kernel and host", vectors.len());
@@ -63,11 +79,12 @@ fn what_any_cpu_counts_is_shown() {
     let vectors: Vec<Vector> = picked::vectors().into_iter().map(|p| p.vector).collect();
     let home = Home::new().expect("a namespace with devices");
     let cpus = aya::util::online_cpus().expect("a list of CPUs");
+    let features = Features::probe().expect("features");
     for cpu in &cpus {
         let mut set = CpuSet::new();
         set.set(*cpu as usize).expect("a CPU's number");
         sched_setaffinity(Pid::from_raw(0), &set).expect("kept to a CPU");
-        let (_, differences) = home.compare(&vectors);
+        let (_, differences) = home.compare(&vectors, features);
         assert!(differences.is_empty(), "CPU {cpu}: {}", differences.join("\n\n"));
     }
     println!("{} vectors on each of {} CPUs", vectors.len(), cpus.len());

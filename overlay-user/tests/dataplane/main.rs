@@ -11,8 +11,9 @@ use overlay_control::config::Mode;
 use overlay_control::controller::{RestoredPlace, Role};
 use overlay_testbed::{Netns, require_root};
 use overlay_user::dataplane::attach::{Attached, Device, Inherited};
+use overlay_user::dataplane::features::{Feature, Features};
 use overlay_user::dataplane::pins::Pins;
-use overlay_user::dataplane::{Dataplane, bpffs, former, hook};
+use overlay_user::dataplane::{Dataplane, bpffs, former, hook, program_names};
 use overlay_user::netlink::Netlink;
 use overlay_user::netlink::link::Kind;
 
@@ -69,11 +70,39 @@ fn filters(netns: &Netns) -> Result<usize> {
     Ok(text.lines().filter(|line| line.contains("tc_access")).count())
 }
 
+/// The verifier's work on each program, in both forms: it ends at a million
+/// instructions, and is to stay well below on every kernel.
+#[test]
+fn every_program_loads_with_the_verifier_far_from_its_limit() -> Result<()> {
+    const LIMIT: u32 = 1_000_000 / 2;
+    with_device("every_program_loads_with_the_verifier_far_from_its_limit", |_, _| {
+        let features = Features::probe()?;
+        let older = [Feature::Loop, Feature::EncapL2Eth, Feature::DecapL3]
+            .into_iter()
+            .fold(features, Features::without);
+        println!("this kernel has {features}");
+        for (form, features) in [("own", features), ("older", older)] {
+            let mut dataplane = Dataplane::load_for(features, 64, None)?;
+            for name in program_names(features) {
+                let verified = dataplane.verified_instructions(name)?;
+                println!("FIGURE {form} {name} {verified}");
+                ensure!((1..LIMIT).contains(&verified), "{name}: {verified} instructions");
+            }
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn without_tcx_a_filter_is_added_taken_over_and_removed() -> Result<()> {
     with_device("without_tcx_a_filter_is_added_taken_over_and_removed", |netns, pinned| {
-        let load =
-            || Ok::<_, anyhow::Error>(Dataplane::load_pinned(64, pinned.0.clone())?.without_tcx());
+        let load = || {
+            Dataplane::load_for(
+                Features::probe()?.without(Feature::Tcx),
+                64,
+                Some(pinned.0.clone()),
+            )
+        };
         let mut first = load()?;
         let attached = attach(&mut first, netns, Mode::Tc, None)?;
         first.commit()?;

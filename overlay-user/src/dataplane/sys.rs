@@ -1,0 +1,138 @@
+//! The bpf system call, for what aya does not offer.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+
+/// Commands of the system call (`enum bpf_cmd` of `<linux/bpf.h>`).
+#[derive(Clone, Copy, Debug)]
+#[repr(i64)]
+pub enum Command {
+    /// `BPF_MAP_CREATE`.
+    MapCreate = 0,
+    /// `BPF_PROG_LOAD`.
+    ProgLoad = 5,
+    /// `BPF_OBJ_GET`.
+    ObjGet = 7,
+    /// `BPF_PROG_TEST_RUN`.
+    ProgTestRun = 10,
+    /// `BPF_LINK_DETACH` (Linux 5.9).
+    LinkDetach = 34,
+}
+
+/// Makes the call with the command's part of `union bpf_attr`.
+///
+/// # Errors
+///
+/// The kernel's.
+///
+/// # Safety
+///
+/// `A` is `repr(C)`, laid out as the command's part of the union; what it points to
+/// outlives the call and is as long as it says.
+pub unsafe fn bpf<A>(command: Command, attr: &mut A) -> io::Result<i32> {
+    let attr = std::ptr::from_mut(attr);
+    // SAFETY: the attribute is as the caller promises, as long as is said.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command as i64, attr, size_of::<A>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
+}
+
+/// The same, for commands that make a descriptor.
+///
+/// # Errors
+///
+/// The kernel's.
+///
+/// # Safety
+///
+/// As for [`bpf`], and the command makes a descriptor.
+pub unsafe fn bpf_fd<A>(command: Command, attr: &mut A) -> io::Result<OwnedFd> {
+    // SAFETY: as the caller promises.
+    let fd = unsafe { bpf(command, attr)? };
+    // SAFETY: the call has just made this descriptor, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// One instruction: opcode, destination and source registers, immediate value.
+pub const fn instruction(opcode: u8, registers: u8, immediate: i32) -> u64 {
+    opcode as u64 | (registers as u64) << 8 | (immediate.cast_unsigned() as u64) << 32
+}
+
+/// A program's type, as far as it is needed here.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Kind {
+    /// `BPF_PROG_TYPE_SCHED_CLS`.
+    Tc = 3,
+    /// `BPF_PROG_TYPE_XDP`.
+    Xdp = 6,
+}
+
+/// Loads a program of a few instructions.
+///
+/// # Errors
+///
+/// The kernel's.
+pub fn load(kind: Kind, instructions: &[u64], flags: u32) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attr {
+        prog_type: u32,
+        insn_cnt: u32,
+        insns: u64,
+        license: u64,
+        log_level: u32,
+        log_size: u32,
+        log_buf: u64,
+        kern_version: u32,
+        prog_flags: u32,
+    }
+    let mut attr = Attr {
+        prog_type: kind as u32,
+        insn_cnt: instructions.len() as u32,
+        insns: instructions.as_ptr() as u64,
+        license: c"Dual MIT/GPL".as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log_buf: 0,
+        kern_version: 0,
+        prog_flags: flags,
+    };
+    // SAFETY: the layout is the kernel's; instructions and licence outlive the call.
+    unsafe { bpf_fd(Command::ProgLoad, &mut attr) }
+}
+
+/// Runs a program once on a frame, and returns what it returned.
+///
+/// # Errors
+///
+/// The kernel's.
+pub fn test_run(program: &OwnedFd, frame: &[u8], flags: u32) -> io::Result<u32> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attr {
+        prog_fd: u32,
+        retval: u32,
+        data_size_in: u32,
+        data_size_out: u32,
+        data_in: u64,
+        data_out: u64,
+        repeat: u32,
+        duration: u32,
+        ctx_size_in: u32,
+        ctx_size_out: u32,
+        ctx_in: u64,
+        ctx_out: u64,
+        flags: u32,
+        cpu: u32,
+    }
+    let mut attr = Attr {
+        prog_fd: program.as_raw_fd().cast_unsigned(),
+        data_size_in: frame.len() as u32,
+        data_in: frame.as_ptr() as u64,
+        repeat: 1,
+        flags,
+        ..Attr::default()
+    };
+    // SAFETY: the layout is the kernel's; the frame outlives the call.
+    unsafe { bpf(Command::ProgTestRun, &mut attr)? };
+    Ok(attr.retval)
+}
