@@ -47,3 +47,29 @@ pub trait Tables {
     /// `Err` tells that it was over its rate, or that nobody took it.
     fn punt<P: Packet>(&self, packet: &mut P, punt: Punt) -> Result<(), DropReason>;
 }
+
+/// `count` + 1, of which the verifier knows nothing: were it to know what is counted in
+/// the turns of a loop, it would go through the rest of the loop for each number. (Before
+/// Linux 6.3 it compares every known number in programs with functions, needed or not.)
+#[inline(always)]
+pub fn one_more(count: u32) -> u32 {
+    // The two's complement is the complement and one.
+    negated(!count)
+}
+
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+fn negated(number: u32) -> u32 {
+    let mut word = number as u64;
+    // SAFETY: arithmetic on a register.
+    unsafe {
+        core::arch::asm!("{word} = -{word}", word = inout(reg) word, options(pure, nomem, nostack));
+    }
+    word as u32
+}
+
+#[cfg(not(target_arch = "bpf"))]
+#[inline(always)]
+fn negated(number: u32) -> u32 {
+    number.wrapping_neg()
+}

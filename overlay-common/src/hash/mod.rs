@@ -132,9 +132,11 @@ impl Bucket {
         const _: () = assert!(SLOTS == 4);
         let [zero, one, two] = [0, 1, 2].map(|slot: usize| differ(self.keys[slot].get(), key));
         // 3 unless another holds the key: 0 clears both bits, 1 the upper, 2 the lower.
-        let slot = ((two & zero) >> 63 | (one & zero) >> 63 << 1) as usize;
-        let value = self.values[slot].get();
-        if self.keys[slot].get() == key { value } else { 0 }
+        // They are added to the address one after the other: before Linux 6.10 the
+        // verifier forgets the bounds of numbers that are put together with `|`.
+        let (upper, lower) = (((one & zero) >> 63) as usize, ((two & zero) >> 63) as usize);
+        let value = self.values.as_chunks::<2>().0[upper][lower].get();
+        if self.keys.as_chunks::<2>().0[upper][lower].get() == key { value } else { 0 }
     }
 
     /// The place of a key's value.

@@ -50,7 +50,7 @@ pub fn flood<P: Packet, T: Tables>(
         if target.is_peer() || Some(target.index()) == from {
             return;
         }
-        receivers += 1;
+        receivers = crate::tables::one_more(receivers);
         if let Err(reason) = copy(packet, tables, target.index(), wire_len) {
             tables.count_drop(ifindex, reason, 1);
         }

@@ -246,11 +246,33 @@ fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {
     match loaded {
         Ok(()) => Ok(()),
         Err(ProgramError::LoadError { io_error, verifier_log }) => {
-            let log = verifier_log.to_string();
-            let lines: Vec<&str> = log.lines().collect();
-            let last = lines[lines.len().saturating_sub(20)..].join("\n");
+            let last = last_words(&verifier_log.to_string());
             bail!("the kernel refuses the program {name}: {io_error}\n{last}")
         }
         Err(error) => Err(error).with_context(|| format!("cannot load the program {name}")),
+    }
+}
+
+/// The end of a verifier's log: the instructions that led to its refusal, and why.
+/// What it notes while it looks back for where a register came from is left out.
+fn last_words(log: &str) -> String {
+    const LINES: usize = 30;
+    const BACKWARDS: [&str; 5] = ["regs=", "last_idx ", "parent ", "mark_precise: ", "from "];
+    let is_forward = |line: &&str| !BACKWARDS.iter().any(|start| line.starts_with(start));
+    let lines: Vec<&str> = log.lines().filter(is_forward).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_reason_is_shown_with_the_instructions_before_it() {
+        let steps: String = (0..500).map(|index| format!("{index}: (b7) r1 = {index}\n")).collect();
+        let notes = "regs=200 stack=0 before 9: (71) r9 = *(u8 *)(r3 +15)\n".repeat(50);
+        let words = last_words(&format!("{steps}last_idx 499 first_idx 0\n{notes}R1 is no good\n"));
+        assert!(words.contains("499: (b7) r1 = 499\nR1 is no good"), "{words}");
+        assert_eq!(words.lines().count(), 30);
     }
 }

@@ -86,7 +86,9 @@ fn every_program_loads_with_the_verifier_far_from_its_limit() -> Result<()> {
             for name in program_names(features) {
                 let verified = dataplane.verified_instructions(name)?;
                 println!("FIGURE {form} {name} {verified}");
-                ensure!((1..LIMIT).contains(&verified), "{name}: {verified} instructions");
+                ensure!(verified < LIMIT, "{name}: {verified} instructions");
+                // Linux 5.16 counts them; `loop` is of 5.17.
+                ensure!(verified != 0 || !older.has(Feature::XdpFrags), "{name} is not counted");
             }
         }
         Ok(())
@@ -138,7 +140,9 @@ fn a_refused_hook_leaves_nothing_and_a_refused_change_leaves_all() -> Result<()>
         ensure!(pinned.0.pinned_links().is_empty(), "{:?}", pinned.0.pinned_links());
         attach(&mut dataplane, netns, Mode::Tc, None)?;
         ensure!(attach(&mut dataplane, netns, Mode::Xdp, None).is_err());
-        ensure!(pinned.0.pinned_links().len() == 1, "{:?}", pinned.0.pinned_links());
+        // One at tcx, or one in a clsact qdisc.
+        let attached = pinned.0.pinned_links().len() + filters(netns)?;
+        ensure!(attached == 1, "{:?}", pinned.0.pinned_links());
         dataplane.remove()?;
         ensure!(!pinned.0.exist());
         Ok(())
