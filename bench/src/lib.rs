@@ -8,7 +8,6 @@ pub mod compare;
 pub mod control;
 pub mod hosts;
 pub mod micro;
-pub mod ovs;
 pub mod plot;
 pub mod rate;
 pub mod report;

@@ -11,6 +11,7 @@ mod setup;
 mod step;
 mod test;
 mod tools;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -41,7 +42,8 @@ enum Command {
     /// Brings up two gateways and two hosts on this machine, and sends traffic
     /// across.
     Run(run::Args),
-    /// Runs every test, and counts those that cannot run here.
+    /// Runs every test, and counts those that cannot run here; or, with --vm, the
+    /// privileged ones on other kernels.
     Test(test::Args),
     /// Runs everything that a change must pass.
     Ci(ci::Args),
@@ -68,5 +70,16 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Test(args) => test::run(&workspace, &args),
         Command::Ci(args) => ci::run(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

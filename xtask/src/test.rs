@@ -9,14 +9,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::setup::{self, Scope};
 use crate::step::{line, step};
+use crate::vm;
 use crate::workspace::Workspace;
 
 /// What a test prints, with its name and the reason, when it cannot run here.
 const SKIPPED: &str = "SKIPPED ";
+/// What it prints when this kernel lacks a device, and `--vm` runs it elsewhere.
+const LEFT: &str = "LEFT TO GUESTS ";
 
 /// Arguments of the command.
 #[derive(clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    vm: vm::VmArgs,
     /// Arguments of `cargo test`, such as `--package overlay-common`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
@@ -24,6 +29,9 @@ pub struct Args {
 
 /// Sets up and runs the tests.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
+    if args.vm.vm.is_some() {
+        return vm::run(workspace, &args.vm);
+    }
     setup::run(Scope::Test)?;
     let strict = std::env::var_os("CI").is_some_and(|value| value == "true");
     let tally = all(workspace, &args.args)?;
@@ -66,6 +74,8 @@ pub struct Tally {
     failed: u32,
     /// Name and reason of each test that could not run.
     skipped: Vec<String>,
+    /// Name and reason of each test that only runs in guests.
+    left: Vec<String>,
     succeeded: bool,
     /// Inside the part of a report that repeats what passing tests printed.
     in_successes: bool,
@@ -74,12 +84,14 @@ pub struct Tally {
 impl Tally {
     /// Takes in a line of the tests' output, and says whether to show it.
     fn read(&mut self, text: &str) -> bool {
-        if let Some(skip) = text.strip_prefix(SKIPPED) {
-            // A requirement that several threads look at may be printed twice.
-            if !self.skipped.iter().any(|known| known == skip) {
-                self.skipped.push(skip.to_owned());
+        for (mark, list) in [(SKIPPED, &mut self.skipped), (LEFT, &mut self.left)] {
+            if let Some(test) = text.strip_prefix(mark) {
+                // A requirement that several threads look at may be printed twice.
+                if !list.iter().any(|known| known == test) {
+                    list.push(test.to_owned());
+                }
+                return true;
             }
-            return true;
         }
         if let Some(counts) = text.strip_prefix("test result: ") {
             self.in_successes = false;
@@ -101,6 +113,9 @@ impl Tally {
         for skip in &self.skipped {
             println!("skipped: {skip}");
         }
+        for left in &self.left {
+            println!("left to guests (cargo xtask test --vm): {left}");
+        }
         println!("{self}");
         if self.failed > 0 || !self.succeeded {
             bail!("{} tests failed", self.failed);
@@ -120,8 +135,12 @@ impl fmt::Display for Tally {
         // A skipped test returns early, so its harness counts it as passed; an
         // ignored one is not counted there.
         let early = self.skipped.iter().filter(|skip| !skip.contains(" ... ignored")).count();
-        let passed = self.passed.saturating_sub(early as u32);
-        write!(f, "{passed} passed, {} failed, {} skipped", self.failed, self.skipped.len())
+        let passed = self.passed.saturating_sub((early + self.left.len()) as u32);
+        write!(f, "{passed} passed, {} failed, {} skipped", self.failed, self.skipped.len())?;
+        match self.left.len() {
+            0 => Ok(()),
+            left => write!(f, ", {left} left to guests"),
+        }
     }
 }
 
@@ -148,23 +167,26 @@ successes:
 ---- b stdout ----
 chatter
 SKIPPED b: it needs root
+LEFT TO GUESTS c: this kernel has no vrf devices
 
 successes:
     a
     b
 
-test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
 ";
 
     #[test]
     fn skips_are_counted_by_name_and_not_as_passed() {
         let mut tally = Tally { succeeded: true, ..Tally::default() };
         let shown: Vec<&str> = REPORT.lines().filter(|text| tally.read(text)).collect();
-        assert_eq!(tally.to_string(), "1 passed, 0 failed, 2 skipped");
+        assert_eq!(tally.to_string(), "1 passed, 0 failed, 2 skipped, 1 left to guests");
         assert!(shown.contains(&"SKIPPED b: it needs root"));
         assert!(!shown.contains(&"chatter"));
         assert!(tally.judge(false).is_ok());
         assert!(tally.judge(true).is_err());
+        tally.skipped.clear();
+        assert!(tally.judge(true).is_ok(), "what is left to guests runs there");
     }
 
     #[test]

@@ -54,6 +54,15 @@ pub const PACKAGES: &[Package] = &[
     package("g++", "g++", Scope::Test, "libFuzzer, which cargo-fuzz compiles"),
 ];
 
+/// Debian packages for `cargo xtask test --vm`, beside those of the tests.
+pub const VM_PACKAGES: &[Package] = &[
+    package("qemu-system-x86", "qemu-system-x86_64", Scope::Test, "emulates the machines"),
+    package("busybox-static", "/bin/busybox", Scope::Test, "the guests' shell and small programs"),
+    package("kmod", "depmod", Scope::Test, "the guests' kernel modules"),
+    package("wireguard-tools", "wg", Scope::Test, "WireGuard between hosts, in guests"),
+    OPEN_VSWITCH,
+];
+
 /// Programs that cargo installs.
 pub const CARGO_TOOLS: &[CargoTool] = &[
     CargoTool {
@@ -112,7 +121,7 @@ pub const OPEN_VSWITCH: Package = package(
     "openvswitch-switch",
     "ovs-vswitchd",
     Scope::Run,
-    "Open vSwitch's userspace datapath, to compare with",
+    "Open vSwitch, to compare with, and as a peer",
 );
 
 /// Debian's compiler with the source of its library: the way out where rustup

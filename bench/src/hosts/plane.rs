@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use overlay_testbed::{Gateway, Process, Scratch, TwoGateways, run, wait_until};
 use serde_json::Value;
 
-use crate::ovs::{self, Switch};
+use overlay_testbed::ovs::{self, Switch};
 
 const START: Duration = Duration::from_secs(15);
 

@@ -81,7 +81,7 @@ fn mitigations() -> Vec<String> {
 
 /// 3.1.0 of `ovs-vswitchd (Open vSwitch) 3.1.0`.
 fn open_vswitch() -> Option<String> {
-    if !crate::ovs::is_installed() {
+    if !overlay_testbed::ovs::is_installed() {
         return None;
     }
     let output = Command::new("ovs-vswitchd").arg("--version").output().ok()?;

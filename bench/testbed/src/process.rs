@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use crate::cleanup::{Cleanup, is_at_work};
 use crate::scratch::Scratch;
+use crate::wait::patient;
 
 /// How long a child has to end by itself after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -149,8 +150,9 @@ impl Process {
         matches!(lock(&self.child).try_wait(), Ok(None))
     }
 
-    /// Waits for it to end; an error after `timeout`.
+    /// Waits for it to end; an error after `timeout` (see [`patient`]).
     pub fn wait(&self, timeout: Duration) -> Result<ExitStatus> {
+        let timeout = patient(timeout);
         let deadline = Instant::now() + timeout;
         loop {
             if let Some(status) = lock(&self.child).try_wait()? {
@@ -181,7 +183,7 @@ fn end(child: &mut Child) {
         return;
     }
     let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patient(PATIENCE);
     while Instant::now() < deadline {
         if !matches!(child.try_wait(), Ok(None)) {
             return;

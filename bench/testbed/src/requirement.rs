@@ -1,6 +1,7 @@
 //! What a test needs from the machine, and how it says that it is missing.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// Whether the test may go on: root, network namespaces and a bpffs are there.
@@ -23,6 +24,74 @@ pub fn require_root(test: &str) -> bool {
 pub fn require_tools(test: &str, programs: &[&str]) -> bool {
     let missing = programs.iter().find(|program| !in_path(program));
     met(test, missing.map(|program| format!("{program} is not installed")).as_deref())
+}
+
+/// What a kernel may be built without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// 802.1Q devices.
+    Vlan,
+    /// Geneve tunnels.
+    Geneve,
+    /// Virtual routing and forwarding.
+    Vrf,
+    /// Bonds of devices.
+    Bond,
+    /// WireGuard tunnels.
+    WireGuard,
+    /// The queueing discipline that delays, loses and disorders.
+    Netem,
+    /// Open vSwitch's datapath.
+    OpenVSwitch,
+}
+
+impl Device {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Vlan => "802.1Q devices",
+            Self::Geneve => "geneve devices",
+            Self::Vrf => "vrf devices",
+            Self::Bond => "bonding",
+            Self::WireGuard => "wireguard devices",
+            Self::Netem => "the netem qdisc",
+            Self::OpenVSwitch => "Open vSwitch's datapath",
+        }
+    }
+
+    /// Whether this kernel has it, found out by making one in a namespace.
+    fn is_there(self) -> bool {
+        let Ok(netns) = crate::Netns::new("probe") else { return false };
+        let made = |line: &str| netns.exec(line).is_ok();
+        match self {
+            Self::Vlan => {
+                made("ip link add p0 type veth peer name p1")
+                    && made("ip link add link p0 name v0 type vlan id 5")
+            }
+            Self::Geneve => made("ip link add g0 type geneve id 1 remote 192.0.2.1"),
+            Self::Vrf => made("ip link add v0 type vrf table 10"),
+            Self::Bond => made("ip link add b0 type bond"),
+            Self::WireGuard => made("ip link add w0 type wireguard"),
+            Self::Netem => made("tc qdisc add dev lo root netem delay 1ms"),
+            Self::OpenVSwitch => {
+                let _ = Command::new("modprobe").args(["-q", "openvswitch"]).status();
+                Path::new("/sys/module/openvswitch").exists()
+            }
+        }
+    }
+}
+
+/// Whether this kernel has these. Where it lacks one, the test is left to guests, which
+/// have all, and says so: `LEFT TO GUESTS name: why`.
+///
+/// # Panics
+///
+/// In a guest (`OVERLAY_GUEST`) a missing device is a failure.
+pub fn require_devices(test: &str, devices: &[Device]) -> bool {
+    let Some(missing) = devices.iter().find(|device| !device.is_there()) else { return true };
+    let why = format!("this kernel has no {}", missing.name());
+    assert!(std::env::var_os("OVERLAY_GUEST").is_none(), "{test} cannot run: {why}");
+    println!("LEFT TO GUESTS {test}: {why}");
+    false
 }
 
 fn met(test: &str, missing: Option<&str>) -> bool {

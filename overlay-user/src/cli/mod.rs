@@ -4,6 +4,7 @@
 //! the configuration is wrong.
 
 pub(crate) mod check;
+mod doctor;
 mod down;
 mod failure;
 mod fdb;
@@ -39,6 +40,12 @@ enum Command {
     Run(Configured),
     /// Validate a configuration file; changes nothing.
     Check(Configured),
+    /// Say what this machine's kernel can do, and what comes of what it lacks.
+    Doctor {
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Say how a running gateway is.
     Status(Query),
     /// Show what a running gateway knows.
@@ -132,6 +139,7 @@ async fn execute(command: Command) -> Result<(), CommandFailure> {
     match command {
         Command::Run(configured) => run::run(&configured.config, configured.name).await,
         Command::Check(configured) => check::check(&configured.config).await,
+        Command::Doctor { json } => doctor::run(json),
         Command::Status(query) => query::ask(query.name, Question::Status, query.json).await,
         Command::Show { what, query } => show(what, query).await,
         Command::Fdb { command, query } => fdb::run(command, query).await,

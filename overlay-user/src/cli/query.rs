@@ -73,7 +73,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandFailure> {
 }
 
 /// A reader that has seen enough, like `head`, is no failure.
-fn write(text: &str) -> Result<(), CommandFailure> {
+pub fn write(text: &str) -> Result<(), CommandFailure> {
     use std::io::{ErrorKind, Write as _};
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
-use overlay_common::abi::{ABI_VERSION, Counters, DropKey, Hook};
+use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook};
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::TUNNEL_LEN;
 use overlay_control::controller::{Origin, PeerState, PeerView, PortView, Role, SegmentView};
@@ -13,6 +13,7 @@ use crate::api::fdb::FdbDump;
 use crate::api::server::Request;
 use crate::api::{Answer, DropRow, Failure, PeerRow, PortRow, Question, SegmentRow, Status};
 use crate::dataplane::bpffs;
+use crate::dataplane::features::Feature;
 use crate::dataplane::pins::Pins;
 use crate::state::own_netns;
 
@@ -100,9 +101,28 @@ impl Daemon {
         }
     }
 
+    /// Segments that are wider than floods reach on this kernel.
+    pub(super) fn flood_problems(&self) -> Vec<String> {
+        if self.dataplane.features().has(Feature::Loop) {
+            return Vec::new();
+        }
+        let segments = self.controller.segments();
+        let too_wide = segments.iter().filter(|s| s.ports.max(s.peers) > BOUNDED_COPIES as usize);
+        too_wide
+            .map(|segment| {
+                format!(
+                    "segment {} has {} ports and {} peers; without the kernel's `loop` (Linux \
+                     5.17) floods reach {BOUNDED_COPIES} of each",
+                    segment.name, segment.ports, segment.peers
+                )
+            })
+            .collect()
+    }
+
     /// What is wrong now, in sentences.
     pub(super) fn problems(&self, peers: &[PeerView]) -> Vec<String> {
         let mut problems = self.mtu_problems();
+        problems.extend(self.flood_problems());
         for (name, port) in &self.ports {
             match self.link_named(name) {
                 _ if port.live.is_none() => {

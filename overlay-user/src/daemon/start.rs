@@ -18,6 +18,7 @@ use super::{Daemon, Signals, memory};
 use crate::api::client;
 use crate::api::server::Server;
 use crate::cli::{CommandFailure, check};
+use crate::dataplane::features::release;
 use crate::dataplane::pins::Pins;
 use crate::dataplane::{Dataplane, bpffs, former};
 use crate::forwarder::{Forwarder, Queues};
@@ -70,6 +71,11 @@ impl Daemon {
                 return Err(error.into());
             }
         };
+
+        for about in dataplane.features().missing() {
+            let instead = about.without.unwrap_or_default();
+            tracing::info!(kernel = release(), "no {}: {instead}", about.name);
+        }
 
         let (queues, learnt, frames) = Queues::new();
         let mirror = Arc::new(RwLock::new(TableSet::default()));

@@ -74,6 +74,15 @@ enum TcLink {
     Filter(Filter),
 }
 
+impl TcLink {
+    fn filter(&self) -> Option<Filter> {
+        match self {
+            Self::Filter(filter) => Some(*filter),
+            Self::Tcx(_) => None,
+        }
+    }
+}
+
 struct Links {
     name: String,
     tc: TcLink,
@@ -110,18 +119,25 @@ impl Attachments {
     }
 
     fn try_attach(&mut self, ebpf: &mut Ebpf, device: &Device<'_>) -> Result<Attached> {
+        if device.choice.hook == Hook::XdpGeneric && !self.features.has(Feature::GenericRedirect) {
+            bail!(
+                "interface {}: this kernel has no generic-redirect (Linux 5.15), which {} needs; \
+                 mode = \"tc\" would do",
+                device.name,
+                device.choice.hook.name()
+            );
+        }
         let [tc_uplink, tc_access] = tc_programs(self.features);
         let (xdp_name, tc_name) = match device.role {
             Role::Uplink => (programs::XDP_UPLINK, tc_uplink),
             Role::Access => (programs::XDP_ACCESS, tc_access),
         };
-        // A link of this process is adopted through its pin like a former one's.
-        self.links.remove(&device.ifindex);
-        let tc = self.attach_tc(program(ebpf, tc_name)?, device)?;
-        let filter = match &tc {
-            TcLink::Filter(filter) => Some(*filter),
-            TcLink::Tcx(_) => None,
-        };
+        // A link of this process is adopted through its pin like a former one's. A filter
+        // has no pin, and what the caller knows of it is older than a refused change.
+        let own = self.links.remove(&device.ifindex).and_then(|links| links.tc.filter());
+        let former = own.or(device.inherited.and_then(|former| former.filter));
+        let tc = self.attach_tc(program(ebpf, tc_name)?, device, former)?;
+        let filter = tc.filter();
         let links = Links { name: device.name.to_owned(), tc, xdp: None };
         let links = self.links.entry(device.ifindex).insert_entry(links).into_mut();
 
@@ -153,13 +169,18 @@ impl Attachments {
         }
     }
 
-    fn attach_tc(&self, program: &mut SchedClassifier, device: &Device<'_>) -> Result<TcLink> {
+    fn attach_tc(
+        &self,
+        program: &mut SchedClassifier,
+        device: &Device<'_>,
+        former: Option<Filter>,
+    ) -> Result<TcLink> {
         if self.features.has(Feature::Tcx) {
             return self.attach_tcx(program, device).map(TcLink::Tcx).with_context(|| {
                 format!("cannot attach to tc ingress of interface {}", device.name)
             });
         }
-        attach_filter(program, device).map(TcLink::Filter).with_context(|| {
+        attach_filter(program, device.name, former).map(TcLink::Filter).with_context(|| {
             format!("cannot add a tc filter at ingress of interface {}", device.name)
         })
     }
@@ -274,21 +295,24 @@ fn os_error(error: &anyhow::Error) -> Option<i32> {
         .and_then(std::io::Error::raw_os_error)
 }
 
-fn attach_filter(program: &mut SchedClassifier, device: &Device<'_>) -> Result<Filter> {
-    let former = device.inherited.and_then(|former| former.filter);
+fn attach_filter(
+    program: &mut SchedClassifier,
+    interface: &str,
+    former: Option<Filter>,
+) -> Result<Filter> {
     // Where it is there already, it is somebody's: others', or a former
     // process's of this instance.
-    let made_clsact = tc::qdisc_add_clsact(device.name).is_ok()
-        || former.is_some_and(|former| former.made_clsact);
+    let made_clsact =
+        tc::qdisc_add_clsact(interface).is_ok() || former.is_some_and(|former| former.made_clsact);
     let options = TcAttachOptions::Netlink(NlOptions::default());
-    let id = program.attach_with_options(device.name, TcAttachType::Ingress, options)?;
+    let id = program.attach_with_options(interface, TcAttachType::Ingress, options)?;
     let link = program.take_link(id)?;
     let filter = Filter { priority: link.priority()?, handle: link.handle()?.into(), made_clsact };
     // The filter is to stay when this process dies.
     std::mem::forget(link);
     // The new filter stands in front of the former one, so no frame is missed.
     if let Some(former) = former {
-        remove_filter(device.name, &former);
+        remove_filter(interface, &former);
     }
     Ok(filter)
 }

@@ -29,6 +29,8 @@ pub enum Feature {
     MemcgAccounting,
     /// Telling segmentation that a tunnel's inner frame has an Ethernet header.
     EncapL2Eth,
+    /// Maps of devices in programs on generic XDP.
+    GenericRedirect,
     /// Loops whose body is verified once.
     Loop,
     /// Running XDP programs on frames that then really leave.
@@ -61,7 +63,7 @@ pub struct About {
 }
 
 /// Every feature, oldest first.
-pub static ALL: [About; 11] = [
+pub static ALL: [About; 12] = [
     About {
         feature: Feature::DevmapHash,
         name: "devmap-hash",
@@ -109,6 +111,14 @@ pub static ALL: [About; 11] = [
         commit: "d01b59c9ae94",
         used_for: "a network card segments the super-frames that tc encapsulated",
         without: Some("the kernel segments them, at a cost in CPU"),
+    },
+    About {
+        feature: Feature::GenericRedirect,
+        name: "generic-redirect",
+        since: "5.15",
+        commit: "2ea5eabaf04a",
+        used_for: "ports on generic XDP",
+        without: Some("mode = \"xdp-generic\" is refused; \"tc\" runs on any device too"),
     },
     About {
         feature: Feature::Loop,
@@ -163,11 +173,17 @@ pub struct Features(u32);
 impl Features {
     /// Tries every feature. Needs the capabilities that loading programs needs.
     ///
+    /// Where BPF counts as locked memory, the limit of that is raised before: little
+    /// fits into the usual one, probes included.
+    ///
     /// # Errors
     ///
     /// A probe failed for another reason than the kernel's age, such as a missing
     /// capability.
     pub fn probe() -> Result<Self> {
+        if !probe(Feature::MemcgAccounting)? {
+            raise_locked_memory()?;
+        }
         let mut found = Self(0);
         for About { feature, name, .. } in &ALL {
             let has = probe(*feature)
@@ -254,6 +270,8 @@ fn probe(feature: Feature) -> Result<bool> {
         Feature::RedirectPeer => helper(BpfHelper::BPF_FUNC_redirect_peer),
         // Of the same release; there is no other trace of it (as libbpf does).
         Feature::MemcgAccounting => helper(BpfHelper::BPF_FUNC_ktime_get_coarse_ns),
+        // Of the same release; nothing less than attaching to a device would show it.
+        Feature::GenericRedirect => helper(BpfHelper::BPF_FUNC_timer_init),
         Feature::Loop => helper(BpfHelper::BPF_FUNC_loop),
         Feature::EncapL2Eth => adjust_room(50, ENCAP_L2_ETH),
         Feature::DecapL3 => adjust_room(-50, DECAP_L3_IPV6),
@@ -261,6 +279,19 @@ fn probe(feature: Feature) -> Result<bool> {
         Feature::XdpFrags => accepted(sys::load(Kind::Xdp, &DROP, BPF_F_XDP_HAS_FRAGS)),
         Feature::Tcx => tcx(),
     }
+}
+
+/// Lets this process lock as much memory as it likes.
+fn raise_locked_memory() -> Result<()> {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the structure outlives the call.
+    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) } != 0 {
+        return Err(io::Error::last_os_error()).context(
+            "cannot raise the limit of locked memory, against which this kernel counts BPF maps; \
+             CAP_SYS_RESOURCE would do",
+        );
+    }
+    Ok(())
 }
 
 /// `r0 = XDP_DROP; exit`.
@@ -370,6 +401,16 @@ mod tests {
         let error = less.without(Feature::RedirectPeer).suffice().unwrap_err().to_string();
         assert!(error.contains("redirect-peer (Linux 5.10)"), "{error}");
         assert!(!error.contains("tcx"), "{error}");
+    }
+
+    #[test]
+    fn the_book_has_every_feature() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/kernels.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        for About { name, since, commit, .. } in &ALL {
+            let row = format!("| `{name}` | {since} | {commit} |");
+            assert!(text.contains(&row), "docs/src/kernels.md lacks: {row}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub mod pins;
 pub mod probe;
 pub mod punts;
 pub mod shared;
-mod sys;
+pub mod sys;
 pub mod tables;
 pub mod wire;
 
@@ -83,9 +83,6 @@ impl Dataplane {
     /// The same for a kernel of which nothing but these features is used.
     pub fn load_for(features: Features, fdb_entries: u32, pins: Option<Pins>) -> Result<Self> {
         features.suffice()?;
-        if !features.has(Feature::MemcgAccounting) {
-            raise_locked_memory()?;
-        }
         let abilities = features.abilities();
         let seed = shared::seed()?;
         let mut ebpf = EbpfLoader::new()
@@ -121,7 +118,7 @@ impl Dataplane {
     }
 
     /// How many instructions the verifier went through for a program. Kernels before
-    /// 5.16 keep no such count, and 0 stands for it there.
+    /// 5.16 (commit aba64c7da983) keep no such count, and 0 stands for it there.
     pub fn verified_instructions(&mut self, name: &str) -> Result<u32> {
         let program = self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
         let info = match program {
@@ -220,19 +217,6 @@ pub fn tc_programs(features: Features) -> [&'static str; 2] {
 pub fn program_names(features: Features) -> [&'static str; 5] {
     let [tc_uplink, tc_access] = tc_programs(features);
     [programs::XDP_UPLINK, programs::XDP_ACCESS, tc_uplink, tc_access, programs::XDP_PROBE]
-}
-
-/// Lets this process lock as much memory as it likes.
-fn raise_locked_memory() -> Result<()> {
-    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: the structure outlives the call.
-    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) } != 0 {
-        return Err(std::io::Error::last_os_error()).context(
-            "cannot raise the limit of locked memory, against which this kernel counts BPF maps; \
-             CAP_SYS_RESOURCE would do",
-        );
-    }
-    Ok(())
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {

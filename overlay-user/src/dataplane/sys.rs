@@ -73,6 +73,29 @@ pub enum Kind {
 ///
 /// The kernel's.
 pub fn load(kind: Kind, instructions: &[u64], flags: u32) -> io::Result<OwnedFd> {
+    load_logging(kind, instructions, flags, 0, &mut [])
+}
+
+/// The same, with the verifier's statistics (Linux 5.2).
+///
+/// # Errors
+///
+/// The kernel's.
+pub fn load_with_statistics(kind: Kind, instructions: &[u64]) -> io::Result<(OwnedFd, String)> {
+    const BPF_LOG_STATS: u32 = 4;
+    let mut log = vec![0; 1 << 16];
+    let program = load_logging(kind, instructions, 0, BPF_LOG_STATS, &mut log)?;
+    let length = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+    Ok((program, String::from_utf8_lossy(&log[..length]).into_owned()))
+}
+
+fn load_logging(
+    kind: Kind,
+    instructions: &[u64],
+    flags: u32,
+    log_level: u32,
+    log: &mut [u8],
+) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attr {
         prog_type: u32,
@@ -90,13 +113,13 @@ pub fn load(kind: Kind, instructions: &[u64], flags: u32) -> io::Result<OwnedFd>
         insn_cnt: instructions.len() as u32,
         insns: instructions.as_ptr() as u64,
         license: c"Dual MIT/GPL".as_ptr() as u64,
-        log_level: 0,
-        log_size: 0,
-        log_buf: 0,
+        log_level,
+        log_size: log.len() as u32,
+        log_buf: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
         kern_version: 0,
         prog_flags: flags,
     };
-    // SAFETY: the layout is the kernel's; instructions and licence outlive the call.
+    // SAFETY: the layout is the kernel's; instructions, licence and log outlive the call.
     unsafe { bpf_fd(Command::ProgLoad, &mut attr) }
 }
 

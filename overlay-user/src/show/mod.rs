@@ -4,6 +4,7 @@ mod table;
 mod units;
 
 use crate::api::{DropRow, FdbRow, PeerRow, PortRow, SegmentRow, Status};
+use crate::dataplane::features::{ALL, Features};
 use table::Table;
 
 fn or_dash<T: ToString>(value: Option<&T>) -> String {
@@ -41,6 +42,24 @@ pub fn status(status: &Status) -> String {
     ];
     lines.extend(status.problems.iter().map(|problem| format!("  problem: {problem}")));
     lines.join("\n") + "\n"
+}
+
+/// `overlay doctor`.
+pub fn features(release: &str, found: Features) -> String {
+    let mut table =
+        Table::new(&["FEATURE", "HERE", "LINUX", "COMMIT", "WHAT FOR, OR WHAT INSTEAD"]);
+    for about in &ALL {
+        let here = found.has(about.feature);
+        let comment = match about.without {
+            _ if here => about.used_for.to_owned(),
+            Some(without) => format!("{}; without it {without}", about.used_for),
+            None => format!("NEEDED: {}", about.used_for),
+        };
+        let here = if here { "yes" } else { "no" };
+        let fields = [about.name, here, about.since, about.commit].map(str::to_owned);
+        table.row(fields.into_iter().chain([comment]));
+    }
+    format!("Linux {release} has {found}\n{}", table.render())
 }
 
 /// `overlay show ports`.

@@ -49,11 +49,18 @@ impl Home {
         Ok(Self { devices, netns: Some(netns), far_ends })
     }
 
-    /// Runs every vector in both programs of its direction and on the host, and
-    /// describes what differs.
-    pub fn compare(&self, vectors: &[Vector], features: Features) -> (usize, Vec<String>) {
+    /// Runs every vector in the programs of its direction on these hooks and on the
+    /// host, and describes what differs.
+    pub fn compare(
+        &self,
+        vectors: &[Vector],
+        hooks: &[Hook],
+        features: Features,
+    ) -> (usize, Vec<String>) {
         let netns = self.netns.as_ref().expect("a namespace");
-        netns.enter(|| self.compare_inside(vectors, features)).expect("entered the namespace")
+        netns
+            .enter(|| self.compare_inside(vectors, hooks, features))
+            .expect("entered the namespace")
     }
 
     /// Runs every vector, then removes every port and peer; what was counted before
@@ -71,11 +78,16 @@ impl Home {
         })?
     }
 
-    fn compare_inside(&self, vectors: &[Vector], features: Features) -> (usize, Vec<String>) {
+    fn compare_inside(
+        &self,
+        vectors: &[Vector],
+        hooks: &[Hook],
+        features: Features,
+    ) -> (usize, Vec<String>) {
         let mut kernel = Kernel::load(self, features).expect("the programs loaded");
         let (mut compared, mut differences) = (0, Vec::new());
         for vector in vectors {
-            for hook in [Hook::Xdp, Hook::Tc].into_iter().filter(|hook| can_run(vector, *hook)) {
+            for hook in hooks.iter().copied().filter(|hook| can_run(vector, *hook)) {
                 let expected = host::run(vector, hook, self);
                 let mut observed = kernel
                     .run(vector, hook, self, expected.punts.len())

@@ -1,15 +1,18 @@
 //! Sizes, ages and numbers at their limits.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::BROADCAST;
 use overlay_testbed::{
-    Netns, RawSocket, TwoGateways, require_root, require_tools, set_mtu, veth, wait_until,
+    Netns, RawSocket, TwoGateways, patient, require_root, require_tools, run, set_mtu, veth,
+    wait_until,
 };
+use serde_json::Value;
 
-use crate::harness::{Overlay, alone, has_mark, marked, ping};
+use crate::harness::{Overlay, alone, binary, has_mark, marked, overlay, ping};
 
 const INSIDE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const SILENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -18,7 +21,7 @@ const SOON: Duration = Duration::from_secs(2);
 /// A gateway with two access ports and an uplink, and what `[node]` says more.
 struct Bench {
     gateway: Netns,
-    _outside: Netns,
+    outside: Netns,
     _hosts: Netns,
     ends: [RawSocket; 2],
 }
@@ -35,10 +38,15 @@ impl Bench {
             veth(&gateway, device, &hosts, device)?;
         }
         let ends = [RawSocket::open(&hosts, "eth1")?, RawSocket::open(&hosts, "eth2")?];
-        Ok(Self { gateway, _outside: outside, _hosts: hosts, ends })
+        Ok(Self { gateway, outside, _hosts: hosts, ends })
     }
 
     fn start(&self, node: &str) -> Result<Overlay<'_>> {
+        self.start_with(node, "")
+    }
+
+    /// With more peers than the one at the far end.
+    fn start_with(&self, node: &str, peers: &str) -> Result<Overlay<'_>> {
         let name = self.gateway.name();
         let config = format!(
             "[node]\nname = \"{name}\"\nvtep = \"192.0.2.1\"\n{node}\n\
@@ -46,7 +54,7 @@ impl Bench {
              [[segment]]\nname = \"blue\"\nvni = 100\n\
              [[segment.port]]\ninterface = \"eth1\"\n\
              [[segment.port]]\ninterface = \"eth2\"\n\
-             [[peer]]\nname = \"peer\"\nvtep = \"192.0.2.2\"\nsegments = [\"blue\"]\n"
+             [[peer]]\nname = \"peer\"\nvtep = \"192.0.2.2\"\nsegments = [\"blue\"]\n{peers}"
         );
         let ours = Overlay::start(&self.gateway, name, &config)?;
         ours.wait_for_peers()?;
@@ -191,5 +199,74 @@ fn what_does_not_fit_is_dropped_and_counted() -> Result<()> {
         let drops = ours.drops()?;
         ensure!(drops.get("too-big") == Some(&2), "{mode}: {drops:?}");
     }
+    Ok(())
+}
+
+/// More peers than the loops of programs for older kernels have turns.
+#[test]
+fn floods_reach_as_many_peers_as_the_kernel_has_turns() -> Result<()> {
+    const PEERS: usize = 70;
+    const BOUND: usize = 64;
+    let name = "floods_reach_as_many_peers_as_the_kernel_has_turns";
+    if !require_root(name) {
+        return Ok(());
+    }
+    let bench = Bench::new()?;
+    // Every VTEP is behind one router, which the far end's socket stands for.
+    bench.gateway.exec("ip route add 198.51.100.0/24 via 192.0.2.2")?;
+    let far = RawSocket::open(&bench.outside, "eth0")?;
+    let mut peers = String::new();
+    for number in 1..PEERS {
+        writeln!(peers, "[[peer]]\nname = \"peer{number}\"\nvtep = \"198.51.100.{number}\"")?;
+        writeln!(peers, "segments = [\"blue\"]")?;
+    }
+    let ours = bench.start_with("", &peers)?;
+
+    let loops = has_feature(&bench.gateway, "loop")?;
+    let reached = if loops { PEERS } else { BOUND };
+    bench.ends[0].send(&marked(BROADCAST, INSIDE, "to all"))?;
+    let copies = far.collect(patient(Duration::from_millis(500)), |f| has_mark(f, "to all"))?;
+    ensure!(copies.len() == reached, "{} of {PEERS} copies left, not {reached}", copies.len());
+    let missed = ours.drops()?.get("copy-failed").copied().unwrap_or(0) as usize;
+    ensure!(missed == PEERS - reached, "{missed} counted as copy-failed");
+    let status = ours.run(&["status"])?;
+    ensure!(status.contains("floods reach 64 of each") != loops, "{status}");
+    Ok(())
+}
+
+/// What `overlay doctor` says of a feature.
+fn has_feature(netns: &Netns, name: &str) -> Result<bool> {
+    let text = run(overlay(netns).args(["doctor", "--json"]))?;
+    let found: Value = serde_json::from_str(&text).context(text)?;
+    let features = found["features"].as_array().context("no features")?;
+    let feature = features.iter().find(|feature| feature["feature"] == name);
+    feature.and_then(|feature| feature["here"].as_bool()).context("no such feature")
+}
+
+#[test]
+fn the_doctor_tells_kernel_and_features() -> Result<()> {
+    let name = "the_doctor_tells_kernel_and_features";
+    if !require_root(name) {
+        return Ok(());
+    }
+    let netns = Netns::new("doctor")?;
+    let text = run(overlay(&netns).args(["doctor", "--json"]))?;
+    let found: Value = serde_json::from_str(&text)?;
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    ensure!(found["kernel"] == release.trim(), "{text}");
+    for feature in found["features"].as_array().context("no features")? {
+        let is_here = feature["here"] == true;
+        ensure!(is_here || feature["needed"] == false, "the gateway runs, without {feature}");
+        ensure!(feature["commit"].as_str().is_some_and(|commit| commit.len() == 12), "{feature}");
+    }
+    let table = run(overlay(&netns).arg("doctor"))?;
+    ensure!(table.lines().any(|line| line.starts_with("tcx ")), "{table}");
+
+    // Somebody who may not ask is told who may.
+    let mut unprivileged = netns.command("setpriv");
+    unprivileged.args(["--reuid=65534", "--clear-groups", "--bounding-set=-all"]);
+    let output = unprivileged.arg(binary()).arg("doctor").output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1) && complaint.contains("CAP_BPF"), "{complaint}");
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! An uplink still is the host's: what is not the overlay's passes untouched.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::{BROADCAST, Tunnel};
 use overlay_testbed::{Netns, RawSocket, mac_of, require_root, veth};
 
-use crate::harness::{Overlay, marked, octets, ping};
+use crate::harness::{Overlay, marked, octets, ping, stream};
 
 const SOON: Duration = Duration::from_secs(2);
 
@@ -54,7 +53,7 @@ fn passes(mode: &str) -> Result<()> {
     for (from, to) in [(&outside, &gateway), (&gateway, &outside)] {
         let address = if std::ptr::eq(to, &gateway) { "192.0.2.1" } else { "192.0.2.2" };
         // VXLAN's port is VXLAN's on UDP only.
-        stream(from, to, &format!("{address}:4789"))?;
+        stream(from, to, &format!("{address}:4789"), 4 << 20)?;
         datagram(from, to, &format!("{address}:4790"))?;
     }
     datagram(&outside, &gateway, "[2001:db8::1]:4789")?;
@@ -74,29 +73,6 @@ fn passes(mode: &str) -> Result<()> {
     }
     ensure!(socket.recv(&mut [0; 64]).is_err(), "a tunnel's packet reached the host");
     Ok(())
-}
-
-/// Some megabytes over TCP arrive as they were sent.
-fn stream(from: &Netns, to: &Netns, address: &str) -> Result<()> {
-    let address: SocketAddr = address.parse()?;
-    let listener = to.enter(|| TcpListener::bind(address))??;
-    let sent: Vec<u8> =
-        (0..4 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let mut client = from.enter(|| TcpStream::connect_timeout(&address, SOON))??;
-    client.set_write_timeout(Some(SOON))?;
-    let (mut server, _) = listener.accept()?;
-    server.set_read_timeout(Some(SOON))?;
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| -> Result<()> {
-            client.write_all(&sent)?;
-            drop(client);
-            Ok(())
-        });
-        let mut received = Vec::new();
-        server.read_to_end(&mut received)?;
-        ensure!(received == sent, "TCP to {address}: {} bytes came", received.len());
-        sender.join().expect("the sender does not panic")
-    })
 }
 
 fn datagram(from: &Netns, to: &Netns, address: &str) -> Result<()> {

@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use crate::setup::{self, Scope};
 use crate::step::{execute, step};
 use crate::workspace::Workspace;
-use crate::{build, run, test};
+use crate::{build, run, test, vm};
 
 /// Where the manifest of the fuzz targets is, a workspace of its own.
 const FUZZ_MANIFEST: &str = "fuzz/Cargo.toml";
@@ -50,6 +50,7 @@ const CHECKS: &[Check] = &[
         bench::baseline,
     ),
     check("tests", "tests, none skipped", tests),
+    check("vm", "the kernels that users run (cargo xtask test --vm)", kernels),
     check("fuzz", "fuzz targets build and run", fuzz::check),
     check("bench", "the benchmark measures (cargo xtask bench)", bench::smoke),
     check("demonstration", "the demonstration (cargo xtask run)", demonstration),
@@ -126,6 +127,10 @@ fn book(workspace: &Workspace) -> Result<()> {
 
 fn tests(workspace: &Workspace) -> Result<()> {
     test::all(workspace, &[])?.judge(true)
+}
+
+fn kernels(workspace: &Workspace) -> Result<()> {
+    vm::run(workspace, &vm::VmArgs::every_change())
 }
 
 fn demonstration(workspace: &Workspace) -> Result<()> {

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::Cleanup;
 
-use crate::step::{execute, step};
+use crate::step::{capture, execute, step};
 use crate::tools::Package;
 
 /// Where programs are beside `PATH`: an ordinary user's has no `sbin`.
@@ -17,6 +17,10 @@ const SBIN: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 /// What Debian asks before it starts a service after an installation; 101 of it
 /// forbids that. Where there is one, it is the administrator's to decide.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Packages that may go where others need it: an image's newer `qemu-utils` keeps
+/// Debian's own QEMU out.
+const DISPENSABLE: &[&str] = &["qemu-utils"];
 
 /// Whether a program (or a file, given as a path) is there.
 pub fn has_program(program: &str) -> bool {
@@ -63,7 +67,7 @@ fn allow_starting() {
     let _ = std::fs::remove_file(POLICY);
 }
 
-/// Installs packages by name, and removes none for it.
+/// Installs packages by name, and removes none for it that anybody could miss.
 pub fn install_named(names: &[&str]) -> Result<()> {
     let wanted = names.join(" ");
     if !has_program("apt-get") {
@@ -74,10 +78,22 @@ pub fn install_named(names: &[&str]) -> Result<()> {
     }
     execute(apt_get().args(["--quiet", "update"]))
         .and_then(|()| {
-            let install = ["--quiet", "--yes", "--no-install-recommends", "--no-remove", "install"];
-            execute(apt_get().args(install).args(names))
+            let install = ["--quiet", "--yes", "--no-install-recommends", "install"];
+            let mut command = apt_get();
+            if removed_for(names)?.iter().any(|name| !DISPENSABLE.contains(&name.as_str())) {
+                command.arg("--no-remove");
+            }
+            execute(command.args(install).args(names))
         })
         .with_context(|| format!("Debian packages {wanted} could not be installed"))
+}
+
+/// Packages that an installation would remove.
+fn removed_for(names: &[&str]) -> Result<Vec<String>> {
+    let simulate = ["--quiet", "--simulate", "--no-install-recommends", "install"];
+    let plan = capture(apt_get().args(simulate).args(names))?;
+    let removed = plan.lines().filter_map(|line| line.strip_prefix("Remv "));
+    Ok(removed.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
 /// apt-get without questions, through sudo where this is not root.

@@ -44,6 +44,15 @@ pub fn run(scope: Scope) -> Result<()> {
     Ok(())
 }
 
+/// Makes packages available that only one command needs. None of their services is
+/// started.
+pub fn also(packages: &[Package]) -> Result<()> {
+    for package in packages.iter().filter(|package| !apt::has_program(package.program)) {
+        apt::install_without_starting(package)?;
+    }
+    Ok(())
+}
+
 /// Installs what a command can do without, where that is possible.
 pub fn optional(package: &Package) {
     if apt::has_program(package.program) {

@@ -59,7 +59,7 @@ impl Plane {
     /// Every plane that this machine can run.
     pub fn available() -> Vec<Self> {
         let mut planes = vec![Self::Redirect, Self::OverlayXdp, Self::OverlayTc, Self::Kernel];
-        if crate::ovs::is_installed() {
+        if overlay_testbed::ovs::is_installed() {
             planes.push(Self::Ovs);
         }
         planes

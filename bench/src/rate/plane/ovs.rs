@@ -10,10 +10,10 @@
 use anyhow::Result;
 
 use super::{ACCESS, Running, Site, UPLINK};
-use crate::ovs::Switch;
 use crate::rate::bpf::Object;
 use crate::rate::chain::{NEXT_HOP, PEERS};
 use crate::rate::population::{self, text};
+use overlay_testbed::ovs::Switch;
 
 /// A packet socket holds about 48 frames at the kernel's default, each counted
 /// with the page that it is in.

@@ -10,13 +10,16 @@ use nix::sys::signal::Signal;
 use overlay_testbed::{Netns, Process, Scratch, run, wait_until};
 use serde_json::Value;
 
-/// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_overlay");
+/// The binary under test: cargo's, or in a guest the one that it was given.
+pub fn binary() -> String {
+    std::env::var("OVERLAY_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_overlay").to_owned())
+}
+
 const START: Duration = Duration::from_secs(15);
 
 /// The binary, to be run in a namespace.
 pub fn overlay(netns: &Netns) -> Command {
-    let mut command = netns.command(BINARY);
+    let mut command = netns.command(&binary());
     command.env("NO_COLOR", "1");
     command
 }

@@ -5,10 +5,12 @@ mod attached;
 mod capture;
 mod gateway;
 
-pub use applications::{alone, arp, between_hosts, http_download, over_ipv6, ping, tcp, udp_sizes};
+pub use applications::{
+    Echoes, alone, arp, between_hosts, http_download, over_ipv6, ping, stream, tcp, udp_sizes,
+};
 pub use attached::attached;
 pub use capture::Capture;
-pub use gateway::{BINARY, Overlay, overlay};
+pub use gateway::{Overlay, binary, overlay};
 
 use std::net::Ipv4Addr;
 

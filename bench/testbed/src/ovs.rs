@@ -1,12 +1,15 @@
-//! Open vSwitch with its userspace datapath, as private processes: a database and
-//! a switch with sockets of their own, apart from the machine's service.
+//! Open vSwitch as private processes: a database and a switch with sockets of their
+//! own, apart from the machine's service.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::netns::Netns;
+use crate::process::{Process, run};
+use crate::scratch::Scratch;
+use crate::wait::wait_until;
 use anyhow::{Context, Result};
-use overlay_testbed::{Netns, Process, Scratch, run, wait_until};
 
 const START: Duration = Duration::from_secs(15);
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";

@@ -1,0 +1,55 @@
+//! Gateways that this project did not write.
+
+use anyhow::Result;
+use overlay_testbed::ovs::Switch;
+use overlay_testbed::{Device, TwoGateways, require_tools};
+
+use super::can_run;
+use crate::harness::{Overlay, between_hosts};
+
+#[test]
+fn ours_against_open_vswitch() -> Result<()> {
+    let name = "ours_against_open_vswitch";
+    let tools = ["ovs-vswitchd", "ovsdb-server", "ovs-vsctl"];
+    if !can_run(name, &[Device::OpenVSwitch]) || !require_tools(name, &tools) {
+        return Ok(());
+    }
+    let testbed = TwoGateways::new()?;
+    let switch = Switch::start(&testbed.gw2.netns, None)?;
+    switch.configure(&format!(
+        "add-br br0 -- set bridge br0 datapath_type=system -- add-port br0 eth1 \
+         -- add-port br0 vx0 -- set interface vx0 type=vxlan options:key={} \
+         options:local_ip={} options:remote_ip={}",
+        TwoGateways::VNI,
+        TwoGateways::VTEP2,
+        TwoGateways::VTEP1,
+    ))?;
+    against(&testbed)
+}
+
+/// The peer's underlay is in a routing table of its own.
+#[test]
+fn ours_against_a_peer_in_a_vrf() -> Result<()> {
+    if !can_run("ours_against_a_peer_in_a_vrf", &[Device::Vrf]) {
+        return Ok(());
+    }
+    let testbed = TwoGateways::new()?;
+    let peer = &testbed.gw2.netns;
+    for command in [
+        "ip link add vrf0 type vrf table 10",
+        "ip link set vrf0 up",
+        "ip link set eth0 master vrf0",
+    ] {
+        peer.exec(command)?;
+    }
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
+    against(&testbed)
+}
+
+fn against(testbed: &TwoGateways) -> Result<()> {
+    let (uplink, access) = ("auto", "auto");
+    let config = testbed.gw1.config(uplink, access, &[("other", TwoGateways::VTEP2)]);
+    let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
+    ours.wait_for_peers()?;
+    between_hosts(testbed)
+}
