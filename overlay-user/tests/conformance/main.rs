@@ -60,8 +60,13 @@ fn tc_programs_agree_with_the_host() {
 #[test]
 fn tc_programs_for_older_kernels_agree_with_the_host() {
     if require_root("tc_programs_for_older_kernels_agree_with_the_host") {
-        let features = Features::probe().expect("features");
-        agree(Hook::Tc, AFTER_5_10.into_iter().fold(features, Features::without));
+        let own = Features::probe().expect("features");
+        let older = AFTER_5_10.into_iter().fold(own, Features::without);
+        if older == own {
+            println!("this kernel has no others, and `tc_programs_agree_with_the_host` runs them");
+            return;
+        }
+        agree(Hook::Tc, older);
     }
 }
 

@@ -238,6 +238,8 @@ fn an_uplink_without_native_xdp_falls_back() -> Result<()> {
     testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let near = &testbed.gw1.netns;
     near.exec("ip addr flush dev eth0")?;
+    // Or both devices answer for the address, and whichever is first is believed.
+    near.sysctl("net.ipv4.conf.all.arp_ignore", "1")?;
     near.exec("ip link add link eth0 name up0 type macvlan mode bridge")?;
     near.exec("ip link set up0 up")?;
     near.exec(&format!("ip addr add {}/24 dev up0", TwoGateways::VTEP1))?;

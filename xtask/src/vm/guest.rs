@@ -14,7 +14,7 @@ use super::kernels::Ready;
 
 /// A guest says every two seconds that it lives; one that says nothing for so long does
 /// not.
-const SILENCE: Duration = Duration::from_secs(45);
+const SILENCE: Duration = Duration::from_secs(30);
 /// A guest that lives and does not come to an end.
 const PATIENCE: Duration = Duration::from_secs(1800);
 

@@ -22,7 +22,7 @@ pub const COLUMNS: [Column; 5] = [
     Column {
         brief: Some(&[
             "conformance counts_are_gone",
-            "dataplane a_full_fdb without_tcx",
+            "dataplane a_refused_hook",
             "namespaces --test-threads 3 life::killed_daemon closed::strangers \
              limits::floods_reach limits::the_doctor",
         ]),
