@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -50,13 +50,18 @@ impl Subject for Connect {
         };
         let servers: Result<Vec<_>> = (0..CLIENTS).map(|_| listen()).collect();
         let servers = servers?;
+        let gone = [const { AtomicBool::new(false) }; CLIENTS];
         let (clock, closed) = (&Clock::default(), &AtomicU64::new(0));
         let window = std::thread::scope(|scope| {
             let mut threads = Vec::new();
-            for (listener, address) in &servers {
-                threads.push(scope.spawn(move || accept(listener, clock)));
+            for ((listener, address), gone) in servers.iter().zip(&gone) {
+                threads.push(scope.spawn(move || accept(listener, gone)));
                 let connect = move || connect(*address, clock, closed);
-                threads.push(scope.spawn(move || testbed.host1.enter(connect)?));
+                threads.push(scope.spawn(move || {
+                    let result = testbed.host1.enter(connect);
+                    gone.store(true, Ordering::Relaxed);
+                    result?
+                }));
             }
             let window = clock.run(self.time, || closed.load(Ordering::Relaxed));
             join(threads).map(|_| window)
@@ -77,8 +82,10 @@ fn connect(address: SocketAddr, clock: &Clock, closed: &AtomicU64) -> Result<()>
     Ok(())
 }
 
-fn accept(listener: &TcpListener, clock: &Clock) -> Result<()> {
-    while !clock.is_over() {
+/// Until the client is gone: one that connected in the last moment still waits for the
+/// end of its connection.
+fn accept(listener: &TcpListener, gone: &AtomicBool) -> Result<()> {
+    while !gone.load(Ordering::Relaxed) {
         let mut waiting = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         poll(&mut waiting, PollTimeout::from(LOOK)).context("waiting for connections")?;
         while let Ok((stream, _)) = listener.accept() {

@@ -1,12 +1,13 @@
 //! The devices that the kernel's runs need, and the comparison itself.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use overlay_common::abi::Hook;
 use overlay_control::sample::Devices;
-use overlay_testbed::{Netns, RawSocket};
+use overlay_testbed::{Netns, RawSocket, patient};
 use overlay_user::dataplane::features::Features;
 
 use crate::host;
@@ -15,6 +16,12 @@ use crate::vector::Vector;
 
 /// The indexes of ports and peers whose counters are compared.
 pub const INDEXES: RangeInclusive<u32> = 1..=7;
+
+/// What left through each device.
+type Copies = BTreeMap<u32, Vec<Vec<u8>>>;
+
+/// Between veths a frame arrives at once, unless the machine has other things to do.
+const LATE: Duration = Duration::from_secs(1);
 
 /// A namespace in which frames that the programs copy really leave.
 pub struct Home {
@@ -110,18 +117,18 @@ impl Home {
         (compared, differences)
     }
 
-    /// The copies that arrived. Where none are expected a short look shows
-    /// whether there are any; delivery between veths is immediate.
-    fn copies(
-        &self,
-        expected: &std::collections::BTreeMap<u32, Vec<Vec<u8>>>,
-    ) -> std::collections::BTreeMap<u32, Vec<Vec<u8>>> {
-        let wait = |index| {
-            if expected.contains_key(index) { Duration::from_millis(2) } else { Duration::ZERO }
-        };
-        let mut copies = std::collections::BTreeMap::new();
+    /// The copies that arrived: as many as are expected are waited for, and what has come
+    /// beyond them is taken too.
+    fn copies(&self, expected: &Copies) -> Copies {
+        let mut copies = Copies::new();
         for (index, socket) in &self.far_ends {
-            let frames = socket.collect(wait(index), |_| true).expect("received");
+            let wanted = expected.get(index).map_or(0, Vec::len);
+            let mut frames = Vec::new();
+            loop {
+                let wait = if frames.len() < wanted { patient(LATE) } else { Duration::ZERO };
+                let Some(frame) = socket.receive(wait).expect("received") else { break };
+                frames.push(frame.bytes);
+            }
             if !frames.is_empty() {
                 copies.insert(*index, frames);
             }
