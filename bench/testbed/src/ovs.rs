@@ -8,10 +8,15 @@ use std::time::Duration;
 use crate::netns::Netns;
 use crate::process::{Process, run};
 use crate::scratch::Scratch;
-use crate::wait::wait_until;
+use crate::wait::{patient, wait_until};
 use anyhow::{Context, Result};
 
 const START: Duration = Duration::from_secs(15);
+/// How long a change may take, of which a client waits for the end.
+const CHANGE: Duration = Duration::from_secs(10);
+/// What it is run and set up with.
+pub const PROGRAMS: &[&str] =
+    &["ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-appctl"];
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /// A switch that runs; dropping it ends it.
@@ -95,7 +100,8 @@ impl Place<'_> {
 
     fn vsctl(&self) -> Command {
         let mut command = self.command("ovs-vsctl");
-        command.arg(format!("--db={}", self.database())).arg("--timeout=10");
+        command.arg(format!("--db={}", self.database()));
+        command.arg(format!("--timeout={}", patient(CHANGE).as_secs()));
         command
     }
 

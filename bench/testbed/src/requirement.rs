@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::wait::is_emulated;
+
 /// Whether the test may go on: root, network namespaces and a bpffs are there.
 /// Otherwise prints `SKIPPED name: why`.
 ///
@@ -58,8 +60,43 @@ impl Device {
         }
     }
 
-    /// Whether this kernel has it, found out by making one in a namespace.
-    fn is_there(self) -> bool {
+    /// The module that it is in, where it is not built in.
+    fn module(self) -> &'static str {
+        match self {
+            Self::Vlan => "8021q",
+            Self::Geneve => "geneve",
+            Self::Vrf => "vrf",
+            Self::Bond => "bonding",
+            Self::WireGuard => "wireguard",
+            Self::Netem => "sch_netem",
+            Self::OpenVSwitch => "openvswitch",
+        }
+    }
+
+    /// Programs that nothing else is set up with.
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::WireGuard => &["wg"],
+            Self::OpenVSwitch => crate::ovs::PROGRAMS,
+            Self::Vlan | Self::Geneve | Self::Vrf | Self::Bond | Self::Netem => &[],
+        }
+    }
+
+    /// Why it cannot be used here. On a machine that is somebody's, looking for it loads no
+    /// module, which would stay.
+    fn is_missing(self) -> Option<String> {
+        if let Some(program) = self.programs().iter().find(|program| !in_path(program)) {
+            return Some(format!("{program} is not installed"));
+        }
+        let module = self.module();
+        if !is_emulated() && would_be_loaded(module) {
+            return Some(format!("the module {module} is not loaded"));
+        }
+        (!self.can_be_made()).then(|| format!("this kernel has no {}", self.name()))
+    }
+
+    /// Makes one in a namespace; the kernel loads the module for that.
+    fn can_be_made(self) -> bool {
         let Ok(netns) = crate::Netns::new("probe") else { return false };
         let made = |line: &str| netns.exec(line).is_ok();
         match self {
@@ -73,23 +110,38 @@ impl Device {
             Self::WireGuard => made("ip link add w0 type wireguard"),
             Self::Netem => made("tc qdisc add dev lo root netem delay 1ms"),
             Self::OpenVSwitch => {
-                let _ = Command::new("modprobe").args(["-q", "openvswitch"]).status();
-                Path::new("/sys/module/openvswitch").exists()
+                // Only its own programs can make one. Every modprobe knows this form.
+                is_loaded(self.module()) || made("modprobe -q openvswitch")
             }
         }
     }
 }
 
-/// Whether this kernel has these. Where it lacks one, the test is left to guests, which
+fn is_loaded(module: &str) -> bool {
+    Path::new("/sys/module").join(module).exists()
+}
+
+/// Whether a module lies ready and is neither loaded nor built in.
+fn would_be_loaded(module: &str) -> bool {
+    let mut modprobe = Command::new("modprobe");
+    modprobe.args(["--show-depends", module]);
+    // Without that program the kernel loads nothing either.
+    let shown = modprobe.output().is_ok_and(|output| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().any(|line| line.starts_with("insmod "))
+    });
+    shown && !is_loaded(module)
+}
+
+/// Whether these can be used here. Where one cannot, the test is left to guests, which
 /// have all, and says so: `LEFT TO GUESTS name: why`.
 ///
 /// # Panics
 ///
-/// In a guest (`OVERLAY_GUEST`) a missing device is a failure.
+/// In a guest (`OVERLAY_GUEST`) that is a failure.
 pub fn require_devices(test: &str, devices: &[Device]) -> bool {
-    let Some(missing) = devices.iter().find(|device| !device.is_there()) else { return true };
-    let why = format!("this kernel has no {}", missing.name());
-    assert!(std::env::var_os("OVERLAY_GUEST").is_none(), "{test} cannot run: {why}");
+    let Some(why) = devices.iter().find_map(|device| device.is_missing()) else { return true };
+    assert!(!is_emulated(), "{test} cannot run: {why}");
     println!("LEFT TO GUESTS {test}: {why}");
     false
 }
