@@ -4,14 +4,17 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::libc;
 
 use crate::netns::Netns;
+use crate::wait::patient;
 
 const LONGEST: usize = 1 << 17;
 const TAG_LEN: usize = 4;
 const MACS_LEN: usize = 12;
+/// How long what comes too much may come behind what was expected.
+const BEHIND: Duration = Duration::from_millis(30);
 
 /// A received frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +81,7 @@ impl RawSocket {
         Ok(())
     }
 
-    /// The next frame, or `None` when none comes within `timeout`.
+    /// The next frame, or `None` when none comes within exactly `timeout`.
     pub fn receive(&self, timeout: Duration) -> Result<Option<Received>> {
         let mut wanted =
             libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -91,7 +94,8 @@ impl RawSocket {
         receive_now(&self.socket).with_context(|| format!("receiving on {}", self.interface))
     }
 
-    /// Every frame that `matches`, until none has come for `quiet`.
+    /// Every frame that `matches`, until none has come for exactly `quiet`: for frames
+    /// that should not come.
     pub fn collect(
         &self,
         quiet: Duration,
@@ -106,21 +110,69 @@ impl RawSocket {
         Ok(frames)
     }
 
-    /// The first frame that `matches`, or `None` within `timeout`.
+    /// The frames that `matches` where `count` should come within `timeout` (see
+    /// [`patient`]): these are waited for, and what comes right behind them is taken too.
+    /// It is the caller who judges how many came.
+    pub fn expect(
+        &self,
+        count: usize,
+        timeout: Duration,
+        mut matches: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Vec<Vec<u8>>> {
+        let deadline = Instant::now() + patient(timeout);
+        let mut frames = Vec::new();
+        while frames.len() < count {
+            match self.receive_until(deadline)? {
+                Some(frame) if matches(&frame) => frames.push(frame),
+                Some(_) => {}
+                None => return Ok(frames),
+            }
+        }
+        frames.extend(self.collect(BEHIND, matches)?);
+        Ok(frames)
+    }
+
+    /// The first frame that `matches`, which should come; `None` after `timeout` (see
+    /// [`patient`]).
     pub fn find(
         &self,
         timeout: Duration,
         mut matches: impl FnMut(&[u8]) -> bool,
     ) -> Result<Option<Vec<u8>>> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + patient(timeout);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.receive(left)? {
-                Some(frame) if matches(&frame.bytes) => return Ok(Some(frame.bytes)),
-                Some(_) => {}
-                None => return Ok(None),
+            match self.receive_until(deadline)? {
+                Some(frame) if !matches(&frame) => {}
+                found => return Ok(found),
             }
         }
+    }
+
+    /// Every frame in front of the first that is `last`: of one that was sent behind what
+    /// must not arrive. No clock has to say for how long that might still have come.
+    ///
+    /// # Errors
+    ///
+    /// `last` does not come within `timeout` (see [`patient`]).
+    pub fn before(
+        &self,
+        timeout: Duration,
+        mut last: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Vec<Vec<u8>>> {
+        let deadline = Instant::now() + patient(timeout);
+        let mut frames = Vec::new();
+        while let Some(frame) = self.receive_until(deadline)? {
+            if last(&frame) {
+                return Ok(frames);
+            }
+            frames.push(frame);
+        }
+        bail!("the frame behind all others did not come to {}, {frames:02x?} did", self.interface)
+    }
+
+    fn receive_until(&self, deadline: Instant) -> Result<Option<Vec<u8>>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        Ok(self.receive(left)?.map(|frame| frame.bytes))
     }
 }
 
@@ -215,4 +267,40 @@ fn stripped_tag(message: &libc::msghdr) -> Option<(u16, u16)> {
         header = unsafe { libc::CMSG_NXTHDR(message, header) };
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::ethernet;
+    use crate::{require_root, veth};
+
+    const SOON: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn what_should_come_is_waited_for_and_what_comes_beside_it_is_told() -> Result<()> {
+        if !require_root("raw_socket_waits") {
+            return Ok(());
+        }
+        let netns = Netns::new("raw")?;
+        veth(&netns, "near", &netns, "far")?;
+        let (near, far) = (RawSocket::open(&netns, "near")?, RawSocket::open(&netns, "far")?);
+        let frame = |number: u8| ethernet([2; 6], [4; 6], 0x88b5, &[number; 46]);
+        let is = |wanted: u8| move |frame: &[u8]| frame.last() == Some(&wanted);
+        let send =
+            |numbers: &[u8]| numbers.iter().try_for_each(|number| near.send(&frame(*number)));
+
+        send(&[1, 2, 1, 3])?;
+        assert_eq!(far.before(SOON, is(3))?, [1, 2, 1].map(frame));
+        send(&[1, 2, 1])?;
+        assert_eq!(far.expect(1, SOON, is(1))?, [1, 1].map(frame), "one too many is told");
+        send(&[1, 2])?;
+        assert_eq!(far.find(SOON, is(2))?, Some(frame(2)));
+
+        let short = Duration::from_millis(1);
+        assert!(far.expect(1, short, is(1))?.is_empty());
+        assert!(far.before(short, is(1)).is_err());
+        assert_eq!(far.find(short, is(1))?, None);
+        Ok(())
+    }
 }

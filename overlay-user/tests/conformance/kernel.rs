@@ -10,6 +10,7 @@ use overlay_common::abi::{Counters, Hook, programs};
 use overlay_common::id::{PeerId, PortId};
 use overlay_control::action::Action;
 use overlay_control::sample;
+use overlay_testbed::patient;
 use overlay_user::dataplane::features::Features;
 use overlay_user::dataplane::punts::{Punted, Readers};
 use overlay_user::dataplane::{Dataplane, tc_programs};
@@ -21,6 +22,9 @@ use crate::vector::{Direction, Outcome, Vector};
 /// Actions of the two hooks (`<linux/bpf.h>`, `<linux/pkt_cls.h>`).
 const XDP: [u32; 3] = [2, 4, 1];
 const TC: [u32; 3] = [u32::MAX, 7, 2];
+
+/// A punt's way through the threads that read them.
+const LATE: Duration = Duration::from_secs(2);
 
 /// The loaded programs with the sample node's tables.
 pub struct Kernel {
@@ -129,7 +133,7 @@ impl Kernel {
     fn wait_for(&self, punts: usize) -> Vec<PuntSeen> {
         let mut seen = Vec::new();
         while seen.len() < punts {
-            let Ok(punt) = self.punts.recv_timeout(Duration::from_secs(2)) else { break };
+            let Ok(punt) = self.punts.recv_timeout(patient(LATE)) else { break };
             seen.push(punt);
         }
         seen.extend(self.punts.try_iter());

@@ -1,5 +1,6 @@
 //! Access ports: local switching, VLANs, and no way into the host's own stack.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -75,11 +76,24 @@ impl Switch {
         Ok(ours)
     }
 
-    /// Who gets a frame with this mark, and how it looks there.
-    fn seen(&self, mark: &str) -> Result<[Vec<Vec<u8>>; 3]> {
-        let collect = |i: usize| self.ends[i].collect(QUIET, |frame| has_mark(frame, mark));
-        Ok([collect(0)?, collect(1)?, collect(2)?])
+    /// Who gets a frame with this mark, and how it looks there. So many frames should come
+    /// to each end.
+    fn seen(&self, mark: &str, counts: [usize; 3]) -> Result<[Vec<Vec<u8>>; 3]> {
+        let mut seen = [const { Vec::new() }; 3];
+        // Where nothing should come is looked at once the others have theirs.
+        let mut order = [0, 1, 2];
+        order.sort_by_key(|i| counts[*i] == 0);
+        for i in order {
+            seen[i] = self.ends[i].expect(counts[i], SOON, |frame| has_mark(frame, mark))?;
+        }
+        Ok(seen)
     }
+}
+
+/// Waits until exactly these are counted.
+fn wait_for_drops(ours: &Overlay<'_>, wanted: &BTreeMap<String, u64>) -> Result<()> {
+    wait_until("count of drops", SOON, || (ours.drops().ok()? == *wanted).then_some(()))
+        .with_context(|| format!("wanted {wanted:?}, got {:?}", ours.drops()))
 }
 
 fn on_each_hook(name: &str, check: impl Fn(&Switch, &str) -> Result<()>) -> Result<()> {
@@ -99,14 +113,14 @@ fn ports_of_a_segment_switch_locally() -> Result<()> {
             switch.start(mode, &[("blue", 100, &[("eth1", 0), ("eth2", 0), ("eth3", 0)])])?;
         let hello = marked(BROADCAST, MAC_2, "hello");
         switch.ends[1].send(&hello)?;
-        ensure!(switch.seen("hello")? == [vec![hello.clone()], vec![], vec![hello]]);
+        ensure!(switch.seen("hello", [1, 0, 1])? == [vec![hello.clone()], vec![], vec![hello]]);
         ours.wait_for_mac("blue", MAC_2, "eth2")?;
         let tunnelled = switch.underlay.find(SOON, |frame| has_mark(frame, "hello"))?;
         ensure!(tunnelled.is_some(), "the peer's copy of a flooded frame");
 
         let direct = marked(MAC_2, MAC_1, "direct");
         switch.ends[0].send(&direct)?;
-        ensure!(switch.seen("direct")? == [vec![], vec![direct], vec![]]);
+        ensure!(switch.seen("direct", [0, 1, 0])? == [vec![], vec![direct], vec![]]);
         let tunnelled = switch.underlay.collect(QUIET, |frame| has_mark(frame, "direct"))?;
         ensure!(tunnelled.is_empty(), "local traffic left the gateway");
 
@@ -115,12 +129,12 @@ fn ports_of_a_segment_switch_locally() -> Result<()> {
         ours.wait_for_mac("blue", MAC_2, "eth3")?;
         let direct = marked(MAC_2, MAC_1, "to the new place");
         switch.ends[0].send(&direct)?;
-        ensure!(switch.seen("to the new place")? == [vec![], vec![], vec![direct]]);
+        ensure!(switch.seen("to the new place", [0, 0, 1])? == [vec![], vec![], vec![direct]]);
 
         // To whom is on the same port: the frame has already been there.
         switch.ends[0].send(&marked(MAC_1, [2, 0, 0, 0, 0, 9], "to a neighbour"))?;
-        ensure!(switch.seen("to a neighbour")?.iter().all(Vec::is_empty));
-        ensure!(ours.drops()?.get("same-port") == Some(&1), "{:?}", ours.drops()?);
+        wait_for_drops(&ours, &BTreeMap::from([("same-port".to_owned(), 1)]))?;
+        ensure!(switch.seen("to a neighbour", [0; 3])?.iter().all(Vec::is_empty));
         Ok(())
     })
 }
@@ -137,7 +151,10 @@ fn vlans_of_a_port_belong_to_their_segments() -> Result<()> {
         )?;
         let plain = marked(BROADCAST, MAC_1, "ten");
         switch.ends[0].send(&frame::tagged(&plain, 10))?;
-        ensure!(switch.seen("ten")? == [vec![], vec![plain.clone()], vec![]], "10 to untagged");
+        ensure!(
+            switch.seen("ten", [0, 1, 0])? == [vec![], vec![plain.clone()], vec![]],
+            "10 to untagged"
+        );
         let tunnelled = switch.underlay.find(SOON, |frame| has_mark(frame, "ten"))?;
         let tunnelled = tunnelled.context("nothing on the underlay")?;
         ensure!(Tunnel::unwrap(&tunnelled) == Some((100, &plain[..])), "{tunnelled:02x?}");
@@ -146,18 +163,21 @@ fn vlans_of_a_port_belong_to_their_segments() -> Result<()> {
         ours.wait_for_mac("blue", MAC_1, "eth1")?;
         switch.ends[1].send(&plain)?;
         let wanted = frame::tagged(&plain, 10);
-        ensure!(switch.seen("back to ten")? == [vec![wanted], vec![], vec![]], "untagged to 10");
+        ensure!(
+            switch.seen("back to ten", [1, 0, 0])? == [vec![wanted], vec![], vec![]],
+            "untagged to 10"
+        );
 
         let plain = marked(BROADCAST, MAC_1, "twenty");
         switch.ends[0].send(&frame::tagged(&plain, 20))?;
         let wanted = frame::tagged(&plain, 30);
-        let seen = switch.seen("twenty")?;
+        let seen = switch.seen("twenty", [0, 0, 1])?;
         ensure!(seen == [vec![], vec![], vec![wanted]], "20 to 30: {seen:02x?}");
 
         // Priority-tagged (VLAN 0) is untagged.
         let plain = marked(BROADCAST, MAC_2, "priority");
         switch.ends[1].send(&frame::tagged(&plain, 5 << 13))?;
-        let seen = switch.seen("priority")?;
+        let seen = switch.seen("priority", [1, 0, 0])?;
         let vlans = |frames: &[Vec<u8>]| -> Vec<Vec<u8>> {
             frames.iter().map(|frame| frame[12..16].to_vec()).collect()
         };
@@ -173,16 +193,16 @@ fn vlans_of_a_port_belong_to_their_segments() -> Result<()> {
         let plain = marked(BROADCAST, [2, 0, 0, 0, 0, 3], "from afar");
         switch.underlay.send(&tunnel.wrap(&plain))?;
         let (on_20, on_30) = (frame::tagged(&plain, 20), frame::tagged(&plain, 30));
-        let seen = switch.seen("from afar")?;
+        let seen = switch.seen("from afar", [1, 0, 1])?;
         ensure!(seen == [vec![on_20], vec![], vec![on_30]], "{seen:02x?}");
 
         let before = ours.drops()?;
         switch.ends[0].send(&frame::tagged(&marked(BROADCAST, MAC_1, "nobody's"), 99))?;
         switch.ends[0].send(&marked(BROADCAST, MAC_1, "nobody's"))?;
-        ensure!(switch.seen("nobody's")?.iter().all(Vec::is_empty));
         let mut wanted = before;
         *wanted.entry("unknown-vlan".into()).or_default() += 2;
-        ensure!(ours.drops()? == wanted, "{:?}", ours.drops()?);
+        wait_for_drops(&ours, &wanted)?;
+        ensure!(switch.seen("nobody's", [0; 3])?.iter().all(Vec::is_empty));
         Ok(())
     })
 }
@@ -209,8 +229,8 @@ fn access_frames_never_reach_the_hosts_stack() -> Result<()> {
         // The daemon asks the far end of a veth on XDP, once, whether redirected
         // frames arrive; that probe is of the EtherType for local experiments.
         let is_answer = |frame: &[u8]| frame[6..12] == own && frame[12..14] != [0x88, 0xb5];
-        let answer = switch.ends[0].find(Duration::from_millis(300), is_answer)?;
-        ensure!(answer.is_none(), "the host answered: {answer:02x?}");
+        let answer = switch.ends[0].collect(Duration::from_millis(300), is_answer)?;
+        ensure!(answer.is_empty(), "the host answered: {answer:02x?}");
         ensure!(received()? == before, "the host got datagrams of an access port");
         let neighbours = switch.gateway.exec("ip neigh show dev eth1")?;
         ensure!(neighbours.is_empty(), "the host learnt a neighbour: {neighbours}");

@@ -9,6 +9,7 @@ use overlay_testbed::{Netns, RawSocket, mac_of, require_root, set_mtu, veth, wai
 use crate::harness::{Overlay, has_mark, marked, octets};
 
 const MARK: &str = "hostile";
+const SOON: Duration = Duration::from_secs(2);
 const INSIDE: [u8; 6] = [2, 0, 0, 0, 7, 7];
 const VTEP: &str = "192.0.2.1";
 const PEER: &str = "192.0.2.2";
@@ -88,17 +89,24 @@ impl Target {
         }
         let mut wanted = before.clone();
         *wanted.entry(reason.to_owned()).or_default() += frames.len() as u64;
-        wait_until(&format!("count of {what}"), Duration::from_secs(2), || {
+        wait_until(&format!("count of {what}"), SOON, || {
             (ours.drops().ok()? == wanted).then_some(())
         })
         .with_context(|| format!("wanted {wanted:?}, got {:?}", ours.drops()))?;
         self.expect_nothing_inside(what)
     }
 
+    /// A good frame to each segment goes the way of the hostile ones, behind them.
     fn expect_nothing_inside(&self, what: &str) -> Result<()> {
-        for host in &self.hosts {
-            let seen = host.collect(Duration::from_millis(30), |frame| has_mark(frame, MARK))?;
-            ensure!(seen.is_empty(), "{what}: delivered {seen:02x?}");
+        let red = Tunnel { src: octets(RED_PEER), vni: RED, ..self.tunnel };
+        let last = [(self.tunnel, "last in blue"), (red, "last in red")];
+        for ((tunnel, mark), host) in last.into_iter().zip(&self.hosts) {
+            self.attacker.send(&tunnel.wrap(&marked(BROADCAST, INSIDE, mark)))?;
+            let seen = host
+                .before(SOON, |frame| has_mark(frame, mark))
+                .with_context(|| format!("behind {what}"))?;
+            let hostile = seen.iter().find(|frame| has_mark(frame, MARK));
+            ensure!(hostile.is_none(), "{what}: delivered {hostile:02x?}");
         }
         Ok(())
     }
@@ -106,7 +114,7 @@ impl Target {
     /// The program is still there: a good frame is delivered, once.
     fn expect_delivery(&self) -> Result<()> {
         self.attacker.send(&self.frame())?;
-        let found = self.hosts[0].find(Duration::from_secs(2), |frame| has_mark(frame, MARK))?;
+        let found = self.hosts[0].find(SOON, |frame| has_mark(frame, MARK))?;
         let inner = marked(BROADCAST, INSIDE, MARK);
         ensure!(found.as_deref() == Some(&inner[..]), "a good frame: {found:02x?}");
         self.expect_nothing_inside("once is enough")
@@ -229,7 +237,7 @@ fn lying_lengths() -> Result<()> {
         let mut padded = good.clone();
         padded.extend([0xee; 20]);
         target.attacker.send(&padded)?;
-        let found = target.hosts[0].find(Duration::from_secs(2), |frame| has_mark(frame, MARK))?;
+        let found = target.hosts[0].find(SOON, |frame| has_mark(frame, MARK))?;
         ensure!(found == Some(marked(BROADCAST, INSIDE, MARK)), "padding: {found:02x?}");
         Ok(())
     })

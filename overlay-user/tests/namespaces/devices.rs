@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use nix::libc;
 use overlay_testbed::frame::{self, BROADCAST};
 use overlay_testbed::{
-    Netns, RawSocket, TwoGateways, mac_of, require_root, require_tools, set_mtu, veth,
+    Netns, RawSocket, TwoGateways, mac_of, patient, require_root, require_tools, set_mtu, veth,
 };
 
 use crate::harness::{Overlay, between_hosts, has_mark, marked, octets, over_ipv6, ping, tcp};
@@ -60,7 +60,7 @@ fn super_frame_arrives(sender: &RawSocket, vlan: u16, host: &Netns, address: &st
     const SEGMENT: usize = 1000;
     const LENGTH: usize = 7 * SEGMENT + 123;
     let receiver = host.enter(|| UdpSocket::bind((address, 6000)))??;
-    receiver.set_read_timeout(Some(SOON))?;
+    receiver.set_read_timeout(Some(patient(SOON)))?;
     let (src, dst) = (octets(TwoGateways::HOST1), octets(address));
     let payload: Vec<u8> = (0..LENGTH).map(|i| (i * 31 / 7) as u8).collect();
     let mut packet = frame::ipv4_udp((src, 5000), (dst, 6000), &payload);
@@ -176,7 +176,7 @@ impl Tap {
     /// The first frame with this mark.
     fn find(&mut self, mark: &str) -> Result<bool> {
         let mut buffer = [0; 2048];
-        let deadline = std::time::Instant::now() + SOON;
+        let deadline = std::time::Instant::now() + patient(SOON);
         loop {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
             let mut wanted =

@@ -9,10 +9,12 @@ use overlay_testbed::{
     wait_until,
 };
 
-use crate::harness::{Echoes, Overlay, attached, binary, has_mark, marked, overlay, ping};
+use crate::harness::{Echoes, Overlay, answers, attached, binary, has_mark, marked, overlay, ping};
 
 const TOOLS: &[&str] = &["bpftool", "tc", "bridge", "ping"];
 const RECOVERY: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(300);
 const INSIDE: [u8; 6] = [2, 0, 0, 0, 7, 7];
 
 /// Everything in a namespace that an instance may change.
@@ -81,16 +83,14 @@ fn killed_and_restarted(name: &str, uplink: &str, access: &str) -> Result<()> {
     let before = footprint(&gateway.netns, &gateway.name)?;
     let mut ours = start(&testbed, uplink, access)?;
     ping(&testbed.host1, TwoGateways::HOST2)?;
-    let echoes = Echoes::start(&testbed.host1, (&testbed.host2, TwoGateways::HOST2))?;
-    std::thread::sleep(Duration::from_millis(300));
+    let mut echoes = Echoes::start(&testbed.host1, (&testbed.host2, TwoGateways::HOST2))?;
+    echoes.wait_for_more(20)?;
     ours.kill()?;
-    std::thread::sleep(Duration::from_millis(500));
+    echoes.wait_for_more(20).context("without a daemon")?;
     ours.restart()?;
     ours.wait_for_peers()?;
-    std::thread::sleep(Duration::from_millis(300));
-    let count = echoes.finish()?;
-    println!("{count} echoes, none lost");
-    ensure!(count >= 20, "only {count} echoes over a restart");
+    echoes.wait_for_more(20).context("after the restart")?;
+    println!("{} echoes, none lost", echoes.finish()?);
 
     // Again, at once, and then end it for good.
     ours.kill()?;
@@ -211,12 +211,23 @@ impl Shared {
         Overlay::start(&self.gateway, name, &config)
     }
 
-    /// Whether a frame passes from one access port to another.
+    /// Whether a frame passes from one access port to another, as it should.
     fn passes(&self, from: &str, to: &str, mark: &str) -> Result<bool> {
+        let end = self.send(from, to, mark)?;
+        Ok(end.find(SOON, |frame| has_mark(frame, mark))?.is_some())
+    }
+
+    /// Whether none does.
+    fn is_cut_off(&self, from: &str, to: &str, mark: &str) -> Result<bool> {
+        let end = self.send(from, to, mark)?;
+        Ok(end.collect(QUIET, |frame| has_mark(frame, mark))?.is_empty())
+    }
+
+    /// Sends a frame to everyone and returns the end where it may arrive.
+    fn send(&self, from: &str, to: &str, mark: &str) -> Result<RawSocket> {
         let end = RawSocket::open(&self.hosts, to)?;
-        let start = RawSocket::open(&self.hosts, from)?;
-        start.send(&marked([0xff; 6], INSIDE, mark))?;
-        Ok(end.find(Duration::from_millis(300), |frame| has_mark(frame, mark))?.is_some())
+        RawSocket::open(&self.hosts, from)?.send(&marked([0xff; 6], INSIDE, mark))?;
+        Ok(end)
     }
 }
 
@@ -233,13 +244,14 @@ fn two_instances_do_not_disturb_each_other() -> Result<()> {
     let mut second = shared.start(2, "eth2", ["eth3", "eth5"])?;
     ensure!(shared.passes("eth1", "eth4", "first")?);
     ensure!(shared.passes("eth3", "eth5", "second")?);
-    ensure!(!shared.passes("eth1", "eth5", "first to second")?, "segments of two instances mix");
+    let is_apart = shared.is_cut_off("eth1", "eth5", "first to second")?;
+    ensure!(is_apart, "segments of two instances mix");
     ensure!(first.show("ports")?.len() == 3 && second.show("ports")?.len() == 3);
 
     second.down()?;
     ensure!(alone == footprint(&shared.gateway, &second_name)?, "down took more than its own");
     ensure!(shared.passes("eth1", "eth4", "first alone")?);
-    ensure!(!shared.passes("eth3", "eth5", "second is gone")?);
+    ensure!(shared.is_cut_off("eth3", "eth5", "second is gone")?);
 
     second.restart()?;
     first.kill()?;
@@ -297,9 +309,7 @@ fn links_that_flap_come_back() -> Result<()> {
 
 fn recovers(testbed: &TwoGateways) -> Result<()> {
     let target = TwoGateways::HOST2;
-    wait_until("recovery", RECOVERY, || {
-        testbed.host1.exec(&format!("ping -n -q -c 1 -W 1 {target}")).is_ok().then_some(())
-    })?;
+    wait_until("recovery", RECOVERY, || answers(&testbed.host1, target).then_some(()))?;
     ping(&testbed.host1, target)
 }
 
@@ -380,9 +390,10 @@ fn a_name_that_moves_to_another_namespace() -> Result<()> {
     first.kill()?;
     let mut second = later.start_as(&instance, 1, "eth0", ["eth1", "eth4"])?;
     ensure!(later.passes("eth1", "eth4", "later")?, "{}", second.log());
-    ensure!(!former.passes("eth1", "eth4", "former still")?, "the former place still forwards");
+    let has_ended = former.is_cut_off("eth1", "eth4", "former still")?;
+    ensure!(has_ended, "the former place still forwards");
     second.down()?;
-    ensure!(!later.passes("eth1", "eth4", "after down")?);
+    ensure!(later.is_cut_off("eth1", "eth4", "after down")?);
     ensure!(before == footprint(&former.gateway, "")?, "the former namespace is not clean");
     Ok(())
 }

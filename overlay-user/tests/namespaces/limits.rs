@@ -7,12 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::BROADCAST;
 use overlay_testbed::{
-    Netns, RawSocket, TwoGateways, patient, require_root, require_tools, run, set_mtu, veth,
-    wait_until,
+    Netns, RawSocket, TwoGateways, require_root, require_tools, set_mtu, veth, wait_until,
 };
-use serde_json::Value;
 
-use crate::harness::{Overlay, alone, binary, has_mark, marked, overlay, ping};
+use crate::harness::{Overlay, alone, has_feature, has_mark, marked, ping};
 
 const INSIDE: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const SILENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -225,48 +223,11 @@ fn floods_reach_as_many_peers_as_the_kernel_has_turns() -> Result<()> {
     let loops = has_feature(&bench.gateway, "loop")?;
     let reached = if loops { PEERS } else { BOUND };
     bench.ends[0].send(&marked(BROADCAST, INSIDE, "to all"))?;
-    let copies = far.collect(patient(Duration::from_millis(500)), |f| has_mark(f, "to all"))?;
+    let copies = far.expect(reached, SOON, |frame| has_mark(frame, "to all"))?;
     ensure!(copies.len() == reached, "{} of {PEERS} copies left, not {reached}", copies.len());
     let missed = ours.drops()?.get("copy-failed").copied().unwrap_or(0) as usize;
     ensure!(missed == PEERS - reached, "{missed} counted as copy-failed");
     let status = ours.run(&["status"])?;
     ensure!(status.contains("floods reach 64 of each") != loops, "{status}");
-    Ok(())
-}
-
-/// What `overlay doctor` says of a feature.
-fn has_feature(netns: &Netns, name: &str) -> Result<bool> {
-    let text = run(overlay(netns).args(["doctor", "--json"]))?;
-    let found: Value = serde_json::from_str(&text).context(text)?;
-    let features = found["features"].as_array().context("no features")?;
-    let feature = features.iter().find(|feature| feature["feature"] == name);
-    feature.and_then(|feature| feature["here"].as_bool()).context("no such feature")
-}
-
-#[test]
-fn the_doctor_tells_kernel_and_features() -> Result<()> {
-    let name = "the_doctor_tells_kernel_and_features";
-    if !require_root(name) {
-        return Ok(());
-    }
-    let netns = Netns::new("doctor")?;
-    let text = run(overlay(&netns).args(["doctor", "--json"]))?;
-    let found: Value = serde_json::from_str(&text)?;
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    ensure!(found["kernel"] == release.trim(), "{text}");
-    for feature in found["features"].as_array().context("no features")? {
-        let is_here = feature["here"] == true;
-        ensure!(is_here || feature["needed"] == false, "the gateway runs, without {feature}");
-        ensure!(feature["commit"].as_str().is_some_and(|commit| commit.len() == 12), "{feature}");
-    }
-    let table = run(overlay(&netns).arg("doctor"))?;
-    ensure!(table.lines().any(|line| line.starts_with("tcx ")), "{table}");
-
-    // Somebody who may not ask is told who may.
-    let mut unprivileged = netns.command("setpriv");
-    unprivileged.args(["--reuid=65534", "--clear-groups", "--bounding-set=-all"]);
-    let output = unprivileged.arg(binary()).arg("doctor").output()?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(1) && complaint.contains("CAP_BPF"), "{complaint}");
     Ok(())
 }

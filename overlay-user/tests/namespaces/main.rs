@@ -11,6 +11,7 @@ mod access;
 mod bad_config;
 mod closed;
 mod devices;
+mod doctor;
 mod guests;
 mod hook_changes;
 mod hooks;

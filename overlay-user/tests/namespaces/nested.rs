@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::{ethernet, ipv4_udp};
-use overlay_testbed::{Netns, RawSocket, TwoGateways, mac_of, require_root};
+use overlay_testbed::{Netns, RawSocket, TwoGateways, mac_of, patient, require_root};
 
 use crate::harness::{Overlay, marked};
 
@@ -27,7 +27,7 @@ impl Underlay {
         let testbed = TwoGateways::new()?;
         let address = (TwoGateways::VTEP2, 4789);
         let vtep = testbed.gw2.netns.enter(|| UdpSocket::bind(address))??;
-        vtep.set_read_timeout(Some(SOON))?;
+        vtep.set_read_timeout(Some(patient(SOON)))?;
         Ok(Self { testbed, vtep })
     }
 

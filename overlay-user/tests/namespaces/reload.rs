@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::{self, BROADCAST};
-use overlay_testbed::{Netns, Process, RawSocket, TwoGateways, require_root, require_tools, veth};
+use overlay_testbed::{Netns, RawSocket, TwoGateways, require_root, require_tools, veth};
 
-use crate::harness::{Overlay, attached, has_mark, marked, ping};
+use crate::harness::{Echoes, Overlay, attached, has_mark, marked, ping};
 
 const INSIDE: [u8; 6] = [2, 0, 0, 0, 0, 1];
-const SHORT: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_secs(2);
 const TOOLS: &[&str] = &["tc", "bridge", "ping"];
 
 #[test]
@@ -25,10 +25,8 @@ fn a_reload_changes_only_what_changed() -> Result<()> {
     let good = gateway.config("auto", "auto", &[("kernel", TwoGateways::VTEP2)]);
     let ours = Overlay::start(&gateway.netns, &gateway.name, &good)?;
     ours.wait_for_peers()?;
-    let mut command = testbed.host1.command("ping");
-    command.args(["-n", "-q", "-i", "0.01", "-W", "2", "-c", "200", TwoGateways::HOST2]);
-    let echoes = Process::spawn(&mut command)?;
-    std::thread::sleep(SHORT);
+    let mut echoes = Echoes::start(&testbed.host1, (&testbed.host2, TwoGateways::HOST2))?;
+    echoes.wait_for_more(20)?;
     let more = format!("{good}\n[[segment]]\nname = \"red\"\nvni = 200\n");
     ours.reload(&more)?;
     ensure!(ours.show("segments")?.len() == 2);
@@ -39,9 +37,8 @@ fn a_reload_changes_only_what_changed() -> Result<()> {
     ensure!(ours.show("segments")?.len() == 2);
     ours.reload(&good)?;
     ensure!(ours.show("segments")?.len() == 1);
-    echoes.wait(Duration::from_secs(20))?;
-    let report = echoes.output();
-    ensure!(report.contains(" 200 received"), "frames were lost: {report}");
+    echoes.wait_for_more(20)?;
+    println!("{} echoes, none lost", echoes.finish()?);
     // Without the peer nothing crosses any more.
     ours.reload(&gateway.config("auto", "auto", &[]))?;
     let lost = testbed.host1.exec(&format!("ping -n -q -c 2 -W 1 {}", TwoGateways::HOST2));
@@ -94,15 +91,20 @@ impl Ports {
         text
     }
 
-    /// Which of the three interfaces get a frame that was sent into the first.
-    fn reached(&self, mark: &str, vlan: u16) -> Result<[bool; 3]> {
+    /// Fails unless these of the three interfaces get a frame that is sent into the first.
+    fn reaches(&self, mark: &str, vlan: u16, wanted: [bool; 3]) -> Result<()> {
         let plain = marked(BROADCAST, INSIDE, mark);
         let sent = if vlan == 0 { plain } else { frame::tagged(&plain, vlan) };
         self.ends[0].send(&sent)?;
-        let find = |i: usize| -> Result<bool> {
-            Ok(self.ends[i].find(SHORT, |frame| has_mark(frame, mark))?.is_some())
-        };
-        Ok([find(0)?, find(1)?, find(2)?])
+        let mut order = [0, 1, 2];
+        // Where nothing should come is looked at once the others have theirs.
+        order.sort_by_key(|i| !wanted[*i]);
+        for i in order {
+            let count = usize::from(wanted[i]);
+            let came = self.ends[i].expect(count, SOON, |frame| has_mark(frame, mark))?.len();
+            ensure!(came == count, "{mark}: {came} frames at the end of port {}", i + 1);
+        }
+        Ok(())
     }
 }
 
@@ -115,27 +117,27 @@ fn ports_come_go_and_change() -> Result<()> {
     let bed = Ports::new()?;
     let start = [("eth1", "blue", "tc", 0), ("eth2", "blue", "tc", 0)];
     let ours = Overlay::start(&bed.gateway, bed.gateway.name(), &bed.config("tc", &start))?;
-    ensure!(bed.reached("two", 0)? == [false, true, false]);
+    bed.reaches("two", 0, [false, true, false])?;
 
     let three = [start[0], start[1], ("eth3", "blue", "tc", 0)];
     ours.reload(&bed.config("tc", &three))?;
-    ensure!(bed.reached("three", 0)? == [false, true, true], "a new port");
+    bed.reaches("three", 0, [false, true, true]).context("a new port")?;
 
     let moved = [start[0], start[1], ("eth3", "red", "tc", 0)];
     ours.reload(&bed.config("tc", &moved))?;
-    ensure!(bed.reached("moved", 0)? == [false, true, false], "a port in another segment");
+    bed.reaches("moved", 0, [false, true, false]).context("a port in another segment")?;
 
     let tagged = [("eth1", "red", "tc", 7), start[0], start[1], ("eth3", "red", "tc", 0)];
     ours.reload(&bed.config("tc", &tagged))?;
-    ensure!(bed.reached("tagged", 7)? == [false, false, true], "a VLAN of a port");
-    ensure!(bed.reached("untagged", 0)? == [false, true, false], "the port itself");
+    bed.reaches("tagged", 7, [false, false, true]).context("a VLAN of a port")?;
+    bed.reaches("untagged", 0, [false, true, false]).context("the port itself")?;
 
     let on_xdp = [("eth1", "blue", "xdp", 0), ("eth2", "blue", "xdp", 0)];
     ours.reload(&bed.config("xdp", &on_xdp))?;
     for interface in ["eth0", "eth1", "eth2"] {
         ensure!(ours.hook(interface)? == "xdp", "{:?}", ours.show("ports")?);
     }
-    ensure!(bed.reached("on XDP", 0)? == [false, true, false]);
+    bed.reaches("on XDP", 0, [false, true, false])?;
     ensure!(attached(&bed.gateway, "eth3")?.is_empty(), "a removed port keeps its program");
 
     ours.reload(&bed.config("tc", &start))?;
@@ -144,7 +146,7 @@ fn ports_come_go_and_change() -> Result<()> {
         let programs = attached(&bed.gateway, interface)?;
         ensure!(programs.len() == 1, "{interface}: {programs:?}");
     }
-    ensure!(bed.reached("on tc again", 0)? == [false, true, false]);
+    bed.reaches("on tc again", 0, [false, true, false])?;
     Ok(())
 }
 

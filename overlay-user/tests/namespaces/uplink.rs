@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::{BROADCAST, Tunnel};
-use overlay_testbed::{Netns, RawSocket, mac_of, require_root, veth};
+use overlay_testbed::{Netns, RawSocket, mac_of, patient, require_root, veth};
 
 use crate::harness::{Overlay, marked, octets, ping, stream};
 
@@ -53,7 +53,7 @@ fn passes(mode: &str) -> Result<()> {
     for (from, to) in [(&outside, &gateway), (&gateway, &outside)] {
         let address = if std::ptr::eq(to, &gateway) { "192.0.2.1" } else { "192.0.2.2" };
         // VXLAN's port is VXLAN's on UDP only.
-        stream(from, to, &format!("{address}:4789"), 4 << 20)?;
+        stream(from, to, &format!("{address}:4789"), 4 << 20, 2 * SOON)?;
         datagram(from, to, &format!("{address}:4790"))?;
     }
     datagram(&outside, &gateway, "[2001:db8::1]:4789")?;
@@ -78,7 +78,7 @@ fn passes(mode: &str) -> Result<()> {
 fn datagram(from: &Netns, to: &Netns, address: &str) -> Result<()> {
     let address: SocketAddr = address.parse()?;
     let receiver = to.enter(|| UdpSocket::bind(address))??;
-    receiver.set_read_timeout(Some(SOON))?;
+    receiver.set_read_timeout(Some(patient(SOON)))?;
     let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let sender = from.enter(|| UdpSocket::bind(any))??;
     sender.send_to(b"to the host", address)?;

@@ -24,6 +24,20 @@ pub fn overlay(netns: &Netns) -> Command {
     command
 }
 
+/// What `overlay doctor` finds.
+pub fn doctor(netns: &Netns) -> Result<Value> {
+    let text = run(overlay(netns).args(["doctor", "--json"]))?;
+    serde_json::from_str(&text).context(text)
+}
+
+/// Whether the doctor finds a feature.
+pub fn has_feature(netns: &Netns, name: &str) -> Result<bool> {
+    let found = doctor(netns)?;
+    let features = found["features"].as_array().context("no features")?;
+    let feature = features.iter().find(|feature| feature["feature"] == name);
+    feature.and_then(|feature| feature["here"].as_bool()).context("no such feature")
+}
+
 /// A running instance; dropping it ends it and removes what it attached, also
 /// where the daemon was killed.
 pub struct Overlay<'n> {
@@ -35,7 +49,7 @@ pub struct Overlay<'n> {
 }
 
 impl<'n> Overlay<'n> {
-    /// Starts an instance and waits until it answers. `name` must be the
+    /// Starts an instance and waits until it is ready, and answers. `name` must be the
     /// configuration's `node.name`.
     pub fn start(netns: &'n Netns, name: &str, config: &str) -> Result<Self> {
         let scratch = Scratch::new()?;
@@ -52,21 +66,25 @@ impl<'n> Overlay<'n> {
         command.arg("run").arg("--config").arg(&self.config).env("RUST_LOG", "info");
         let process = self.process.insert(Process::spawn(&mut command)?);
         let pid = process.pid();
-        let ready = wait_until("answer of the control socket", START, || {
-            let running = self.process.as_ref().is_some_and(Process::is_running);
-            // The dead daemon's socket must not be taken for the new one's.
-            let ours = || self.status().is_ok_and(|status| status.contains(&pid.to_string()));
-            (!running || ours()).then_some(running)
+        let words = format!("overlay: {} ready\n", self.name);
+        // Its words are read, and nobody asks it before, which would cost it time.
+        let ready = wait_until("ready instance", START, || {
+            let running = self.is_running();
+            (!running || self.log().contains(&words)).then_some(running)
         });
         match ready {
-            Ok(true) => Ok(()),
+            Ok(true) => {}
             Ok(false) => bail!("overlay run ended at once:\n{}", self.log()),
-            Err(error) => Err(error.context(self.log())),
+            Err(error) => return Err(error.context(self.log())),
         }
+        let status = self.status()?;
+        ensure!(status["pid"] == pid, "process {pid} is ready, and another answers: {status}");
+        Ok(())
     }
 
-    fn status(&self) -> Result<String> {
-        self.run(&["status", "--json"])
+    fn status(&self) -> Result<Value> {
+        let text = self.run(&["status", "--json"])?;
+        serde_json::from_str(&text).context(text)
     }
 
     /// The configuration file.
@@ -115,7 +133,8 @@ impl<'n> Overlay<'n> {
     pub fn wait_for_peers(&self) -> Result<()> {
         wait_until("ready state of every peer", Duration::from_secs(10), || {
             let peers = self.show("peers").ok()?;
-            peers.iter().all(|peer| peer["state"] == "ready").then_some(())
+            let is_ready = |peer: &Value| peer["state"] == "ready";
+            (!peers.is_empty() && peers.iter().all(is_ready)).then_some(())
         })
         .with_context(|| format!("{:?}\n{}", self.show("peers"), self.log()))
     }

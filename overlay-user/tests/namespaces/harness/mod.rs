@@ -4,13 +4,15 @@ mod applications;
 mod attached;
 mod capture;
 mod gateway;
+mod ping;
 
 pub use applications::{
-    Echoes, alone, arp, between_hosts, http_download, over_ipv6, ping, stream, tcp, udp_sizes,
+    Echoes, alone, arp, between_hosts, http_download, over_ipv6, stream, tcp, udp_sizes,
 };
 pub use attached::attached;
 pub use capture::Capture;
-pub use gateway::{Overlay, binary, overlay};
+pub use gateway::{Overlay, binary, doctor, has_feature, overlay};
+pub use ping::{Answers, answers, ping};
 
 use std::net::Ipv4Addr;
 
