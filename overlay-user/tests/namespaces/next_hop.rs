@@ -164,14 +164,18 @@ fn a_peer_that_does_not_answer_yet() -> Result<()> {
         }
         let seen = wire.collect(QUIET, |frame| has_mark_within(frame, "early"))?;
         ensure!(seen.is_empty(), "{mode}: sent to nobody: {seen:02x?}");
-        // Counted one by one, unless they are kept for later.
-        let lost = ours.drops()?.get("peer-unresolved").copied().unwrap_or_default();
 
         far.exec(&format!("ip addr add {}/24 dev eth0", TwoGateways::VTEP2))?;
         ours.wait_for_peers()?;
-        let rest = 5_u64.saturating_sub(lost) as usize;
-        let kept = wire.expect(rest, SOON, |frame| has_mark_within(frame, "early"))?.len() as u64;
-        ensure!(lost + kept == 5, "{mode}: {lost} counted, {kept} kept: {:?}", ours.drops()?);
+        // Counted one by one, unless they were kept for now.
+        let mut kept = 0;
+        wait_until("account of each frame", SOON, || {
+            let news = wire.collect(Duration::ZERO, |frame| has_mark_within(frame, "early"));
+            kept += news.ok()?.len() as u64;
+            let lost = ours.drops().ok()?.get("peer-unresolved").copied().unwrap_or_default();
+            (lost + kept == 5).then_some(())
+        })
+        .with_context(|| format!("{mode}: {kept} kept: {:?}", ours.drops()))?;
         host.send(&marked(BEHIND_PEER, source, "late"))?;
         let seen = wire.find(SOON, |frame| has_mark(frame, "late"))?;
         ensure!(seen.is_some(), "{mode}: {:?}\n{}", ours.drops()?, ours.log());
