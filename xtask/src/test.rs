@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::setup::{self, Scope};
 use crate::step::{line, step};
@@ -16,6 +16,8 @@ use crate::workspace::Workspace;
 const SKIPPED: &str = "SKIPPED ";
 /// What it prints when this kernel lacks a device, and `--vm` runs it elsewhere.
 const LEFT: &str = "LEFT TO GUESTS ";
+/// What it prints when another test does all that it would do on this kernel.
+const SAME: &str = "SAME AS ";
 
 /// Arguments of the command.
 #[derive(clap::Args)]
@@ -30,6 +32,12 @@ pub struct Args {
 /// Sets up and runs the tests.
 pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if args.vm.vm.is_some() {
+        ensure!(
+            args.args.is_empty(),
+            "`{}` is for cargo, and --vm runs the tests of its own plan: --only COLUMN takes a \
+             part of it",
+            args.args.join(" ")
+        );
         return vm::run(workspace, &args.vm);
     }
     setup::run(Scope::Test)?;
@@ -73,17 +81,21 @@ pub struct Tally {
     passed: u32,
     failed: u32,
     /// Name and reason of each test that could not run.
-    skipped: Vec<String>,
+    pub skipped: Vec<String>,
     /// Name and reason of each test that only runs in guests.
     left: Vec<String>,
+    /// How many tests had nothing of their own to do.
+    same: u32,
     succeeded: bool,
     /// Inside the part of a report that repeats what passing tests printed.
     in_successes: bool,
+    /// The test whose words these are has nothing of its own to do.
+    in_same: bool,
 }
 
 impl Tally {
     /// Takes in a line of the tests' output, and says whether to show it.
-    fn read(&mut self, text: &str) -> bool {
+    pub fn read(&mut self, text: &str) -> bool {
         for (mark, list) in [(SKIPPED, &mut self.skipped), (LEFT, &mut self.left)] {
             if let Some(test) = text.strip_prefix(mark) {
                 // A requirement that several threads look at may be printed twice.
@@ -93,7 +105,12 @@ impl Tally {
                 return true;
             }
         }
-        if let Some(counts) = text.strip_prefix("test result: ") {
+        if text.starts_with(SAME) && self.in_successes {
+            self.same += u32::from(!self.in_same);
+            self.in_same = true;
+        } else if text.starts_with("---- ") {
+            self.in_same = false;
+        } else if let Some(counts) = text.strip_prefix("test result: ") {
             self.in_successes = false;
             self.passed += count(counts, "passed");
             self.failed += count(counts, "failed");
@@ -105,6 +122,19 @@ impl Tally {
             self.in_successes = false;
         }
         !self.in_successes
+    }
+
+    /// How many tests ran, if only to say that they have nothing to do.
+    pub fn ran(&self) -> u32 {
+        self.passed + self.failed
+    }
+
+    /// How many tests did something, and passed.
+    pub fn passed(&self) -> u32 {
+        // A test that has nothing to do returns early, so its harness counts it as
+        // passed; an ignored one is not counted there.
+        let early = self.skipped.iter().filter(|skip| !skip.contains(" ... ignored")).count();
+        self.passed.saturating_sub((early + self.left.len()) as u32 + self.same)
     }
 
     /// Prints the tally, and makes an error of failures, and of skips where they
@@ -132,11 +162,12 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A skipped test returns early, so its harness counts it as passed; an
-        // ignored one is not counted there.
-        let early = self.skipped.iter().filter(|skip| !skip.contains(" ... ignored")).count();
-        let passed = self.passed.saturating_sub((early + self.left.len()) as u32);
-        write!(f, "{passed} passed, {} failed, {} skipped", self.failed, self.skipped.len())?;
+        let (failed, skipped) = (self.failed, self.skipped.len());
+        write!(f, "{} passed, {failed} failed, {skipped} skipped", self.passed())?;
+        match self.same {
+            0 => {}
+            same => write!(f, ", {same} the same as others")?,
+        }
         match self.left.len() {
             0 => Ok(()),
             left => write!(f, ", {left} left to guests"),
@@ -157,9 +188,12 @@ mod tests {
     use super::*;
 
     const REPORT: &str = "\
-running 3 tests
+running 6 tests
 test a ... ok
 test b ... ok
+test c ... ok
+test d ... ok
+test e ... ok
 test slow ... ignored
 
 successes:
@@ -168,19 +202,28 @@ successes:
 chatter
 SKIPPED b: it needs root
 LEFT TO GUESTS c: this kernel has no vrf devices
+---- d stdout ----
+SAME AS a: this kernel has one form only
+SAME AS a: this kernel has one form only
+
+---- e stdout ----
+SAME AS a: this kernel has one form only
 
 successes:
     a
     b
 
-test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
 ";
 
     #[test]
     fn skips_are_counted_by_name_and_not_as_passed() {
         let mut tally = Tally { succeeded: true, ..Tally::default() };
         let shown: Vec<&str> = REPORT.lines().filter(|text| tally.read(text)).collect();
-        assert_eq!(tally.to_string(), "1 passed, 0 failed, 2 skipped, 1 left to guests");
+        assert_eq!(
+            tally.to_string(),
+            "1 passed, 0 failed, 2 skipped, 2 the same as others, 1 left to guests"
+        );
         assert!(shown.contains(&"SKIPPED b: it needs root"));
         assert!(!shown.contains(&"chatter"));
         assert!(tally.judge(false).is_ok());
