@@ -100,7 +100,8 @@ fn removed_for(names: &[&str]) -> Result<Vec<String>> {
 fn apt_get() -> Command {
     let question_free = "DEBIAN_FRONTEND=noninteractive";
     let mut command = if is_root() { Command::new("env") } else { Command::new("sudo") };
-    command.args([question_free, "apt-get"]);
+    // Where the machine's own updates are at work, they are waited for.
+    command.args([question_free, "apt-get", "--option=DPkg::Lock::Timeout=300"]);
     command
 }
 

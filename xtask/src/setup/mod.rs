@@ -44,21 +44,24 @@ pub fn run(scope: Scope) -> Result<()> {
     Ok(())
 }
 
-/// Makes packages available that only one command needs. None of their services is
-/// started.
+/// Makes packages available that only one command needs. They bring no services.
 pub fn also(packages: &[Package]) -> Result<()> {
-    for package in packages.iter().filter(|package| !apt::has_program(package.program)) {
-        apt::install_without_starting(package)?;
+    let missing: Vec<&Package> =
+        packages.iter().filter(|package| !apt::has_program(package.program)).collect();
+    if missing.is_empty() { Ok(()) } else { apt::install(&missing) }
+}
+
+/// The same for one whose services are not to be started.
+pub fn also_without_starting(package: &Package) -> Result<()> {
+    if apt::has_program(package.program) {
+        return Ok(());
     }
-    Ok(())
+    apt::install_without_starting(package)
 }
 
 /// Installs what a command can do without, where that is possible.
 pub fn optional(package: &Package) {
-    if apt::has_program(package.program) {
-        return;
-    }
-    if let Err(error) = apt::install_without_starting(package) {
+    if let Err(error) = also_without_starting(package) {
         println!("    going on without {}: {error:#}", package.name);
     }
 }
