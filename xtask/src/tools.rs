@@ -54,13 +54,13 @@ pub const PACKAGES: &[Package] = &[
     package("g++", "g++", Scope::Test, "libFuzzer, which cargo-fuzz compiles"),
 ];
 
-/// Debian packages for `cargo xtask test --vm`, beside those of the tests.
+/// Debian packages for `cargo xtask test --vm`, beside those of the tests and
+/// [`OPEN_VSWITCH`].
 pub const VM_PACKAGES: &[Package] = &[
     package("qemu-system-x86", "qemu-system-x86_64", Scope::Test, "emulates the machines"),
     package("busybox-static", "/bin/busybox", Scope::Test, "the guests' shell and small programs"),
     package("kmod", "depmod", Scope::Test, "the guests' kernel modules"),
     package("wireguard-tools", "wg", Scope::Test, "WireGuard between hosts, in guests"),
-    OPEN_VSWITCH,
 ];
 
 /// Programs that cargo installs.

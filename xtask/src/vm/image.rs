@@ -101,11 +101,13 @@ pub fn wanted_modules() -> String {
 /// Writes an archive of the modules in MODULES that a kernel has, and of those that they
 /// need. `root` holds `lib/modules/RELEASE`.
 pub fn modules(root: &Path, release: &str, archive: &Path) -> Result<()> {
-    let depmod = |root: &Path| execute(Command::new("depmod").arg("-b").arg(root).arg(release));
-    depmod(root)?;
+    // They are one program, which goes by the name that it is called by.
+    let (depmod, modprobe) = (find("depmod")?, find("modprobe")?);
+    let index = |root: &Path| execute(Command::new(&depmod).arg("-b").arg(root).arg(release));
+    index(root)?;
     let mut files = BTreeSet::new();
     for module in MODULES {
-        let mut modprobe = Command::new("modprobe");
+        let mut modprobe = Command::new(&modprobe);
         modprobe.arg("-d").arg(root).args(["-S", release, "--show-depends", module]);
         // Its exit code says that there is no such module.
         let output = modprobe.stderr(Stdio::null()).output().context("cannot start modprobe")?;
@@ -129,13 +131,13 @@ pub fn modules(root: &Path, release: &str, archive: &Path) -> Result<()> {
             copy(&from, &scratch.path().join(&place).join(list))?;
         }
     }
-    depmod(scratch.path())?;
+    index(scratch.path())?;
     pack(scratch.path(), archive)
 }
 
 /// Builds the binary and the tests for guests, and the archive of all that is the same on
-/// every kernel.
-pub fn base(workspace: &Workspace, archive: &Path) -> Result<()> {
+/// every kernel. Returns the executables, which run here too: name and file.
+pub fn base(workspace: &Workspace, archive: &Path) -> Result<Vec<(String, PathBuf)>> {
     let built = step("build the tests for guests", || build(workspace))?;
     step("make the guests' initramfs", || {
         let scratch = Scratch::new()?;
@@ -144,7 +146,7 @@ pub fn base(workspace: &Workspace, archive: &Path) -> Result<()> {
             fs::create_dir(root.join(folder))?;
         }
         symlink("/run", root.join("var/run"))?;
-        add_program(root, Path::new("/bin/busybox"), "bin/busybox")?;
+        copy(&busybox()?, &root.join("bin/busybox"))?;
         for name in PROGRAMS {
             add_program(root, &which(name)?, &format!("usr/bin/{name}"))?;
         }
@@ -164,7 +166,8 @@ pub fn base(workspace: &Workspace, archive: &Path) -> Result<()> {
         fs::write(root.join("init"), INIT)?;
         fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
         pack(root, archive)
-    })
+    })?;
+    Ok(built)
 }
 
 /// The archive that tells a guest what to run.
@@ -194,6 +197,18 @@ fn build(workspace: &Workspace) -> Result<Vec<(String, PathBuf)>> {
     }
     ensure!(built.len() == TESTS.len() + 1, "cargo built {built:?}");
     Ok(built)
+}
+
+/// It runs before anything else is there.
+fn busybox() -> Result<PathBuf> {
+    let file = which("busybox")?;
+    let libraries = Command::new("ldd").arg(&file).output().context("cannot start ldd")?;
+    ensure!(
+        !libraries.status.success(),
+        "{} is linked with libraries; install Debian's busybox-static in its place",
+        file.display()
+    );
+    Ok(file)
 }
 
 /// A program with the libraries that it is linked with.
@@ -232,17 +247,22 @@ fn add_python(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The file behind a program's name.
 fn which(program: &str) -> Result<PathBuf> {
+    let file = find(program)?;
+    fs::canonicalize(&file).with_context(|| format!("following {}", file.display()))
+}
+
+fn find(program: &str) -> Result<PathBuf> {
     // Debian's own come first: what else is in the path may be a script that needs more.
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let file = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
+    ["/usr/bin", "/usr/sbin", "/bin", "/sbin"]
         .into_iter()
         .map(PathBuf::from)
         .chain(std::env::split_paths(&path))
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
-        .with_context(|| format!("{program} is not installed"))?;
-    fs::canonicalize(&file).with_context(|| format!("following {}", file.display()))
+        .with_context(|| format!("{program} is not installed"))
 }
 
 /// An absolute path below another root.
@@ -267,11 +287,33 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
 
 /// Packs a folder into a cpio archive, the form of an initramfs.
 fn pack(folder: &Path, archive: &Path) -> Result<()> {
+    let scratch = Scratch::new()?;
+    let names = capture(Command::new("find").arg(".").current_dir(folder))?;
+    let names = File::open(scratch.write("names", &names)?)?;
     let file = File::create(archive).with_context(|| format!("making {}", archive.display()))?;
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "find . | busybox cpio -o -H newc 2>/dev/null"]);
-    execute(shell.current_dir(folder).stdout(file))?;
-    let length = fs::metadata(archive)?.len();
-    ensure!(length > 0, "the archive of {} has {length} bytes", folder.display());
+    let mut cpio = Command::new(which("busybox")?);
+    cpio.args(["cpio", "-o", "-H", "newc"]).current_dir(folder).stdin(names).stdout(file);
+    let output = cpio.output().context("cannot start busybox")?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "packing {}: {words}", folder.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_packed_is_told() {
+        let scratch = Scratch::new().unwrap();
+        let folder = scratch.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("file"), "text").unwrap();
+        let archive = scratch.path().join("archive");
+        pack(&folder, &archive).unwrap();
+        assert!(fs::read_to_string(&archive).unwrap().contains("text"));
+        fs::write(folder.join("a\nname"), "text").unwrap();
+        let error = pack(&folder, &archive).unwrap_err().to_string();
+        assert!(error.contains("No such file"), "{error}");
+    }
 }

@@ -35,7 +35,7 @@ use verdict::{Verdict, judge, judge_column};
 
 use crate::setup::{self, Scope};
 use crate::step::step;
-use crate::tools::VM_PACKAGES;
+use crate::tools::{OPEN_VSWITCH, VM_PACKAGES};
 use crate::workspace::Workspace;
 
 /// Arguments of `cargo xtask test` that have to do with guests.
@@ -98,8 +98,13 @@ pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
     );
     setup::run(Scope::Test)?;
     setup::also(VM_PACKAGES)?;
-    let ready = kernels::prepare(&wanted, args.newer)?;
+    setup::also_without_starting(&OPEN_VSWITCH)?;
     let scratch = Scratch::new()?;
+    let look = if args.newer { kernels::Look::Now } else { kernels::Look::WhereMissing };
+    let ready = kernels::prepare(&wanted, look, scratch.path())?
+        .into_iter()
+        .map(|(_, kernel)| kernel)
+        .collect::<Result<Vec<Ready>>>()?;
     let base = scratch.path().join("base.cpio");
     image::base(workspace, &base)?;
 
