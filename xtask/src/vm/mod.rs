@@ -7,31 +7,38 @@
 //! - [`kernels`]: which kernels, and the cache of them.
 //! - [`image`]: what a guest finds.
 //! - [`plan`]: what it runs.
-//! - [`guest`]: a boot, and what the guest said.
-//! - [`verdict`]: what that means.
+//! - [`guest`]: a boot, until it ends or does not live any more.
+//! - [`said`]: what the guest said in it.
+//! - [`verdict`]: what that means for a section.
+//! - [`row`]: the boots of one kernel, and what they come to.
 //! - [`record`]: what is kept of it in the repository.
 //! - [`faults`]: guests that are made to fail, to see whether they are found out.
+//! - [`table`], [`side_by_side`]: for printing, and for several guests at a time.
 
 mod faults;
 mod guest;
 mod image;
-pub mod kernels;
+mod kernels;
 mod plan;
 mod record;
+mod row;
+mod said;
+mod side_by_side;
+mod table;
 mod verdict;
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use overlay_testbed::Scratch;
 
-use guest::{Boot, Section};
-use kernels::Ready;
+use guest::{Machine, Section};
+use kernels::{Look, Ready};
 use plan::COLUMNS;
 use record::Record;
-use verdict::{Verdict, judge, judge_column};
+use row::Row;
+use side_by_side::{AT_ONCE, side_by_side};
 
 use crate::setup::{self, Scope};
 use crate::step::step;
@@ -64,32 +71,45 @@ pub struct VmArgs {
     /// Where to write everything that the guests said.
     #[arg(long, requires = "vm", value_name = "FOLDER")]
     logs: Option<PathBuf>,
+    /// Look for newer kernels where nobody has for a fortnight.
+    #[arg(skip)]
+    fortnightly: bool,
 }
 
 impl VmArgs {
     /// What `cargo xtask ci` asks for.
     pub fn every_change() -> Self {
         let vm = kernels::EVERY_CHANGE.iter().map(|series| (*series).to_owned()).collect();
-        Self { vm: Some(vm), brief: true, faults: true, ..Self::default() }
+        Self { vm: Some(vm), brief: true, faults: true, fortnightly: true, ..Self::default() }
+    }
+
+    fn look(&self) -> Look {
+        const FORTNIGHT: Duration = Duration::from_secs(14 * 86_400);
+        match (self.newer, self.fortnightly) {
+            (true, _) => Look::Now,
+            (false, true) => Look::After(FORTNIGHT),
+            (false, false) => Look::WhereMissing,
+        }
+    }
+
+    /// What a kernel is to run.
+    fn sections(&self, series: &str) -> Vec<Section> {
+        let is_wanted = |title: &str| self.only.as_deref().is_none_or(|only| only == title);
+        let brief = self.brief && !kernels::is_newest(series);
+        let columns = COLUMNS.iter().filter(|column| is_wanted(column.title));
+        columns.map(|column| column.section(brief)).collect()
     }
 }
 
-/// What became of a kernel.
-struct Row {
-    series: &'static str,
-    release: String,
-    boots: Vec<Boot>,
-    verdicts: Vec<Verdict>,
-}
-
-impl Row {
-    fn took(&self) -> Duration {
-        self.boots.iter().map(|boot| boot.took).sum()
-    }
-}
+/// A guest says every two seconds that it lives.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Boots the kernels that are asked for, and fails where one is not as it should be.
 pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
+    ensure!(
+        cfg!(target_arch = "x86_64"),
+        "--vm boots kernels for x86-64 with programs of this machine, which is another"
+    );
     let wanted = kernels::named(args.vm.as_deref().unwrap_or_default())?;
     let oldest = kernels::KERNELS[0].series;
     ensure!(
@@ -100,158 +120,110 @@ pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
     setup::also(VM_PACKAGES)?;
     setup::also_without_starting(&OPEN_VSWITCH)?;
     let scratch = Scratch::new()?;
-    let look = if args.newer { kernels::Look::Now } else { kernels::Look::WhereMissing };
-    let ready = kernels::prepare(&wanted, look, scratch.path())?
-        .into_iter()
-        .map(|(_, kernel)| kernel)
-        .collect::<Result<Vec<Ready>>>()?;
     let base = scratch.path().join("base.cpio");
-    image::base(workspace, &base)?;
+    plan::check(&image::base(workspace, &base)?)?;
 
-    let rows = step(&format!("boot {} kernels, {AT_ONCE} at a time", ready.len()), || {
-        side_by_side(&ready, |kernel| row(kernel, &base, args))
-    })?;
-    if let Some(folder) = &args.logs {
-        write_logs(folder, &rows)?;
+    let (mut ready, mut troubles) = (Vec::new(), Vec::new());
+    for (series, kernel) in kernels::prepare(&wanted, args.look(), scratch.path())? {
+        match kernel {
+            Ok(kernel) => ready.push(kernel),
+            Err(error) => troubles.push((series, format!("not to be had: {error:#}"))),
+        }
     }
-    println!("{}", matrix(&rows));
-    rows.iter().for_each(explain);
-    let found = Record::of(&rows);
-    let kept = Record::read(workspace)?;
-    println!("{}", found.costs());
-    let mut troubles: Vec<String> = rows
-        .iter()
-        .filter(|row| !row.verdicts.iter().all(Verdict::is_good))
-        .map(|row| format!("Linux {} fails", row.release))
+    let mut rows = Vec::new();
+    for (kernel, result) in ready.iter().zip(boot(&ready, &base, args)?) {
+        match result {
+            Ok(row) => rows.push(row),
+            Err(error) => troubles.push((kernel.series, format!("not booted: {error:#}"))),
+        }
+    }
+    println!("{}", matrix(&rows, &troubles));
+    let mut troubles: Vec<String> = troubles
+        .into_iter()
+        .map(|(series, trouble)| format!("Linux {series}: {trouble}"))
         .collect();
-    if args.accept {
-        found.over(kept).write(workspace)?;
-    } else {
-        troubles.extend(found.costlier_than(&kept));
+    for row in &rows {
+        row.explain();
+        troubles.extend(row.troubles());
+        if let Some(folder) = &args.logs {
+            row.write_logs(folder)?;
+        }
     }
     if args.faults {
         let proven =
             step("guests that are made to fail are found out", || faults::prove(&ready, &base));
         troubles.extend(proven.err().map(|error| format!("{error:#}")));
     }
-    if troubles.is_empty() {
-        return Ok(());
-    }
-    bail!("{}", troubles.join("; "))
+    judge(workspace, args, Record::of(&rows), troubles)
 }
 
-/// Guests use a core each.
-const AT_ONCE: usize = 2;
-
-/// Does something for each item, some at a time, and returns the results in their order.
-fn side_by_side<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
-    let next = Mutex::new(0..items.len());
-    let mut results: Vec<(usize, Result<R>)> = std::thread::scope(|scope| {
-        let worker = || {
-            let mut done = Vec::new();
-            loop {
-                let index = next.lock().expect("no worker panics here").next();
-                let Some(index) = index else { return done };
-                done.push((index, work(&items[index])));
-            }
-        };
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("a worker's results")).collect()
-    });
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
+fn boot(ready: &[Ready], base: &Path, args: &VmArgs) -> Result<Vec<Result<Row>>> {
+    step(&format!("boot {} kernels, {AT_ONCE} at a time", ready.len()), || {
+        Ok(side_by_side(ready, |kernel| {
+            let machine = Machine { kernel, base, silence: SILENCE };
+            Row::of(&machine, args.sections(kernel.series), true)
+        }))
+    })
 }
 
-/// Boots a kernel; where tests fail, once more for these alone.
-fn row(kernel: &Ready, base: &Path, args: &VmArgs) -> Result<Row> {
-    println!("    Linux {} boots", kernel.release);
-    let is_wanted = |title: &str| args.only.as_deref().is_none_or(|only| only == title);
-    let brief = args.brief && !kernels::is_newest(kernel.series);
-    let section = |column: &plan::Column| column.section(brief);
-    let wanted: Vec<Section> =
-        COLUMNS.iter().filter(|column| is_wanted(column.title)).map(section).collect();
-    let boot = guest::boot(kernel, base, &wanted)?;
-    let mut verdicts = judge(&boot);
-    for (verdict, column) in verdicts.iter_mut().zip(&COLUMNS) {
-        if !is_wanted(column.title) {
-            *verdict = Verdict::LeftOut;
-        }
+/// Compares with what is kept, or keeps what was found where nothing is wrong with it.
+fn judge(
+    workspace: &Workspace,
+    args: &VmArgs,
+    found: Record,
+    mut troubles: Vec<String>,
+) -> Result<()> {
+    let kept = Record::read(workspace)?;
+    println!("{}", found.costs());
+    if !args.accept {
+        let compared = found.beside(&kept);
+        compared.notes.iter().for_each(|note| println!("note: {note}"));
+        troubles.extend(compared.troubles);
     }
-    let mut boots = vec![boot];
-    let again: Vec<usize> =
-        (0..COLUMNS.len()).filter(|index| verdicts[*index].may_be_a_flake()).collect();
-    if !again.is_empty() {
-        println!("    Linux {} boots once more, for what failed", kernel.release);
-        let sections: Vec<Section> = again.iter().map(|index| section(&COLUMNS[*index])).collect();
-        let boot = guest::boot(kernel, base, &sections)?;
-        for index in again {
-            let first = std::mem::replace(&mut verdicts[index], Verdict::NotRun);
-            verdicts[index] = first.and_again(judge_column(&boot, &COLUMNS[index]));
-        }
-        boots.push(boot);
+    if !troubles.is_empty() {
+        bail!("{}", troubles.join("\n       "));
     }
-    let row = Row { series: kernel.series, release: kernel.release.clone(), boots, verdicts };
-    println!("    Linux {} took {:.0} s", row.release, row.took().as_secs_f32());
-    Ok(row)
-}
-
-fn write_logs(folder: &Path, rows: &[Row]) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    for row in rows {
-        for (number, boot) in row.boots.iter().enumerate() {
-            let section = |report: &guest::Report| {
-                format!("==> {} ({:?})\n{}\n", report.name, report.code, report.output)
-            };
-            let text: String = boot.sections.iter().map(section).collect();
-            let text = format!("{text}==> {:?}\n{}\n", boot.ending, boot.tail);
-            std::fs::write(folder.join(format!("{}.{}", row.release, number + 1)), text)?;
-        }
+    if args.accept {
+        found.over(kept)?.write(workspace)?;
     }
     Ok(())
 }
 
-/// Kernel by column.
-fn matrix(rows: &[Row]) -> String {
+/// Kernel by column; a kernel that was not booted says why in a word.
+fn matrix(rows: &[Row], troubles: &[(&'static str, String)]) -> String {
     let mut lines = vec![{
         let titles = COLUMNS.iter().map(|column| column.title.to_owned());
         std::iter::once("kernel".to_owned()).chain(titles).chain(["s".to_owned()]).collect()
     }];
-    for row in rows {
-        let mut line: Vec<String> = vec![row.release.clone()];
-        line.extend(row.verdicts.iter().map(Verdict::to_string));
-        line.push(format!("{:.0}", row.took().as_secs_f32()));
-        lines.push(line);
-    }
-    record::aligned(&lines)
-}
-
-/// Says what is behind every field that is not simply good.
-fn explain(row: &Row) {
-    for (column, verdict) in COLUMNS.iter().zip(&row.verdicts) {
-        let name = format!("Linux {}, {}", row.release, column.title);
-        match verdict {
-            Verdict::Passed(_) | Verdict::LeftOut => {}
-            Verdict::Flaky(tests) => {
-                println!("flake: {name}: {} failed, and passed in a second boot", tests.join(", "));
-            }
-            Verdict::Refused(words) => println!("refused: {name}: {words}"),
-            Verdict::Failed(tests) => {
-                println!("failed: {name}: {}", tests.join(", "));
-                let outputs = row.boots.iter().rev().flat_map(|boot| &boot.sections);
-                if let Some(report) = { outputs }.find(|report| report.name == column.title) {
-                    println!("{}", report.output);
-                }
-            }
-            Verdict::OverTime => println!("too slow: {name}"),
-            Verdict::Panicked(words) => println!("panic: {name}: {words}"),
-            Verdict::Hung => println!("hung: {name}: the guest fell silent"),
-            Verdict::NotRun => println!("not run: {name}"),
+    // In their order, those that were not booted among the others.
+    for kernel in kernels::KERNELS {
+        for row in rows.iter().filter(|row| row.series == kernel.series) {
+            let mut line: Vec<String> = vec![row.release.clone()];
+            line.extend(COLUMNS.iter().map(|column| row.verdict(column.title).to_string()));
+            line.push(format!("{:.0}", row.took().as_secs_f32()));
+            lines.push(line);
+        }
+        for (series, why) in troubles.iter().filter(|(series, _)| *series == kernel.series) {
+            let word = why.split(':').next().unwrap_or_default().to_uppercase();
+            lines.push(vec![(*series).to_owned(), word]);
         }
     }
-    if let Some(boot) = row.boots.iter().find(|boot| boot.ending != guest::Ending::Done) {
-        println!("Linux {} ended: {:?}. Its last words:\n{}", row.release, boot.ending, boot.tail);
+    table::aligned(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_is_not_to_be_had_is_a_row() {
+        let table = matrix(&[], &[("6.1", "not to be had: the suite has moved".to_owned())]);
+        assert!(table.contains("\n6.1     NOT TO BE HAD\n"), "{table}");
+    }
+
+    #[test]
+    fn what_every_change_is_tested_on_is_looked_for_once_a_fortnight() {
+        assert!(matches!(VmArgs::every_change().look(), Look::After(_)));
+        assert_eq!(VmArgs::default().look(), Look::WhereMissing);
     }
 }

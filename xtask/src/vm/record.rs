@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
-use super::Row;
 use super::kernels::KERNELS;
 use super::plan::COLUMNS;
+use super::row::Row;
+use super::table;
 use super::verdict::Verdict;
 use crate::workspace::Workspace;
 
@@ -37,6 +38,15 @@ struct Entry {
     verified: BTreeMap<String, u64>,
 }
 
+/// What a run found beside what is kept.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    /// What fails it.
+    pub troubles: Vec<String>,
+    /// What is only told.
+    pub notes: Vec<String>,
+}
+
 /// What is known, by the kernels' series.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record(BTreeMap<String, Entry>);
@@ -59,12 +69,13 @@ impl Record {
         Ok(Self(value.iter().map(|(series, value)| (series.clone(), from_json(value))).collect()))
     }
 
-    /// These entries, and those of the kernels that are not among them.
-    /// Columns that were left out stay as they are.
-    pub fn over(self, mut kept: Self) -> Self {
+    /// These entries, and those of the kernels that are not among them. Columns that were
+    /// left out stay as they are, where they are of the same release.
+    pub fn over(self, mut kept: Self) -> Result<Self> {
         let left_out = Verdict::LeftOut.to_string();
         for (series, mut entry) in self.0 {
-            if let Some(before) = kept.0.remove(&series) {
+            let before = kept.0.remove(&series).filter(|before| before.release == entry.release);
+            if let Some(before) = before {
                 for (verdict, former) in entry.verdicts.iter_mut().zip(before.verdicts) {
                     if *verdict == left_out {
                         *verdict = former;
@@ -74,9 +85,10 @@ impl Record {
                     (entry.verified, entry.lacks) = (before.verified, before.lacks);
                 }
             }
+            entry.check()?;
             kept.0.insert(series, entry);
         }
-        kept
+        Ok(kept)
     }
 
     /// Writes the figures, and the page's tables.
@@ -106,22 +118,43 @@ impl Record {
                 lines.push(vec![entry.release.clone(), program.clone(), count.to_string(), share]);
             }
         }
-        aligned(&lines)
+        table::aligned(&lines)
     }
 
-    /// What became costlier to verify than is kept.
-    pub fn costlier_than(&self, kept: &Self) -> Vec<String> {
-        let mut found = Vec::new();
-        for (series, entry) in &self.0 {
+    /// What is worse than is kept, and what is only to be told: another release may well
+    /// go through more instructions, up to half of the limit, and have more features.
+    pub fn beside(&self, kept: &Self) -> Comparison {
+        let mut found = Comparison::default();
+        for (series, entry) in self.0.iter().filter(|(_, entry)| !entry.verified.is_empty()) {
             let Some(before) = kept.0.get(series) else { continue };
+            let is_same = entry.release == before.release;
+            let accept = format!(
+                "(Linux {}, kept: {}); if that must be, `cargo xtask test --vm {series} --accept`",
+                entry.release, before.release
+            );
             for (program, count) in &entry.verified {
                 let Some(known) = before.verified.get(program) else { continue };
                 if *count as f64 > *known as f64 * TOLERANCE {
-                    found.push(format!(
-                        "Linux {series} verifies {program} in {count} instructions, not {known}; \
-                         if that must be, `cargo xtask test --vm {series} --accept`"
+                    let list = match is_same || *count > LIMIT / 2 {
+                        true => &mut found.troubles,
+                        false => &mut found.notes,
+                    };
+                    list.push(format!(
+                        "{program} is verified in {count} instructions, not {known} {accept}"
                     ));
                 }
+            }
+            let missing = |names: &[String], from: &[String]| {
+                names.iter().filter(|name| !from.contains(name)).cloned().collect::<Vec<_>>()
+            };
+            let lacks = missing(&entry.lacks, &before.lacks);
+            if !lacks.is_empty() {
+                found.troubles.push(format!("it lacks {} too {accept}", lacks.join(", ")));
+            }
+            let has = missing(&before.lacks, &entry.lacks);
+            if !has.is_empty() {
+                let list = if is_same { &mut found.troubles } else { &mut found.notes };
+                list.push(format!("it no longer lacks {} {accept}", has.join(", ")));
             }
         }
         found
@@ -154,14 +187,35 @@ impl Record {
             line.extend(programs.iter().map(|program| count(program).unwrap_or_default()));
             costs.push(line);
         }
-        format!("{}\n{}", markdown(&matrix), markdown(&costs))
+        format!("{}\n{}", table::markdown(&matrix), table::markdown(&costs))
+    }
+}
+
+impl Entry {
+    /// What is kept is good and whole.
+    fn check(&self) -> Result<()> {
+        let release = &self.release;
+        for (column, verdict) in COLUMNS.iter().zip(&self.verdicts) {
+            ensure!(
+                verdict.ends_with(" passed"),
+                "Linux {release}: the column `{}` says `{verdict}`, which is not kept: run all \
+                 columns until each passes",
+                column.title
+            );
+        }
+        ensure!(self.verdicts.len() == COLUMNS.len(), "Linux {release} lacks columns");
+        ensure!(!self.verified.is_empty(), "Linux {release}: nobody knows what verifying costs");
+        for (program, count) in &self.verified {
+            ensure!(*count < LIMIT, "Linux {release}: {program} is over the limit");
+        }
+        Ok(())
     }
 }
 
 fn entry(row: &Row) -> Entry {
     let mut entry = Entry {
         release: row.release.clone(),
-        verdicts: row.verdicts.iter().map(ToString::to_string).collect(),
+        verdicts: COLUMNS.iter().map(|column| row.verdict(column.title).to_string()).collect(),
         ..Entry::default()
     };
     for line in row.boots.iter().flat_map(|boot| &boot.sections).flat_map(|s| s.output.lines()) {
@@ -216,28 +270,6 @@ fn with_tables(text: &str, tables: &str) -> Result<String> {
     Ok(format!("{}\n\n{tables}\n{}", &text[..begin], &text[end..]))
 }
 
-fn markdown(lines: &[Vec<String>]) -> String {
-    let row = |line: &Vec<String>| format!("| {} |\n", line.join(" | "));
-    let rule = format!("|{}\n", " --- |".repeat(lines[0].len()));
-    let mut text = row(&lines[0]) + &rule;
-    text.extend(lines[1..].iter().map(row));
-    text
-}
-
-/// A table for a terminal.
-pub fn aligned(lines: &[Vec<String>]) -> String {
-    let count = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        lines.iter().filter_map(|line| line.get(column)).map(|f| f.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
-    let row = |line: &Vec<String>| {
-        let fields = line.iter().zip(&widths).map(|(field, width)| format!("{field:<width$}"));
-        format!("{}\n", fields.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    lines.iter().map(row).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +284,11 @@ mod tests {
         Record(BTreeMap::from([("6.1".to_owned(), entry)]))
     }
 
+    fn of_release(release: &str, mut record: Record) -> Record {
+        record.0.get_mut("6.1").unwrap().release = release.to_owned();
+        record
+    }
+
     #[test]
     fn what_is_kept_is_read_back() {
         let kept = record(1000);
@@ -260,21 +297,64 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_were_left_out_stay() {
+    fn columns_that_were_left_out_stay_where_they_are_of_the_same_release() {
         let mut part = record(7);
         let entry = part.0.get_mut("6.1").unwrap();
         entry.verdicts[1] = Verdict::LeftOut.to_string();
         entry.verified.clear();
-        let merged = part.over(record(1000));
-        assert_eq!(merged, record(1000));
+        assert_eq!(part.clone().over(record(1000)).unwrap(), record(1000));
+        let error = part.over(of_release("6.1.0-2", record(1000))).unwrap_err().to_string();
+        assert!(error.contains("`XDP`"), "{error}");
+    }
+
+    #[test]
+    fn a_flake_is_not_kept() {
+        let mut flaky = record(7);
+        flaky.0.get_mut("6.1").unwrap().verdicts[0] =
+            Verdict::Flaky(vec!["a".to_owned()]).to_string();
+        assert!(flaky.over(record(7)).is_err());
     }
 
     #[test]
     fn a_program_that_becomes_costlier_is_named() {
         let kept = record(1000);
-        assert!(record(1099).costlier_than(&kept).is_empty());
-        let found = record(1200).costlier_than(&kept);
-        assert!(found[0].contains("6.1") && found[0].contains("tc_access"), "{found:?}");
+        assert!(record(1099).beside(&kept).troubles.is_empty());
+        let found = record(1200).beside(&kept);
+        let trouble = &found.troubles[0];
+        assert!(trouble.contains("6.1.0-1") && trouble.contains("tc_access"), "{found:?}");
+        assert!(found.notes.is_empty());
+    }
+
+    #[test]
+    fn another_release_may_be_costlier_up_to_half_of_the_limit() {
+        let kept = of_release("6.1.0-2-cloud-amd64", record(1000));
+        let found = record(1200).beside(&kept);
+        assert!(found.troubles.is_empty(), "{found:?}");
+        let note = &found.notes[0];
+        assert!(note.contains("6.1.0-1-") && note.contains("6.1.0-2-"), "{note}");
+        assert_eq!(record(LIMIT / 2 + 1).beside(&kept).troubles.len(), 1);
+    }
+
+    #[test]
+    fn features_that_a_kernel_lost_or_won_are_named() {
+        let with = |lacks: &[&str], mut record: Record| {
+            record.0.get_mut("6.1").unwrap().lacks = lacks.iter().map(|&l| l.to_owned()).collect();
+            record
+        };
+        let kept = || with(&["tcx", "loop"], record(7));
+        assert!(with(&["loop", "tcx"], record(7)).beside(&kept()).troubles.is_empty());
+        let found = with(&["loop", "tcx", "x"], record(7)).beside(&kept());
+        assert!(found.troubles[0].contains("lacks x too"), "{found:?}");
+        let found = with(&["loop"], record(7)).beside(&kept());
+        assert!(found.troubles[0].contains("no longer lacks tcx"), "{found:?}");
+        let found = with(&["loop"], record(7)).beside(&of_release("6.1.0-2", kept()));
+        assert!(found.troubles.is_empty() && found.notes.len() == 1, "{found:?}");
+        let found = with(&["loop", "tcx", "x"], record(7)).beside(&of_release("6.1.0-2", kept()));
+        assert_eq!(found.troubles.len(), 1, "{found:?}");
+        // Where nothing was loaded, nothing is known.
+        let mut unknown = with(&[], record(7));
+        unknown.0.get_mut("6.1").unwrap().verified.clear();
+        assert!(unknown.beside(&kept()).troubles.is_empty());
     }
 
     #[test]
@@ -291,6 +371,7 @@ mod tests {
         let workspace = Workspace::find().unwrap();
         let record = Record::read(&workspace).unwrap();
         assert_eq!(record.0.len(), KERNELS.len(), "each kernel was booted");
+        record.0.values().for_each(|entry| entry.check().unwrap());
         let text = std::fs::read_to_string(page(&workspace)).unwrap();
         assert!(text.contains(&record.tables()), "run `cargo xtask test --vm --accept`");
     }
