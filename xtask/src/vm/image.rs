@@ -150,8 +150,9 @@ pub fn base(workspace: &Workspace, archive: &Path) -> Result<Vec<(String, PathBu
         for name in PROGRAMS {
             add_program(root, &which(name)?, &format!("usr/bin/{name}"))?;
         }
-        let kmod = which("modprobe")?;
-        add_program(root, &kmod, "sbin/modprobe")?;
+        // In front of busybox's own, and where the kernel looks for it.
+        add_program(root, &which("modprobe")?, "usr/bin/modprobe")?;
+        symlink("/usr/bin/modprobe", root.join("sbin/modprobe"))?;
         add_python(root)?;
         for folder in FOLDERS.iter().filter(|folder| Path::new(folder).is_dir()) {
             copy_tree(Path::new(folder), &inside(root, Path::new(folder)))?;
