@@ -31,9 +31,9 @@ pub trait Tables {
     fn refresh(&self, key: &FdbKey, epoch: u32);
     /// A slot of a flood list.
     fn flood(&self, key: &FloodKey) -> Option<Target>;
-    /// Calls `visit` with 0, 1, … `count` − 1. This is a table operation because
+    /// Takes the turns 0, 1, … `count` − 1. This is a table operation because
     /// the kernel bounds loops in a way of its own.
-    fn repeat<F: FnMut(u32)>(&self, count: u32, visit: F);
+    fn repeat<R: Turns>(&self, count: u32, turns: &mut R);
 
     /// Counts `packets` and `bytes` at a port.
     fn count_port(&self, index: u32, direction: Direction, packets: u32, bytes: u32);
@@ -48,28 +48,9 @@ pub trait Tables {
     fn punt<P: Packet>(&self, packet: &mut P, punt: Punt) -> Result<(), DropReason>;
 }
 
-/// `count` + 1, of which the verifier knows nothing: were it to know what is counted in
-/// the turns of a loop, it would go through the rest of the loop for each number. (Before
-/// Linux 6.3 it compares every known number in programs with functions, needed or not.)
-#[inline(always)]
-pub fn one_more(count: u32) -> u32 {
-    // The two's complement is the complement and one.
-    negated(!count)
-}
-
-#[cfg(target_arch = "bpf")]
-#[inline(always)]
-fn negated(number: u32) -> u32 {
-    let mut word = number as u64;
-    // SAFETY: arithmetic on a register.
-    unsafe {
-        core::arch::asm!("{word} = -{word}", word = inout(reg) word, options(pure, nomem, nostack));
-    }
-    word as u32
-}
-
-#[cfg(not(target_arch = "bpf"))]
-#[inline(always)]
-fn negated(number: u32) -> u32 {
-    number.wrapping_neg()
+/// What is done in a loop. A trait where a closure would do, since of this the compiler can
+/// be told that it is to be a part of the loop, and not a function.
+pub trait Turns {
+    /// One turn.
+    fn turn(&mut self, index: u32);
 }

@@ -14,7 +14,7 @@ use overlay_common::abi::{
     Vtep, VtepKey,
 };
 use overlay_common::packet::Packet;
-use overlay_common::tables::Tables;
+use overlay_common::tables::{Tables, Turns};
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Header;
 
@@ -242,8 +242,8 @@ impl Tables for TableSet {
         self.flood.get(key).copied()
     }
 
-    fn repeat<F: FnMut(u32)>(&self, count: u32, visit: F) {
-        (0..count).for_each(visit);
+    fn repeat<R: Turns>(&self, count: u32, turns: &mut R) {
+        (0..count).for_each(|index| turns.turn(index));
     }
 
     fn count_port(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {

@@ -9,6 +9,7 @@ use overlay_common::abi::{
 use overlay_common::hash::{Bucket, Key, Spread, Value};
 
 use crate::maps;
+use crate::tables::Form;
 
 /// Filled in by the loader, and constant then: [`Spread`]'s seed.
 #[unsafe(no_mangle)]
@@ -52,14 +53,15 @@ hashed!(Fdb, FdbKey => FdbEntry, FDB, fdb);
 
 /// The value of a key.
 #[inline(always)]
-pub fn get<T: Hashed>(masks: &Masks, key: T::Key) -> Option<T::Value> {
+pub fn get<T: Hashed, F: Form>(masks: &Masks, key: T::Key) -> Option<T::Value> {
     let word = key.to_word();
     let mask = T::mask(masks);
     // Every way out yields a number, so that nothing undefined is looked at early,
     // which the verifier forbids.
     let mut found = T::map().get(spread(mask).first(word)).map_or(0, |home| home.find(word));
     if found == 0 {
-        found = elsewhere::<T>(word, mask);
+        found =
+            if F::OUTLINED { elsewhere::<T>(word, mask) } else { elsewhere_here::<T>(word, mask) };
     }
     (found != 0).then(|| T::Value::from_word(found))
 }
@@ -68,6 +70,11 @@ pub fn get<T: Hashed>(masks: &Masks, key: T::Key) -> Option<T::Value> {
 /// there.
 #[inline(never)]
 fn elsewhere<T: Hashed>(word: u64, mask: u32) -> u64 {
+    elsewhere_here::<T>(word, mask)
+}
+
+#[inline(always)]
+fn elsewhere_here<T: Hashed>(word: u64, mask: u32) -> u64 {
     let spread = spread(mask);
     for home in [spread.second(word), spread.first(word)] {
         if let Some(bucket) = T::map().get(home) {

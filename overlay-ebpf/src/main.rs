@@ -33,7 +33,7 @@ use overlay_common::packet::Packet as _;
 use overlay_common::path::{Ingress, from_access, from_underlay};
 
 use packet::{TcPacket, XdpPacket};
-use tables::{Bounded, KernelTables, Looping, Repeats};
+use tables::{Bounded, Form, KernelTables, Looping};
 
 /// XDP on an uplink.
 #[xdp]
@@ -76,7 +76,7 @@ pub fn tc_access_bounded(ctx: TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn tc_uplink_with<R: Repeats>(ctx: &TcContext) -> i32 {
+fn tc_uplink_with<R: Form>(ctx: &TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::UPLINK_HEADERS);
     let result = from_underlay::run(&mut packet, &tables, ingress);
@@ -84,7 +84,7 @@ fn tc_uplink_with<R: Repeats>(ctx: &TcContext) -> i32 {
 }
 
 #[inline(always)]
-fn tc_access_with<R: Repeats>(ctx: &TcContext) -> i32 {
+fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::ACCESS_HEADERS);
     let result = from_access::run(&mut packet, &tables, ingress);
@@ -112,7 +112,7 @@ fn xdp_parts(ctx: &XdpContext) -> (XdpPacket, KernelTables<Looping>, Ingress) {
 }
 
 #[inline(always)]
-fn tc_parts<R: Repeats>(ctx: &TcContext) -> (TcPacket, KernelTables<R>, Ingress) {
+fn tc_parts<R: Form>(ctx: &TcContext) -> (TcPacket, KernelTables<R>, Ingress) {
     let packet = TcPacket::new(ctx.skb.skb);
     let ingress = Ingress { ifindex: packet.ifindex(), hook: Hook::Tc };
     (packet, KernelTables::new(ingress, ctx.as_ptr()), ingress)

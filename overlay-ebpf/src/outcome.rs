@@ -12,15 +12,16 @@ use overlay_common::verdict::{DropReason, Verdict};
 
 use crate::maps;
 use crate::packet::TcPacket;
+use crate::tables::{Form, KernelTables};
 
 /// `PACKET_HOST` of `<linux/if_packet.h>`: addressed to the receiver.
 const PACKET_HOST: u32 = 0;
 
 /// The XDP action for the path's answer.
 #[inline(always)]
-pub fn xdp<C: EbpfContext, T: Tables>(
+pub fn xdp<C: EbpfContext, F: Form>(
     ctx: &C,
-    tables: &T,
+    tables: &KernelTables<F>,
     ingress: Ingress,
     result: Result<Verdict, DropReason>,
 ) -> u32 {
@@ -46,10 +47,10 @@ pub fn xdp<C: EbpfContext, T: Tables>(
 /// The tc action for the path's answer. What passes goes on to the programs
 /// behind this one.
 #[inline(always)]
-pub fn tc<C: EbpfContext, T: Tables>(
+pub fn tc<C: EbpfContext, F: Form>(
     ctx: &C,
     packet: &mut TcPacket,
-    tables: &T,
+    tables: &KernelTables<F>,
     ingress: Ingress,
     result: Result<Verdict, DropReason>,
 ) -> i32 {
@@ -67,8 +68,9 @@ pub fn tc<C: EbpfContext, T: Tables>(
 /// The cheapest redirect that works. `bpf_redirect_peer` puts the frame straight
 /// into the far namespace, past the device's queue, the segmentation that a tunnel
 /// would be offered, and the backlog queue. It reads neither the frame's headers nor its
-/// destination again: those must be known already, and the latter is set right here, since table entries name who is behind the device: a station
-/// behind a port, the next hop behind an uplink.
+/// destination again: those must be known already, and the latter is set right here, since
+/// table entries name who is behind the device: a station behind a port, the next hop
+/// behind an uplink.
 #[inline(always)]
 fn send(packet: &mut TcPacket, egress: Egress) -> i32 {
     // Opaque, so that the compiler does not look at the flags before it knows that
@@ -85,10 +87,16 @@ fn send(packet: &mut TcPacket, egress: Egress) -> i32 {
     }
 }
 
+/// The log's macro makes a function, which not every form has; the count says the same.
 #[inline(always)]
-fn dropped<C: EbpfContext, T: Tables>(ctx: &C, tables: &T, ingress: Ingress, reason: DropReason) {
+fn dropped<C: EbpfContext, F: Form>(
+    ctx: &C,
+    tables: &KernelTables<F>,
+    ingress: Ingress,
+    reason: DropReason,
+) {
     tables.count_drop(ingress.ifindex, reason, 1);
-    if reason as u8 == DropReason::TableInconsistent as u8 {
+    if F::OUTLINED && reason as u8 == DropReason::TableInconsistent as u8 {
         warn!(ctx, "tables are inconsistent for a frame from interface {}", ingress.ifindex);
     }
 }

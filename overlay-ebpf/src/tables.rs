@@ -16,7 +16,7 @@ use overlay_common::abi::{
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
 use overlay_common::path::Ingress;
-use overlay_common::tables::Tables;
+use overlay_common::tables::{Tables, Turns};
 use overlay_common::verdict::DropReason;
 
 use crate::{hash, maps};
@@ -30,43 +30,64 @@ pub struct KernelTables<R> {
     repeats: PhantomData<R>,
 }
 
-/// How a program repeats something.
-pub trait Repeats {
-    /// Calls `visit` with 0, 1, … `count` − 1, and returns how many calls were left
-    /// out.
-    fn repeat<F: FnMut(u32)>(count: u32, visit: &mut F) -> u32;
+/// How a program is put together.
+pub trait Form {
+    /// Whether what few packets need is in functions of its own. Without, verifiers before
+    /// Linux 6.2 are three times faster. One function ([`hash::stamp`]) stays in any form:
+    /// where there is none, they track which known numbers matter (with functions, since
+    /// commit be2ef8161572), and go back through all turns of a loop for that.
+    const OUTLINED: bool;
+
+    /// Takes the turns 0, 1, … `count` − 1, and returns how many were left out.
+    fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32;
 }
 
-/// By `bpf_loop` (Linux 5.17): its body is verified once, whatever the count.
+/// With `bpf_loop` (Linux 5.17): a loop's body is verified once, whatever the count.
 pub struct Looping;
 
-/// By a loop of at most [`BOUNDED_COPIES`] turns, each of which is verified.
+/// With loops of at most [`BOUNDED_COPIES`] turns, each of which is verified.
 pub struct Bounded;
 
-impl Repeats for Looping {
+impl Form for Looping {
+    const OUTLINED: bool = true;
+
     #[inline(always)]
-    fn repeat<F: FnMut(u32)>(count: u32, visit: &mut F) -> u32 {
-        let context = core::ptr::from_mut(visit).cast::<c_void>();
-        // SAFETY: the callback is called synchronously, with the closure that
-        // lives on this stack frame.
-        unsafe { bpf_loop(count, step::<F> as *mut c_void, context, 0) };
+    fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32 {
+        let context = core::ptr::from_mut(turns).cast::<c_void>();
+        // SAFETY: the callback is called synchronously, with what lives on the caller's
+        // stack frame.
+        unsafe { bpf_loop(count, step::<R> as *mut c_void, context, 0) };
         0
     }
 }
 
-impl Repeats for Bounded {
+impl Form for Bounded {
+    const OUTLINED: bool = false;
+
     #[inline(always)]
-    fn repeat<F: FnMut(u32)>(count: u32, visit: &mut F) -> u32 {
-        let context = core::ptr::from_mut(visit).cast::<c_void>();
-        for index in 0..BOUNDED_COPIES {
+    fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32 {
+        let mut index = 0;
+        while index < BOUNDED_COPIES {
             if index >= count {
                 return 0;
             }
-            // SAFETY: the closure lives on this stack frame.
-            unsafe { step::<F>(index as u64, context) };
+            turns.turn(index);
+            index = next(index);
         }
         count.saturating_sub(BOUNDED_COPIES)
     }
+}
+
+/// The next number, of which the compiler knows nothing, so that it does not unroll the
+/// loop; the verifier knows it.
+#[inline(always)]
+fn next(index: u32) -> u32 {
+    let mut word = index as u64;
+    // SAFETY: arithmetic on a register.
+    unsafe {
+        core::arch::asm!("{word} += 1", word = inout(reg) word, options(pure, nomem, nostack));
+    }
+    word as u32
 }
 
 impl<R> KernelTables<R> {
@@ -79,7 +100,7 @@ impl<R> KernelTables<R> {
     }
 }
 
-impl<R: Repeats> Tables for KernelTables<R> {
+impl<R: Form> Tables for KernelTables<R> {
     #[inline(always)]
     fn node(&self) -> Option<&Node> {
         self.node
@@ -87,7 +108,7 @@ impl<R: Repeats> Tables for KernelTables<R> {
 
     #[inline(always)]
     fn access(&self, key: &AccessKey) -> Option<Access> {
-        hash::get::<hash::Accesses>(&self.node?.masks, *key)
+        hash::get::<hash::Accesses, R>(&self.node?.masks, *key)
     }
 
     #[inline(always)]
@@ -107,18 +128,18 @@ impl<R: Repeats> Tables for KernelTables<R> {
 
     #[inline(always)]
     fn vtep(&self, key: &VtepKey) -> Option<Vtep> {
-        hash::get::<hash::Vteps>(&self.node?.masks, *key)
+        hash::get::<hash::Vteps, R>(&self.node?.masks, *key)
     }
 
     #[inline(always)]
     fn permit(&self, key: &PermitKey) -> Option<Permit> {
-        hash::get::<hash::Permits>(&self.node?.masks, *key)
+        hash::get::<hash::Permits, R>(&self.node?.masks, *key)
     }
 
     #[inline(always)]
     fn fdb(&self, key: &FdbKey) -> Option<FdbEntry> {
         let masks = self.node.map_or(Masks::default(), |node| node.masks);
-        hash::get::<hash::Fdb>(&masks, *key)
+        hash::get::<hash::Fdb, R>(&masks, *key)
     }
 
     #[inline(always)]
@@ -135,8 +156,8 @@ impl<R: Repeats> Tables for KernelTables<R> {
 
     /// Copies that could not be sent for want of turns are counted.
     #[inline(always)]
-    fn repeat<F: FnMut(u32)>(&self, count: u32, mut visit: F) {
-        let left_out = R::repeat(count, &mut visit);
+    fn repeat<T: Turns>(&self, count: u32, turns: &mut T) {
+        let left_out = R::repeat(count, turns);
         if left_out != 0 {
             self.count_drop(self.ingress.ifindex, DropReason::CopyFailed, left_out);
         }
@@ -156,7 +177,12 @@ impl<R: Repeats> Tables for KernelTables<R> {
 
     #[inline(always)]
     fn count_drop(&self, ifindex: u32, reason: DropReason, packets: u32) {
-        drop_counted(DropKey::new(ifindex, reason, self.ingress.hook), packets);
+        let key = DropKey::new(ifindex, reason, self.ingress.hook);
+        if R::OUTLINED {
+            drop_counted(key, packets);
+        } else {
+            drop_counted_here(key, packets);
+        }
     }
 
     #[inline(always)]
@@ -165,12 +191,12 @@ impl<R: Repeats> Tables for KernelTables<R> {
     }
 }
 
-/// One turn of [`Tables::repeat`]; a function of its own in either way of repeating.
+/// One turn of [`Tables::repeat`].
 #[inline(never)]
-unsafe extern "C" fn step<F: FnMut(u32)>(index: u64, context: *mut c_void) -> i64 {
-    // SAFETY: `repeat` passed a pointer to its closure, which outlives the loop.
-    let visit = unsafe { &mut *context.cast::<F>() };
-    visit(index as u32);
+unsafe extern "C" fn step<R: Turns>(index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: `repeat` passed a pointer to its turns, which outlive the loop.
+    let turns = unsafe { &mut *context.cast::<R>() };
+    turns.turn(index as u32);
     0
 }
 
@@ -187,6 +213,11 @@ fn count(map: &Array<Count>, at: Option<u32>, packets: u32, bytes: u32) {
 /// Not inlined: every drop comes here, and no packet that is forwarded does.
 #[inline(never)]
 fn drop_counted(key: DropKey, packets: u32) {
+    drop_counted_here(key, packets);
+}
+
+#[inline(always)]
+fn drop_counted_here(key: DropKey, packets: u32) {
     if let Some(counter) = maps::DROPS.get_ptr_mut(key) {
         // SAFETY: this CPU's own slot.
         unsafe { *counter += packets as u64 };

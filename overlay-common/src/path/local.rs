@@ -5,7 +5,7 @@
 use crate::abi::{Direction, FloodKey, FloodList, Port};
 use crate::packet::Packet;
 use crate::path::flow::wire_len;
-use crate::tables::Tables;
+use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 
 /// A port by its index, if frames can leave through it now.
@@ -31,8 +31,8 @@ pub fn deliver<P: Packet, T: Tables>(
     Ok(Verdict::Deliver(port.egress))
 }
 
-/// Sends a copy to every port of the segment except `from`, and returns how many
-/// ports there were. A copy that cannot be sent is counted as dropped.
+/// Sends a copy to every port of the segment except `from`, and returns whether there
+/// were any. A copy that cannot be sent is counted as dropped.
 #[inline(always)]
 pub fn flood<P: Packet, T: Tables>(
     packet: &mut P,
@@ -41,21 +41,41 @@ pub fn flood<P: Packet, T: Tables>(
     segment: u16,
     from: Option<u32>,
     ifindex: u32,
-) -> u32 {
-    let mut receivers = 0;
+) -> bool {
     let wire_len = wire_len(packet);
-    tables.repeat(list.ports(), |slot| {
-        let key = FloodKey { segment, generation: list.generation(), slot };
-        let Some(target) = tables.flood(&key) else { return };
-        if target.is_peer() || Some(target.index()) == from {
+    let mut copies =
+        Copies { packet, tables, list, segment, from, ifindex, wire_len, has_receiver: false };
+    tables.repeat(list.ports(), &mut copies);
+    copies.has_receiver
+}
+
+/// A turn sends a copy to one port.
+struct Copies<'a, P, T> {
+    packet: &'a mut P,
+    tables: &'a T,
+    list: FloodList,
+    segment: u16,
+    from: Option<u32>,
+    ifindex: u32,
+    wire_len: u32,
+    /// Not their number: for each one, a verifier would go through the loop again.
+    has_receiver: bool,
+}
+
+impl<P: Packet, T: Tables> Turns for Copies<'_, P, T> {
+    #[inline(always)]
+    fn turn(&mut self, slot: u32) {
+        let generation = self.list.generation();
+        let key = FloodKey { segment: self.segment, generation, slot };
+        let Some(target) = self.tables.flood(&key) else { return };
+        if target.is_peer() || Some(target.index()) == self.from {
             return;
         }
-        receivers = crate::tables::one_more(receivers);
-        if let Err(reason) = copy(packet, tables, target.index(), wire_len) {
-            tables.count_drop(ifindex, reason, 1);
+        self.has_receiver = true;
+        if let Err(reason) = copy(self.packet, self.tables, target.index(), self.wire_len) {
+            self.tables.count_drop(self.ifindex, reason, 1);
         }
-    });
-    receivers
+    }
 }
 
 /// Sends one copy, tagged as its port wants it.

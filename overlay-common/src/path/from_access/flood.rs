@@ -7,7 +7,7 @@ use crate::abi::{Direction, FloodKey, FloodList};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, wire_len};
 use crate::path::local;
-use crate::tables::Tables;
+use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 
 /// Sends the copies, to local ports first, while the frame is still plain.
@@ -28,8 +28,8 @@ pub fn run<P: Packet, T: Tables>(
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
 
     let ifindex = frame.ingress.ifindex;
-    let ports = local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex);
-    if ports == 0 && list.peers() == 0 {
+    let has_ports = local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex);
+    if !has_ports && list.peers() == 0 {
         return Err(DropReason::NoReceiver);
     }
     if list.peers() != 0 {
@@ -50,16 +50,48 @@ fn to_peers<P: Packet, T: Tables>(
 ) -> Result<(), DropReason> {
     let (packets, bytes, wire_len) = (packet.segments(), packet.len(), wire_len(packet));
     packet.grow_head(flow.inner).map_err(|_| DropReason::ResizeFailed)?;
-    tables.repeat(list.peers(), |slot| {
-        let slot = slot.wrapping_add(list.ports());
-        let key = FloodKey { segment: frame.segment, generation: list.generation(), slot };
-        let Some(target) = tables.flood(&key) else { return };
-        match to_peer(packet, tables, flow, target.index(), vni, (bytes, wire_len)) {
-            Ok(()) => tables.count_peer(target.index(), Direction::Tx, packets, bytes),
-            Err(reason) => tables.count_drop(frame.ingress.ifindex, reason, 1),
-        }
-    });
+    let ifindex = frame.ingress.ifindex;
+    let sizes = Sizes { packets, bytes, wire_len };
+    let segment = frame.segment;
+    let mut copies = Copies { packet, tables, flow, list, segment, vni, ifindex, sizes };
+    tables.repeat(list.peers(), &mut copies);
     Ok(())
+}
+
+/// Of the inner frame.
+#[derive(Clone, Copy)]
+struct Sizes {
+    packets: u32,
+    bytes: u32,
+    wire_len: u32,
+}
+
+/// A turn sends a copy to one peer.
+struct Copies<'a, P, T> {
+    packet: &'a mut P,
+    tables: &'a T,
+    flow: &'a Flow,
+    list: FloodList,
+    segment: u16,
+    vni: u32,
+    ifindex: u32,
+    sizes: Sizes,
+}
+
+impl<P: Packet, T: Tables> Turns for Copies<'_, P, T> {
+    #[inline(always)]
+    fn turn(&mut self, slot: u32) {
+        // Peers stand behind the ports.
+        let slot = slot.wrapping_add(self.list.ports());
+        let generation = self.list.generation();
+        let key = FloodKey { segment: self.segment, generation, slot };
+        let Some(target) = self.tables.flood(&key) else { return };
+        let (index, Sizes { packets, bytes, .. }) = (target.index(), self.sizes);
+        match to_peer(self.packet, self.tables, self.flow, index, self.vni, self.sizes) {
+            Ok(()) => self.tables.count_peer(index, Direction::Tx, packets, bytes),
+            Err(reason) => self.tables.count_drop(self.ifindex, reason, 1),
+        }
+    }
 }
 
 /// Sends one copy. A peer that is not resolved misses it: user space resolves
@@ -71,15 +103,15 @@ fn to_peer<P: Packet, T: Tables>(
     flow: &Flow,
     index: u32,
     vni: u32,
-    (bytes, wire_len): (u32, u32),
+    sizes: Sizes,
 ) -> Result<(), DropReason> {
     let peer = tables.peer(index).ok_or(DropReason::TableInconsistent)?;
     if !peer.is_ready() {
         return Err(DropReason::PeerUnresolved);
     }
-    if wire_len > peer.max_frame as u32 {
+    if sizes.wire_len > peer.max_frame as u32 {
         return Err(DropReason::TooBig);
     }
-    encap::run(packet, peer, flow, vni, bytes)?;
+    encap::run(packet, peer, flow, vni, sizes.bytes)?;
     packet.copy_to(peer.egress).map_err(|_| DropReason::CopyFailed)
 }

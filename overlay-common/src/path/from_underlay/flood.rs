@@ -24,7 +24,7 @@ pub fn run<P: Packet, T: Tables>(
     tables.count_peer(frame.peer, Direction::Rx, packet.segments(), packet.len());
     let ifindex = frame.ingress.ifindex;
     match local::flood(packet, tables, list, frame.segment, None, ifindex) {
-        0 => Err(DropReason::NoReceiver),
-        _ => Ok(Verdict::Consumed),
+        true => Ok(Verdict::Consumed),
+        false => Err(DropReason::NoReceiver),
     }
 }
