@@ -9,7 +9,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::dataplane::attach::{Filter, Inherited};
+use crate::dataplane::attach::Inherited;
+use crate::dataplane::filter::Filter;
 use crate::dataplane::hook::Hook;
 
 /// What an instance has attached, and where.

@@ -10,12 +10,20 @@ use crate::show;
 /// Finds out what the running kernel can do, and prints it. Fails where something is
 /// missing that a gateway cannot do without.
 pub fn run(as_json: bool) -> Result<(), CommandFailure> {
-    let found = Features::probe().context(
-        "the kernel does not say what it can do; root, or CAP_BPF and CAP_NET_ADMIN, would do",
-    )?;
+    let found = Features::probe().map_err(|error| match is_denied(&error) {
+        true => error.context(
+            "the kernel does not say what it can do; root, or CAP_BPF and CAP_NET_ADMIN, would do",
+        ),
+        false => error,
+    })?;
     let text = if as_json { json(found)? } else { show::features(&release(), found) };
     query::write(&text)?;
     found.suffice().map_err(|error| CommandFailure::Refused(anyhow!(error)))
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let is_denial = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(is_denial)
 }
 
 fn json(found: Features) -> Result<String, CommandFailure> {

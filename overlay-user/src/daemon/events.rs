@@ -8,7 +8,7 @@ use anyhow::Result;
 use overlay_common::wire::Mac;
 use overlay_control::controller::{LinkInfo, NextHop};
 
-use super::Daemon;
+use super::{Daemon, removal};
 use crate::netlink::{Event, Link, Monitor};
 
 /// Routes change in bursts; they are asked for again once a burst is over.
@@ -36,6 +36,10 @@ impl Daemon {
         self.next_hops.reset_neighbours(neighbours, Instant::now());
         self.track_peers();
         self.refresh_routes().await;
+        let with_filters = self.ports.values().filter_map(|port| Some(port.live.as_ref()?.ifindex));
+        for ifindex in with_filters.collect::<Vec<_>>() {
+            self.see_to_filter(ifindex).await;
+        }
         Ok(())
     }
 
@@ -69,6 +73,7 @@ impl Daemon {
                 self.next_hops.remove_neighbour(&neighbour);
                 self.tell_next_hops();
             }
+            Event::FilterGone(ifindex) => self.see_to_filter(ifindex).await,
             Event::Routes => self.routes_soon(),
             Event::Overrun => {
                 tracing::warn!("netlink messages were lost; reading everything again");
@@ -82,6 +87,9 @@ impl Daemon {
     pub(super) async fn reopen_monitor(&mut self) -> Result<()> {
         tracing::warn!("the netlink subscription ended; subscribing again");
         self.monitor = Monitor::open()?;
+        if self.uses_filters() {
+            self.monitor.follow_filters()?;
+        }
         self.read_host().await
     }
 
@@ -180,7 +188,7 @@ impl Daemon {
     /// logged every second.
     async fn try_attach(&mut self, name: &str) {
         let known = self.ports.get(name).and_then(|port| port.failure.clone());
-        if let Err(error) = self.attach(name, None).await {
+        if let Err(error) = self.attach(name).await {
             let failure = format!("{error:#}");
             if known.as_ref() != Some(&failure) {
                 tracing::error!(interface = name, "{failure}");
@@ -212,9 +220,8 @@ impl Daemon {
             self.dataplane.forget(live.ifindex);
             let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
         }
-        if let Err(error) = self.write_state() {
-            tracing::error!("{error:#}");
-        }
+        self.ledger.remove(name);
+        self.keep_ledger();
     }
 
     /// Detaches a port whose device was given another name.
@@ -222,9 +229,40 @@ impl Daemon {
         let live = self.ports.get_mut(name).and_then(|port| port.live.take());
         if let Some(live) = live {
             tracing::warn!(interface = name, "the interface was renamed");
-            self.detach(&live).await;
-            if let Err(error) = self.write_state() {
-                tracing::error!("{error:#}");
+            self.detach(name, &live).await;
+            self.keep_ledger();
+        }
+    }
+
+    /// Adds a port's filter again where somebody removed it: frames would pass the gateway
+    /// by, and nobody would see why.
+    async fn see_to_filter(&mut self, ifindex: u32) {
+        let is_its = |port: &super::Port| {
+            let live = port.live.as_ref().filter(|live| live.ifindex == ifindex);
+            live.is_some_and(|live| live.attached.filter.is_some())
+        };
+        let Some(name) = self.ports.iter().find(|(_, p)| is_its(p)).map(|(n, _)| n.clone()) else {
+            return;
+        };
+        let Some(place) = self.ledger.device(&name, ifindex).and_then(|device| device.filter)
+        else {
+            return;
+        };
+        // Filters also go with their device, which has a message of its own.
+        if self.netlink.link(ifindex).await.is_none()
+            || removal::has_filter(&self.netlink, ifindex, place).await.unwrap_or(true)
+        {
+            return;
+        }
+        tracing::warn!(interface = name, "its tc filter was removed by somebody; adding it again");
+        if let Err(error) = self.attach(&name).await {
+            tracing::error!(interface = name, "{error:#}");
+            let Some(port) = self.ports.get_mut(&name) else { return };
+            port.failure = Some(format!("{error:#}"));
+            if let Some(live) = port.live.take() {
+                // A second later it is tried again.
+                self.detach(&name, &live).await;
+                self.keep_ledger();
             }
         }
     }

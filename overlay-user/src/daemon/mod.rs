@@ -3,6 +3,7 @@
 //!
 //! - `start`: from a configuration file to attached programs.
 //! - `events`: what the host and the programs report.
+//! - `ledger`: what is written down before a device is changed.
 //! - `ports`: attaching, detaching, and what a port can do.
 //! - `reach`: whether redirected frames arrive.
 //! - `answers`: what is asked over the control socket.
@@ -14,6 +15,7 @@
 mod addresses;
 mod answers;
 mod events;
+mod ledger;
 mod memory;
 mod ports;
 mod reach;
@@ -43,6 +45,7 @@ use crate::forwarder::{Forwarder, Learnt, Queues};
 use crate::instance::{Instance, Lock};
 use crate::netlink::next_hops::Way;
 use crate::netlink::{Link, Monitor, Netlink, NextHops};
+use ledger::Ledger;
 use ports::Port;
 
 /// Neighbours are prodded, and what failed is tried again, this often.
@@ -76,6 +79,7 @@ pub struct Daemon {
     refused: u64,
 
     ports: BTreeMap<String, Port>,
+    ledger: Ledger,
     bpffs: PathBuf,
     ticks: u64,
 

@@ -8,12 +8,12 @@ use overlay_common::abi::Egress;
 use overlay_control::config::{Config, Mode};
 use overlay_control::controller::Role;
 
-use super::Daemon;
-use crate::dataplane::attach::{Attached, Device, Inherited};
+use super::{Daemon, removal};
+use crate::dataplane::attach::{Attached, Device};
 use crate::dataplane::hook::{self, Hook};
 use crate::netlink::Link;
 use crate::netlink::link::Kind;
-use crate::state::{DeviceState, State, own_netns};
+use crate::state::DeviceState;
 
 /// How a device is to be used. VLANs of one device share its programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,6 @@ pub struct Live {
     pub attached: Attached,
     /// [`Egress`] flags.
     pub flags: u32,
-    /// Whether promiscuous mode was switched on for it.
-    pub made_promiscuous: bool,
     /// What its far end was last known to take.
     pub evidence: Evidence,
 }
@@ -115,18 +113,25 @@ impl Daemon {
     }
 
     /// Attaches the programs of a port, or moves them to the hook now wanted.
-    pub(super) async fn attach(&mut self, name: &str, former: Option<DeviceState>) -> Result<()> {
+    pub(super) async fn attach(&mut self, name: &str) -> Result<()> {
+        let mut before = self.intend(&[name.to_owned()]).await?;
+        let attached = self.attach_intended(name, before.remove(name)).await;
+        self.write_ledger()?;
+        attached
+    }
+
+    /// The same for a port whose change is written down. The caller writes down what came
+    /// of it; `former` is what was changed on the device before.
+    pub(super) async fn attach_intended(
+        &mut self,
+        name: &str,
+        former: Option<DeviceState>,
+    ) -> Result<()> {
         let link = self
             .link_named(name)
             .cloned()
             .with_context(|| format!("interface {name} does not exist"))?;
-        let port = self.ports.get(name).context("not a port of this configuration")?;
-        let wanted = port.wanted;
-        let current = port
-            .live
-            .as_ref()
-            .map(|live| Inherited { hook: live.attached.hook, filter: live.attached.filter });
-        let was_made_promiscuous = port.live.as_ref().map(|live| live.made_promiscuous);
+        let wanted = self.ports.get(name).context("not a port of this configuration")?.wanted;
 
         // The tables come first, with what holds on every hook.
         let flags = base_flags(&link);
@@ -136,11 +141,12 @@ impl Daemon {
             ifindex: link.ifindex,
             role: wanted.role,
             choice: hook::choose(wanted.mode, link.kind),
-            inherited: current.or_else(|| former.as_ref()?.inherited()),
+            inherited: former.as_ref().and_then(DeviceState::inherited),
         };
         let attached = match self.dataplane.attach(&device) {
             Ok(attached) => attached,
             Err(error) => {
+                self.refused(&link, former).await;
                 if let Some(port) = self.ports.get_mut(name).filter(|port| port.live.is_none()) {
                     port.failure = Some(format!("{error:#}"));
                 }
@@ -148,36 +154,60 @@ impl Daemon {
             }
         };
         let made_promiscuous = self.make_promiscuous(wanted.role, &link).await
-            || was_made_promiscuous.unwrap_or(false)
-            || former.is_some_and(|former| former.made_promiscuous);
+            || former.as_ref().is_some_and(|former| former.made_promiscuous);
         tracing::info!(
             interface = name,
             hook = attached.hook.name(),
             why = attached.why,
             "attached"
         );
+        self.ledger.put(DeviceState {
+            interface: name.to_owned(),
+            ifindex: link.ifindex,
+            hook: attached.hook.name().to_owned(),
+            made_promiscuous,
+            filter: attached.filter.map(Into::into),
+        });
+        if let Some(former) = former.filter(|former| former.filter.is_some()) {
+            self.leave_filter(former, &attached).await;
+        }
         if let Some(port) = self.ports.get_mut(name) {
             let ifindex = link.ifindex;
-            port.live = Some(Live {
-                ifindex,
-                attached,
-                flags,
-                made_promiscuous,
-                evidence: Evidence::default(),
-            });
+            port.live = Some(Live { ifindex, attached, flags, evidence: Evidence::default() });
             port.failure = None;
         }
-        self.write_state()?;
         self.refresh_egress(name)
+    }
+
+    /// A device has refused its programs: what was there before still is, and what was only
+    /// intended is not.
+    async fn refused(&mut self, link: &Link, former: Option<DeviceState>) {
+        let filter = self.dataplane.filter(link.ifindex).map(Into::into);
+        match former {
+            Some(former) => {
+                let filter = filter.or(former.filter);
+                self.ledger.put(DeviceState { filter, ..former });
+            }
+            None => {
+                if let Some(intended) = self.ledger.remove(&link.name) {
+                    removal::undo(&self.netlink, &intended).await;
+                }
+            }
+        }
+    }
+
+    /// A former process's filter goes where tcx took its place.
+    async fn leave_filter(&self, former: DeviceState, attached: &Attached) {
+        if attached.filter.is_none() {
+            let former = DeviceState { made_promiscuous: false, ..former };
+            removal::restore(&self.netlink, &former).await;
+        }
     }
 
     /// A hardware device discards frames for other MACs unless told not to; an
     /// access port takes frames for whatever is behind the overlay.
     async fn make_promiscuous(&self, role: Role, link: &Link) -> bool {
-        let needed = role == Role::Access
-            && matches!(link.kind, Kind::Physical | Kind::Virtual)
-            && !link.promiscuous;
-        if !needed {
+        if !link.must_become_promiscuous(role) {
             return false;
         }
         let made = self.netlink.set_promiscuous(link.ifindex, true).await;
@@ -191,14 +221,12 @@ impl Daemon {
     }
 
     /// Detaches the programs of a device and undoes what was changed on it.
-    pub(super) async fn detach(&mut self, live: &Live) {
+    pub(super) async fn detach(&mut self, name: &str, live: &Live) {
         let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
         self.dataplane.detach(live.ifindex);
-        if live.made_promiscuous && self.links.contains_key(&live.ifindex) {
-            let _ = self.netlink.set_promiscuous(live.ifindex, false).await;
-        }
-        if live.attached.filter.is_some_and(|filter| filter.made_clsact) {
-            let _ = self.netlink.remove_clsact(live.ifindex).await;
+        let changed = self.ledger.remove(name);
+        if let Some(changed) = changed.filter(|_| self.links.contains_key(&live.ifindex)) {
+            removal::undo(&self.netlink, &changed).await;
         }
     }
 
@@ -250,22 +278,14 @@ impl Daemon {
         }
         Ok(())
     }
+}
 
-    /// Writes down what is attached.
-    pub(super) fn write_state(&self) -> Result<()> {
-        let device = |(name, port): (&String, &Port)| {
-            let live = port.live.as_ref()?;
-            Some(DeviceState {
-                interface: name.clone(),
-                ifindex: live.ifindex,
-                hook: live.attached.hook.name().to_owned(),
-                made_promiscuous: live.made_promiscuous,
-                filter: live.attached.filter.map(Into::into),
-            })
-        };
-        let devices = self.ports.iter().filter_map(device).collect();
-        let state = State { netns: own_netns(), devices };
-        state.write(&self.instance.state())
+impl Link {
+    /// Whether a port on this device needs promiscuous mode, which it has not.
+    pub(super) fn must_become_promiscuous(&self, role: Role) -> bool {
+        role == Role::Access
+            && matches!(self.kind, Kind::Physical | Kind::Virtual)
+            && !self.promiscuous
     }
 }
 

@@ -69,7 +69,7 @@ impl Daemon {
             touched.push(name.clone());
             let port = self.ports.entry(name.clone()).or_insert_with(|| Port::new(*wanted));
             port.wanted = *wanted;
-            if let Err(error) = self.attach(name, None).await {
+            if let Err(error) = self.attach(name).await {
                 self.undo(&touched, &old).await;
                 return Err(error.context("nothing was changed"));
             }
@@ -90,7 +90,7 @@ impl Daemon {
         }
         self.flush();
         memory::release();
-        self.write_state()
+        self.write_ledger()
     }
 
     /// Puts ports back to what they were.
@@ -99,7 +99,7 @@ impl Daemon {
             match (old.get(name), self.ports.get_mut(name)) {
                 (Some(wanted), Some(port)) => {
                     port.wanted = *wanted;
-                    if let Err(error) = self.attach(name, None).await {
+                    if let Err(error) = self.attach(name).await {
                         tracing::error!(interface = name, "{error:#}");
                     }
                 }
@@ -110,11 +110,9 @@ impl Daemon {
 
     async fn drop_port(&mut self, name: &str) {
         if let Some(live) = self.ports.remove(name).and_then(|port| port.live) {
-            self.detach(&live).await;
+            self.detach(name, &live).await;
         }
-        if let Err(error) = self.write_state() {
-            tracing::error!("{error:#}");
-        }
+        self.keep_ledger();
     }
 }
 

@@ -4,12 +4,11 @@ use anyhow::Result;
 use overlay_control::controller::Role;
 
 use super::Daemon;
-use crate::dataplane::attach::remove_filter;
-use crate::dataplane::bpffs;
 use crate::dataplane::pins::Pins;
+use crate::dataplane::{bpffs, filter};
 use crate::instance::Instance;
 use crate::netlink::Netlink;
-use crate::state::{DeviceState, State, own_netns};
+use crate::state::{DeviceState, FilterState, State, own_netns};
 
 impl Daemon {
     /// Detaches and unpins everything, and says what. Uplinks go first, so that
@@ -20,9 +19,12 @@ impl Daemon {
         let mut changes = Vec::new();
         for (name, port) in ports {
             if let Some(live) = port.live {
-                self.detach(&live).await;
+                self.detach(&name, &live).await;
                 changes.push(format!("detached {} from {name}", live.attached.hook.name()));
             }
+        }
+        for device in self.ledger.take_others(|_| false) {
+            restore(&self.netlink, &device).await;
         }
         self.readers = None;
         let removed = self.dataplane.remove();
@@ -38,12 +40,12 @@ impl Daemon {
         for (name, port) in std::mem::take(&mut self.ports) {
             let Some(live) = port.live else { continue };
             if left.device(&name, live.ifindex).is_none() {
-                self.detach(&live).await;
+                self.detach(&name, &live).await;
             }
         }
         self.readers = None;
         let discarded = pins.discard_new_maps();
-        if let Err(error) = discarded.and_then(|()| left.write(&self.instance.state())) {
+        if let Err(error) = discarded.and_then(|()| self.write_ledger()) {
             tracing::error!("{error:#}");
         }
         let _ = std::fs::remove_file(self.instance.socket());
@@ -91,20 +93,37 @@ fn needs_restoring(device: &DeviceState) -> bool {
     device.made_promiscuous || device.filter.is_some()
 }
 
-/// Undoes what was changed on a device beside its links. The device may be gone,
-/// and another may have its index by now.
+/// Undoes what a former process changed on a device beside its links. The device may be
+/// gone, and another may have its index by now; its filter may be gone, and another may
+/// have its place.
 pub async fn restore(netlink: &Netlink, device: &DeviceState) {
     match netlink.link(device.ifindex).await {
         Some(link) if link.name == device.interface => {}
         _ => return,
     }
-    if let Some(filter) = device.filter {
-        remove_filter(&device.interface, &filter.into());
-        if filter.made_clsact {
-            let _ = netlink.remove_clsact(device.ifindex).await;
-        }
+    if let Some(place) = device.filter
+        && has_filter(netlink, device.ifindex, place).await.unwrap_or(false)
+    {
+        filter::remove(&device.interface, place.into());
+    }
+    undo(netlink, device).await;
+}
+
+/// Undoes the rest, once the programs are detached.
+pub async fn undo(netlink: &Netlink, device: &DeviceState) {
+    if device.filter.is_some_and(|filter| filter.made_clsact) {
+        let _ = netlink.remove_idle_clsact(device.ifindex).await;
     }
     if device.made_promiscuous {
         let _ = netlink.set_promiscuous(device.ifindex, false).await;
     }
+}
+
+/// Whether a gateway's filter is at a place.
+pub async fn has_filter(netlink: &Netlink, ifindex: u32, place: FilterState) -> Result<bool> {
+    let filters = netlink.ingress_filters(ifindex).await?;
+    Ok(filters.iter().any(|found| {
+        (found.priority, found.handle) == (place.priority, place.handle)
+            && filter::is_ours(&found.name)
+    }))
 }

@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use overlay_control::controller::{Controller, Restored};
 use overlay_control::tables::TableSet;
 
+use super::ledger::Ledger;
 use super::ports::{Port, wanted};
 use super::{Daemon, Signals, memory};
 use crate::api::client;
@@ -24,7 +25,7 @@ use crate::dataplane::{Dataplane, bpffs, former};
 use crate::forwarder::{Forwarder, Queues};
 use crate::instance::Instance;
 use crate::netlink::{Event, Monitor, Netlink, NextHops};
-use crate::state::{State, own_netns};
+use crate::state::{FilterState, State, own_netns};
 
 /// How long the start waits for peers that do not answer.
 const RESOLVE: Duration = Duration::from_millis(300);
@@ -96,6 +97,7 @@ impl Daemon {
             routes_asked: Instant::now(),
             routes_cost: Duration::ZERO,
             ports: ports.collect::<BTreeMap<_, _>>(),
+            ledger: Ledger::of(former.state.clone()),
             controller: Controller::new(config, Duration::ZERO),
             dataplane,
             mirror,
@@ -112,7 +114,7 @@ impl Daemon {
             _lock: lock,
             instance,
         };
-        let left = had_pins.then(|| former.state.clone());
+        let left = (had_pins || !former.state.devices.is_empty()).then(|| former.state.clone());
         if let Err(error) = daemon.bring_up(former).await {
             let server = daemon.server.take();
             match left {
@@ -137,18 +139,21 @@ impl Daemon {
         }
         let queues = self.queues.clone();
         self.readers = Some(self.dataplane.read_punts(move |punted| queues.put(punted))?);
-        for name in self.port_names() {
-            let left = self
-                .link_named(&name)
-                .and_then(|link| former.state.device(&name, link.ifindex).cloned());
-            self.attach(&name, left).await?;
+        if self.uses_filters() {
+            self.monitor.follow_filters()?;
+        }
+        let names = self.port_names();
+        let mut before = self.intend(&names).await?;
+        for name in names {
+            let former = before.remove(&name);
+            self.attach_intended(&name, former).await?;
         }
         if self.refused > 0 {
             bail!("the kernel refused {} table entries", self.refused);
         }
-        self.restore_abandoned(&former.state).await;
+        self.restore_abandoned().await;
         self.dataplane.commit().context("cannot pin the new maps")?;
-        self.write_state()?;
+        self.write_ledger()?;
         for event in deferred {
             self.handle_event(event).await;
         }
@@ -173,11 +178,10 @@ impl Daemon {
     }
 
     /// What a former process changed on devices that are no ports any more.
-    async fn restore_abandoned(&self, former: &State) {
-        for device in &former.devices {
-            if !self.ports.contains_key(&device.interface) {
-                super::removal::restore(&self.netlink, device).await;
-            }
+    async fn restore_abandoned(&mut self) {
+        let ports = &self.ports;
+        for device in self.ledger.take_others(|name| ports.contains_key(name)) {
+            super::removal::restore(&self.netlink, &device).await;
         }
     }
 
@@ -205,17 +209,28 @@ impl Daemon {
 /// namespace that they were made in; elsewhere an index means another device.
 fn take_over(instance: &Instance, pins: &Pins) -> Result<Former> {
     let state = State::read(&instance.state()).unwrap_or_default();
-    if !pins.exist() {
+    if !pins.exist() && state.devices.is_empty() {
         return Ok(Former::default());
     }
     if state.netns != own_netns() {
         tracing::warn!(
-            "{} ran in another network namespace; its programs there are detached",
+            "{} ran in another network namespace; its links there are detached",
             instance.name
         );
+        for device in &state.devices {
+            if let Some(FilterState { priority, .. }) = device.filter {
+                tracing::warn!(
+                    "its filter on {0} stays there ({1}); to remove it, in that namespace: tc filter \
+                     del dev {0} ingress pref {priority}",
+                    device.interface,
+                    state.netns
+                );
+            }
+        }
         pins.remove()?;
         return Ok(Former::default());
     }
     tracing::info!("taking over from a former process of {}", instance.name);
-    Ok(Former { state, learnt: former::learnt(pins) })
+    let learnt = if pins.exist() { former::learnt(pins) } else { Vec::new() };
+    Ok(Former { state, learnt })
 }

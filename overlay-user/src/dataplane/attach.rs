@@ -10,12 +10,13 @@ use std::collections::HashMap;
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle};
+use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use overlay_common::abi::programs;
 use overlay_control::controller::Role;
 
 use super::features::{Feature, Features};
+use super::filter::{self, Filter};
 use super::hook::{Choice, Hook};
 use super::link;
 use super::pins::{LinkKind, Pins};
@@ -56,35 +57,22 @@ pub struct Attached {
     pub filter: Option<Filter>,
 }
 
-/// A classic tc filter, which unlike a link outlives everything until it is
-/// removed by its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// Its priority.
-    pub priority: u16,
-    /// Its handle.
-    pub handle: u32,
-    /// Whether the clsact qdisc was made for it.
-    pub made_clsact: bool,
-}
-
 enum TcLink {
     /// Held so that the link lives even if its pin is removed by others.
     Tcx(#[expect(dead_code, reason = "held, not read")] FdLink),
-    Filter(Filter),
+    Filter(filter::Held),
 }
 
 impl TcLink {
     fn filter(&self) -> Option<Filter> {
         match self {
-            Self::Filter(filter) => Some(*filter),
+            Self::Filter(held) => Some(held.filter),
             Self::Tcx(_) => None,
         }
     }
 }
 
 struct Links {
-    name: String,
     tc: TcLink,
     xdp: Option<FdLink>,
 }
@@ -134,11 +122,11 @@ impl Attachments {
         };
         // A link of this process is adopted through its pin like a former one's. A filter
         // has no pin, and what the caller knows of it is older than a refused change.
-        let own = self.links.remove(&device.ifindex).and_then(|links| links.tc.filter());
-        let former = own.or(device.inherited.and_then(|former| former.filter));
+        let former = self.filter(device.ifindex);
+        let former = former.or(device.inherited.and_then(|former| former.filter));
         let tc = self.attach_tc(program(ebpf, tc_name)?, device, former)?;
         let filter = tc.filter();
-        let links = Links { name: device.name.to_owned(), tc, xdp: None };
+        let links = Links { tc, xdp: None };
         let links = self.links.entry(device.ifindex).insert_entry(links).into_mut();
 
         let Choice { hook, why, or_tc } = &device.choice;
@@ -180,9 +168,12 @@ impl Attachments {
                 format!("cannot attach to tc ingress of interface {}", device.name)
             });
         }
-        attach_filter(program, device.name, former).map(TcLink::Filter).with_context(|| {
+        let held = filter::attach(program, device.name, former).with_context(|| {
             format!("cannot add a tc filter at ingress of interface {}", device.name)
-        })
+        })?;
+        // A former process may have used tcx.
+        link::remove(&self.pins.link(LinkKind::Tc, device.ifindex));
+        Ok(TcLink::Filter(held))
     }
 
     fn attach_tcx(&self, program: &mut SchedClassifier, device: &Device<'_>) -> Result<FdLink> {
@@ -212,6 +203,11 @@ impl Attachments {
         self.links.contains_key(&ifindex)
     }
 
+    /// A device's filter, on kernels without tcx.
+    pub fn filter(&self, ifindex: u32) -> Option<Filter> {
+        self.links.get(&ifindex)?.tc.filter()
+    }
+
     /// The devices that programs are attached to.
     pub fn devices(&self) -> Vec<u32> {
         self.links.keys().copied().collect()
@@ -224,8 +220,8 @@ impl Attachments {
         }
         if let Some(links) = self.links.remove(&ifindex) {
             drop(links.xdp);
-            if let TcLink::Filter(filter) = links.tc {
-                remove_filter(&links.name, &filter);
+            if let TcLink::Filter(held) = links.tc {
+                held.remove();
             }
         }
     }
@@ -288,45 +284,9 @@ fn explain(error: anyhow::Error) -> anyhow::Error {
     anyhow::anyhow!("{hint} ({})", error.root_cause())
 }
 
-fn os_error(error: &anyhow::Error) -> Option<i32> {
+pub(super) fn os_error(error: &anyhow::Error) -> Option<i32> {
     error
         .chain()
         .find_map(|cause| cause.downcast_ref::<std::io::Error>())
         .and_then(std::io::Error::raw_os_error)
-}
-
-fn attach_filter(
-    program: &mut SchedClassifier,
-    interface: &str,
-    former: Option<Filter>,
-) -> Result<Filter> {
-    // Where it is there already, it is somebody's: others', or a former
-    // process's of this instance.
-    let made_clsact =
-        tc::qdisc_add_clsact(interface).is_ok() || former.is_some_and(|former| former.made_clsact);
-    let options = TcAttachOptions::Netlink(NlOptions::default());
-    let id = program.attach_with_options(interface, TcAttachType::Ingress, options)?;
-    let link = program.take_link(id)?;
-    let filter = Filter { priority: link.priority()?, handle: link.handle()?.into(), made_clsact };
-    // The filter is to stay when this process dies.
-    std::mem::forget(link);
-    // The new filter stands in front of the former one, so no frame is missed.
-    if let Some(former) = former {
-        remove_filter(interface, &former);
-    }
-    Ok(filter)
-}
-
-/// Removes a filter by its place.
-pub fn remove_filter(interface: &str, filter: &Filter) {
-    let handle = TcHandle::from(filter.handle);
-    let place = SchedClassifierLink::attached(
-        interface,
-        TcAttachType::Ingress,
-        filter.priority,
-        handle,
-        None,
-    );
-    // Dropping the link detaches it; a device that is gone has no filters.
-    drop(place);
 }

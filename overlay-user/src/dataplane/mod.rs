@@ -4,6 +4,7 @@
 //! - [`hook`]: which hook a port gets, and why.
 //! - [`attach`]: programs on devices.
 //! - [`tables`]: the maps, as the controller's actions see them.
+//! - [`filter`]: tc programs on kernels without tcx.
 //! - [`features`]: what the running kernel can do, and what is done instead.
 //! - [`punts`]: what the programs hand to user space.
 //! - [`counts`]: what the programs counted for ports and peers.
@@ -18,6 +19,7 @@ pub mod attach;
 pub mod bpffs;
 pub mod counts;
 pub mod features;
+pub mod filter;
 pub mod former;
 pub mod hook;
 mod link;
@@ -146,9 +148,9 @@ impl Dataplane {
         attachments.attach(&mut self.ebpf, device)
     }
 
-    /// Whether programs are attached to a device.
-    pub fn is_attached(&self, ifindex: u32) -> bool {
-        self.attachments.as_ref().is_some_and(|a| a.contains(ifindex))
+    /// A device's filter, on kernels without tcx.
+    pub fn filter(&self, ifindex: u32) -> Option<filter::Filter> {
+        self.attachments.as_ref()?.filter(ifindex)
     }
 
     /// Detaches everything from a device.

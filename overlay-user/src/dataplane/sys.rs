@@ -15,6 +15,8 @@ pub enum Command {
     ObjGet = 7,
     /// `BPF_PROG_TEST_RUN`.
     ProgTestRun = 10,
+    /// `BPF_PROG_QUERY`.
+    ProgQuery = 16,
     /// `BPF_LINK_DETACH` (Linux 5.9).
     LinkDetach = 34,
 }
@@ -31,10 +33,25 @@ pub enum Command {
 /// outlives the call and is as long as it says.
 pub unsafe fn bpf<A>(command: Command, attr: &mut A) -> io::Result<i32> {
     let attr = std::ptr::from_mut(attr);
-    // SAFETY: the attribute is as the caller promises, as long as is said.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command as i64, attr, size_of::<A>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
+    let mut tries = 0;
+    loop {
+        // SAFETY: the attribute is as the caller promises, as long as is said.
+        let result = unsafe { libc::syscall(libc::SYS_bpf, command as i64, attr, size_of::<A>()) };
+        if result >= 0 {
+            return Ok(result as i32);
+        }
+        let error = io::Error::last_os_error();
+        tries += 1;
+        // A signal came while the verifier, or a program, was at work.
+        let is_interrupted = matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN));
+        if !is_interrupted || tries == TRIES {
+            return Err(error);
+        }
+    }
 }
+
+/// A call that signals interrupt is made so often.
+const TRIES: u32 = 5;
 
 /// The same, for commands that make a descriptor.
 ///
@@ -123,12 +140,21 @@ fn load_logging(
     unsafe { bpf_fd(Command::ProgLoad, &mut attr) }
 }
 
+/// How a program is run on a test frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TestRun {
+    /// `BPF_F_TEST_…`.
+    pub flags: u32,
+    /// How many live frames go at once (Linux 5.18); older kernels refuse anything but 0.
+    pub batch_size: u32,
+}
+
 /// Runs a program once on a frame, and returns what it returned.
 ///
 /// # Errors
 ///
 /// The kernel's.
-pub fn test_run(program: &OwnedFd, frame: &[u8], flags: u32) -> io::Result<u32> {
+pub fn test_run(program: &OwnedFd, frame: &[u8], how: TestRun) -> io::Result<u32> {
     #[repr(C)]
     #[derive(Default)]
     struct Attr {
@@ -146,13 +172,16 @@ pub fn test_run(program: &OwnedFd, frame: &[u8], flags: u32) -> io::Result<u32> 
         ctx_out: u64,
         flags: u32,
         cpu: u32,
+        batch_size: u32,
+        _padding: u32,
     }
     let mut attr = Attr {
         prog_fd: program.as_raw_fd().cast_unsigned(),
         data_size_in: frame.len() as u32,
         data_in: frame.as_ptr() as u64,
         repeat: 1,
-        flags,
+        flags: how.flags,
+        batch_size: how.batch_size,
         ..Attr::default()
     };
     // SAFETY: the layout is the kernel's; the frame outlives the call.

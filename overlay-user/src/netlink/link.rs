@@ -116,14 +116,4 @@ impl Netlink {
             .await
             .context("cannot change promiscuous mode")
     }
-
-    /// Removes a device's clsact qdisc.
-    pub async fn remove_clsact(&self, ifindex: u32) -> Result<()> {
-        use rtnetlink::packet_route::tc::TcHandle;
-        let mut request = self.handle.qdisc().del(ifindex.cast_signed());
-        let message = request.message_mut();
-        message.header.parent = TcHandle::CLSACT;
-        message.header.handle = TcHandle { major: 0xffff, minor: 0 };
-        request.execute().await.context("cannot remove the clsact qdisc")
-    }
 }

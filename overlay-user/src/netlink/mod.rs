@@ -2,11 +2,13 @@
 //! followed over netlink.
 //!
 //! - [`link`]: network devices.
+//! - [`filter`]: tc filters.
 //! - [`neighbour`]: address resolution, and asking the kernel to do it.
 //! - [`route`]: the way to an address.
 //! - [`monitor`]: what changes.
 //! - [`next_hops`]: the three together, for each peer.
 
+pub mod filter;
 pub mod link;
 pub mod monitor;
 pub mod neighbour;

@@ -23,6 +23,10 @@ const DATAGRAM: usize = 64 << 10;
 const RTM_NEWNEXTHOP: u16 = 104;
 const RTM_DELNEXTHOP: u16 = 105;
 
+/// Where the device's index is in a message about a filter or qdisc, of which nothing else
+/// needs to be read: behind `struct nlmsghdr` and four bytes of `struct tcmsg`.
+const TCM_IFINDEX: std::ops::Range<usize> = 20..24;
+
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -34,6 +38,8 @@ pub enum Event {
     Neighbour(Neighbour),
     /// A neighbour was forgotten.
     NeighbourGone(Neighbour),
+    /// A tc filter or qdisc of the device with this index was removed.
+    FilterGone(u32),
     /// A route, rule or address changed: every way must be asked for again.
     Routes,
     /// The kernel had more news than room: everything must be read again.
@@ -76,6 +82,12 @@ impl Monitor {
         let socket = subscribe().context("cannot follow changes over netlink")?;
         let datagram = BytesMut::with_capacity(DATAGRAM);
         Ok(Self { socket, datagram, events: VecDeque::new() })
+    }
+
+    /// Follows tc filters and qdiscs as well.
+    pub fn follow_filters(&mut self) -> Result<()> {
+        let joined = self.socket.socket_mut().add_membership(MulticastGroup::Tc as u32);
+        joined.context("cannot follow tc filters over netlink")
     }
 
     /// Waits for the next change. `None` when the subscription was lost. May be
@@ -123,6 +135,12 @@ fn event(bytes: &[u8]) -> Option<Event> {
     if matches!(kind, RTM_NEWNEXTHOP | RTM_DELNEXTHOP) {
         return Some(Event::Routes);
     }
+    if matches!(kind, libc::RTM_DELTFILTER | libc::RTM_DELQDISC) {
+        return bytes
+            .get(TCM_IFINDEX)
+            .and_then(|index| index.try_into().ok())
+            .map(|index| Event::FilterGone(u32::from_ne_bytes(index)));
+    }
     let message = match NetlinkMessage::<M>::deserialize(bytes) {
         Ok(message) => message,
         Err(error) => {
@@ -163,6 +181,18 @@ mod tests {
             assert_eq!(event(&message(kind)), Some(Event::Routes), "{kind}");
         }
         assert_eq!(event(&message(9999)), None);
+    }
+
+    #[test]
+    fn a_filter_that_is_gone_names_its_device() {
+        for kind in [libc::RTM_DELTFILTER, libc::RTM_DELQDISC] {
+            let mut bytes = message(kind);
+            assert_eq!(event(&bytes), None, "cut short");
+            bytes[0] = 36;
+            bytes.extend(7u32.to_ne_bytes());
+            bytes.extend([0; 12]);
+            assert_eq!(event(&bytes), Some(Event::FilterGone(7)));
+        }
     }
 
     #[test]

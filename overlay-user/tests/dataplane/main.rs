@@ -177,7 +177,7 @@ fn without_tcx_a_filter_is_added_taken_over_and_removed() -> Result<()> {
         ensure!(adopted.filter.is_some_and(|filter| filter.made_clsact), "{adopted:?}");
         second.remove()?;
         ensure!(filters(netns)? == 0);
-        let removed = async { Netlink::open()?.remove_clsact(netns.ifindex("eth0")?).await };
+        let removed = async { Netlink::open()?.remove_idle_clsact(netns.ifindex("eth0")?).await };
         tokio::runtime::Handle::current().block_on(removed)?;
         let qdiscs = netns.exec("tc qdisc show dev eth0")?;
         ensure!(!qdiscs.contains("clsact"), "{qdiscs}");

@@ -12,6 +12,7 @@ mod bad_config;
 mod closed;
 mod devices;
 mod doctor;
+mod filters;
 mod guests;
 mod hook_changes;
 mod hooks;

@@ -47,7 +47,13 @@ pub const COLUMNS: [Column; 5] = [
             run("dataplane", &["a_refused_hook"]),
             run(
                 "namespaces",
-                &["life::killed_daemon", "closed::strangers", "limits::floods_reach", "doctor"],
+                &[
+                    "life::killed_daemon",
+                    "closed::strangers",
+                    "limits::floods_reach",
+                    "filters::a_filter_that",
+                    "doctor",
+                ],
             ),
         ]),
         ..column(
@@ -62,6 +68,7 @@ pub const COLUMNS: [Column; 5] = [
                         "life::so_does",
                         "closed::strangers",
                         "limits::floods_reach",
+                        "filters::",
                         "doctor",
                         "segments::nothing_leaks",
                     ],

@@ -46,24 +46,49 @@ pub struct Overlay<'n> {
     config: PathBuf,
     process: Option<Process>,
     scratch: Scratch,
+    /// Features of the kernel that it does without.
+    without: &'static str,
 }
 
 impl<'n> Overlay<'n> {
     /// Starts an instance and waits until it is ready, and answers. `name` must be the
     /// configuration's `node.name`.
     pub fn start(netns: &'n Netns, name: &str, config: &str) -> Result<Self> {
+        Self::start_without("", netns, name, config)
+    }
+
+    /// The same on a kernel of which some features (with commas between them) are not
+    /// used.
+    pub fn start_without(
+        without: &'static str,
+        netns: &'n Netns,
+        name: &str,
+        config: &str,
+    ) -> Result<Self> {
         let scratch = Scratch::new()?;
-        let path = scratch.write("overlay.toml", config)?;
-        let mut instance =
-            Self { netns, name: name.to_owned(), config: path, process: None, scratch };
+        let config = scratch.write("overlay.toml", config)?;
+        let name = name.to_owned();
+        let mut instance = Self { netns, name, config, process: None, scratch, without };
         instance.restart()?;
         Ok(instance)
     }
 
+    /// From the next start on does without other features.
+    pub fn do_without(&mut self, features: &'static str) {
+        self.without = features;
+    }
+
+    /// `overlay run`, as this instance does.
+    pub fn run_command(&self) -> Command {
+        let mut command = overlay(self.netns);
+        command.arg("run").arg("--config").arg(&self.config);
+        command.env("RUST_LOG", "info").env("OVERLAY_WITHOUT", self.without);
+        command
+    }
+
     /// Starts the daemon (again), with no cleaning before.
     pub fn restart(&mut self) -> Result<()> {
-        let mut command = overlay(self.netns);
-        command.arg("run").arg("--config").arg(&self.config).env("RUST_LOG", "info");
+        let mut command = self.run_command();
         let process = self.process.insert(Process::spawn(&mut command)?);
         let pid = process.pid();
         let words = format!("overlay: {} ready\n", self.name);

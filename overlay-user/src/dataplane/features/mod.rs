@@ -1,19 +1,15 @@
-//! What the running kernel can do, found out by trying: versions say little, since
-//! distributions bring features back to older kernels.
+//! What the running kernel can do, found out by trying ([`probe`]): versions say little,
+//! since distributions bring features back to older kernels.
 //!
 //! This is the one place where kernels differ. What a kernel lacks is either needed,
 //! and then the gateway does not start, or replaced by something that costs more.
 
+mod probe;
+
 use std::fmt;
-use std::io;
 
 use anyhow::{Context as _, Result, bail};
-use aya::maps::MapType;
-use aya::programs::{ProgramType, SchedClassifier, TcAttachType};
-use aya::sys::{BpfHelper, is_helper_supported, is_map_supported};
 use overlay_common::abi::{BOUNDED_COPIES, abilities};
-
-use super::sys::{self, Kind, instruction};
 
 /// A feature of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +148,10 @@ pub static ALL: [About; 12] = [
         since: "6.3",
         commit: "d219df60a70e",
         used_for: "tc takes IPv6 out of IPv4 in one step",
-        without: Some("it takes two steps"),
+        without: Some(
+            "it takes two steps; before Linux 5.14 tunnelled UDP super-frames of IPv6 are dropped \
+             as resize-failed",
+        ),
     },
     About {
         feature: Feature::Tcx,
@@ -160,7 +159,10 @@ pub static ALL: [About; 12] = [
         since: "6.6",
         commit: "e420bed02507",
         used_for: "tc programs are attached by links, in front of others",
-        without: Some("they are filters of a clsact qdisc, which anyone may remove"),
+        without: Some(
+            "they are filters of a clsact qdisc, behind others of a smaller priority; one that is \
+             removed is added again",
+        ),
     },
 ];
 
@@ -171,26 +173,26 @@ const _: () = assert!(BOUNDED_COPIES == 64, "the text on `loop` names it");
 pub struct Features(u32);
 
 impl Features {
-    /// Tries every feature. Needs the capabilities that loading programs needs.
+    /// Tries every feature, except those that `OVERLAY_WITHOUT` names (with commas
+    /// between them): they count as missing. Needs the capabilities that loading programs
+    /// needs.
     ///
     /// Where BPF counts as locked memory, the limit of that is raised before: little
     /// fits into the usual one, probes included.
     ///
     /// # Errors
     ///
-    /// A probe failed for another reason than the kernel's age, such as a missing
-    /// capability.
+    /// It could not be found out whether something needed is there, for another reason
+    /// than the kernel's age, such as a missing capability; or `OVERLAY_WITHOUT` names no
+    /// feature.
     pub fn probe() -> Result<Self> {
-        if !probe(Feature::MemcgAccounting)? {
-            raise_locked_memory()?;
-        }
+        probe::raise_locked_memory();
         let mut found = Self(0);
-        for About { feature, name, .. } in &ALL {
-            let has = probe(*feature)
-                .with_context(|| format!("cannot find out whether this kernel has {name}"))?;
-            found = if has { found.with(*feature) } else { found };
+        for about in &ALL {
+            found = if probe::about(about)? { found.with(about.feature) } else { found };
         }
-        Ok(found)
+        let unwanted = std::env::var(WITHOUT).unwrap_or_default();
+        Ok(named(&unwanted)?.into_iter().fold(found, Self::without))
     }
 
     /// Whether a feature is there.
@@ -245,6 +247,21 @@ impl Features {
     }
 }
 
+/// The environment's word on what is not to be used, for a kernel whose feature has a
+/// fault, and for tests of what is done without it.
+const WITHOUT: &str = "OVERLAY_WITHOUT";
+
+fn named(names: &str) -> Result<Vec<Feature>> {
+    let find = |name: &str| {
+        let about = ALL.iter().find(|about| about.name == name);
+        about.map(|about| about.feature).with_context(|| {
+            let known: Vec<_> = ALL.iter().map(|about| about.name).collect();
+            format!("{WITHOUT}: no feature `{name}`; there are {}", known.join(", "))
+        })
+    };
+    names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(find).collect()
+}
+
 impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.missing().map(|about| about.name).collect();
@@ -259,131 +276,6 @@ impl fmt::Display for Features {
 pub fn release() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
     release.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
-}
-
-fn probe(feature: Feature) -> Result<bool> {
-    let helper = |helper| Ok(is_helper_supported(ProgramType::SchedClassifier, helper)?);
-    match feature {
-        Feature::DevmapHash => Ok(is_map_supported(MapType::DevMapHash)?),
-        Feature::RingBuffer => Ok(is_map_supported(MapType::RingBuf)?),
-        Feature::MmapableArray => mmapable(),
-        Feature::RedirectPeer => helper(BpfHelper::BPF_FUNC_redirect_peer),
-        // Of the same release; there is no other trace of it (as libbpf does).
-        Feature::MemcgAccounting => helper(BpfHelper::BPF_FUNC_ktime_get_coarse_ns),
-        // Of the same release; nothing less than attaching to a device would show it.
-        Feature::GenericRedirect => helper(BpfHelper::BPF_FUNC_timer_init),
-        Feature::Loop => helper(BpfHelper::BPF_FUNC_loop),
-        Feature::EncapL2Eth => adjust_room(50, ENCAP_L2_ETH),
-        Feature::DecapL3 => adjust_room(-50, DECAP_L3_IPV6),
-        Feature::LiveFrames => live_frames(),
-        Feature::XdpFrags => accepted(sys::load(Kind::Xdp, &DROP, BPF_F_XDP_HAS_FRAGS)),
-        Feature::Tcx => tcx(),
-    }
-}
-
-/// Lets this process lock as much memory as it likes.
-fn raise_locked_memory() -> Result<()> {
-    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: the structure outlives the call.
-    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) } != 0 {
-        return Err(io::Error::last_os_error()).context(
-            "cannot raise the limit of locked memory, against which this kernel counts BPF maps; \
-             CAP_SYS_RESOURCE would do",
-        );
-    }
-    Ok(())
-}
-
-/// `r0 = XDP_DROP; exit`.
-const DROP: [u64; 2] = [instruction(MOV_IMM, 0, 1), instruction(EXIT, 0, 0)];
-
-const MOV_IMM: u8 = 0xb7;
-const LOAD_IMM: u8 = 0x18;
-const CALL: u8 = 0x85;
-const EXIT: u8 = 0x95;
-
-const BPF_F_XDP_HAS_FRAGS: u32 = 1 << 5;
-const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
-const SKB_ADJUST_ROOM: i32 = 50;
-const ROOM_MAC: i32 = 1;
-/// `BPF_F_ADJ_ROOM_…` of `<linux/bpf.h>`: fixed GSO, encapsulation in IPv4 and UDP, an
-/// inner header of 14 bytes that is Ethernet.
-const ENCAP_L2_ETH: u64 = 1 | 1 << 1 | 1 << 4 | 1 << 6 | 14 << 56;
-/// Fixed GSO, IPv6 comes out.
-const DECAP_L3_IPV6: u64 = 1 | 1 << 8;
-
-/// Whether `bpf_skb_adjust_room` takes these flags for an IPv4 packet.
-fn adjust_room(delta: i32, flags: u64) -> Result<bool> {
-    let program = [
-        instruction(MOV_IMM, 2, delta),
-        instruction(MOV_IMM, 3, ROOM_MAC),
-        instruction(LOAD_IMM, 4, flags as i32),
-        instruction(0, 0, (flags >> 32) as i32),
-        instruction(CALL, 0, SKB_ADJUST_ROOM),
-        instruction(EXIT, 0, 0),
-    ];
-    let program = sys::load(Kind::Tc, &program, 0)?;
-    Ok(sys::test_run(&program, &ipv4_frame(), 0)? == 0)
-}
-
-fn ipv4_frame() -> [u8; 160] {
-    let mut frame = [0; 160];
-    frame[12] = 0x08;
-    frame[14] = 0x45;
-    frame[16..18].copy_from_slice(&146_u16.to_be_bytes());
-    frame
-}
-
-fn live_frames() -> Result<bool> {
-    let program = sys::load(Kind::Xdp, &DROP, 0)?;
-    accepted(sys::test_run(&program, &ipv4_frame(), BPF_F_TEST_XDP_LIVE_FRAMES))
-}
-
-/// The loopback device is there in every network namespace.
-fn tcx() -> Result<bool> {
-    match SchedClassifier::query_tcx("lo", TcAttachType::Ingress) {
-        Ok(_) => Ok(true),
-        Err(error) if os_error(&error) == Some(libc::EINVAL) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn mmapable() -> Result<bool> {
-    use sys::{Command, bpf_fd};
-    #[repr(C)]
-    struct Attr {
-        map_type: u32,
-        key_size: u32,
-        value_size: u32,
-        max_entries: u32,
-        map_flags: u32,
-    }
-    const ARRAY: u32 = 2;
-    const BPF_F_MMAPABLE: u32 = 1 << 10;
-    let mut attr = Attr {
-        map_type: ARRAY,
-        key_size: 4,
-        value_size: 8,
-        max_entries: 1,
-        map_flags: BPF_F_MMAPABLE,
-    };
-    // SAFETY: the layout is the kernel's, and nothing is pointed to.
-    accepted(unsafe { bpf_fd(Command::MapCreate, &mut attr) })
-}
-
-/// `EINVAL` is how kernels answer to what they do not know.
-fn accepted<T>(result: io::Result<T>) -> Result<bool> {
-    match result {
-        Ok(_) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
-    std::iter::successors(Some(error), |error| error.source())
-        .find_map(|error| error.downcast_ref::<io::Error>())
-        .and_then(io::Error::raw_os_error)
 }
 
 #[cfg(test)]
@@ -401,6 +293,14 @@ mod tests {
         let error = less.without(Feature::RedirectPeer).suffice().unwrap_err().to_string();
         assert!(error.contains("redirect-peer (Linux 5.10)"), "{error}");
         assert!(!error.contains("tcx"), "{error}");
+    }
+
+    #[test]
+    fn features_are_left_out_by_name() {
+        assert_eq!(named("").unwrap(), []);
+        assert_eq!(named("tcx, loop").unwrap(), [Feature::Tcx, Feature::Loop]);
+        let error = named("tcx,lop").unwrap_err().to_string();
+        assert!(error.contains("no feature `lop`") && error.contains("redirect-peer"), "{error}");
     }
 
     #[test]
