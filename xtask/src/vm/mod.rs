@@ -13,7 +13,7 @@
 //! - [`row`]: the boots of one kernel, and what they come to.
 //! - [`record`]: what is kept of it in the repository.
 //! - [`faults`]: guests that are made to fail, to see whether they are found out.
-//! - [`table`], [`side_by_side`]: for printing, and for several guests at a time.
+//! - [`table`], [`mod@side_by_side`]: for printing, and for several guests at a time.
 
 mod faults;
 mod guest;
