@@ -1,6 +1,7 @@
 //! tc programs without tcx, as filters of a clsact qdisc: what others do to them, and what
 //! they must not do to others'.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -130,23 +131,48 @@ fn the_filters_of_others_stay() -> Result<()> {
     })
 }
 
+fn state_file(testbed: &TwoGateways) -> PathBuf {
+    PathBuf::from(format!("/run/overlay/{}.json", testbed.gw1.name))
+}
+
+/// Nothing is changed that the next process would not know of.
+#[test]
+fn what_cannot_be_written_down_is_not_done() -> Result<()> {
+    with_filters("what_cannot_be_written_down_is_not_done", |testbed, mut ours| {
+        ours.down()?;
+        let blocked = state_file(testbed).with_extension("json.new");
+        std::fs::create_dir(&blocked)?;
+        let daemon = Process::spawn(&mut ours.run_command())?;
+        let ended = daemon.wait(Duration::from_secs(15));
+        std::fs::remove_dir(&blocked)?;
+        let words = daemon.output();
+        ensure!(ended?.code() == Some(1) && words.contains("cannot write"), "{words}");
+        ensure!(!words.contains("attached"), "attached before it was written down: {words}");
+        nothing_left(&testbed.gw1.netns)?;
+        ours.restart()?;
+        ours.down()
+    })
+}
+
 /// A start that is refused at its second port has changed the first one already.
 #[test]
 fn a_refused_start_knows_what_it_changed() -> Result<()> {
     with_filters("a_refused_start_knows_what_it_changed", |testbed, mut ours| {
         let netns = &testbed.gw1.netns;
         ours.kill()?;
-        // Somebody removes the filter, so that the new one is in another state than written.
+        // The filter was where the kernel had put it, as by an older version, and somebody
+        // removed it: the new one is in another place.
         netns.exec("tc qdisc del dev eth1 clsact")?;
+        let state = state_file(testbed);
+        let known = std::fs::read_to_string(&state)?;
+        std::fs::write(&state, known.replace("4789", "49152"))?;
+        netns.exec("tc qdisc del dev eth0 clsact")?;
         set_mtu(&testbed.gw2.netns, "eth0", 9000)?;
         let before = std::fs::read(ours.config())?;
         std::fs::write(ours.config(), config(testbed, "xdp"))?;
         let refused = Process::spawn(&mut ours.run_command())?;
         let status = refused.wait(Duration::from_secs(15))?;
         ensure!(status.code() == Some(1), "{status}: {}", refused.output());
-        // What was there forwards on.
-        one_each(netns)?;
-        ping(&testbed.host1, TwoGateways::HOST2)?;
         std::fs::write(ours.config(), before)?;
         ours.restart()?;
         ours.wait_for_peers()?;

@@ -95,9 +95,8 @@ impl VmArgs {
     /// What a kernel is to run.
     fn sections(&self, series: &str) -> Vec<Section> {
         let is_wanted = |title: &str| self.only.as_deref().is_none_or(|only| only == title);
-        let brief = self.brief && !kernels::is_newest(series);
         let columns = COLUMNS.iter().filter(|column| is_wanted(column.title));
-        columns.map(|column| column.section(brief)).collect()
+        columns.map(|column| column.section(self.brief, kernels::is_newest(series))).collect()
     }
 }
 
@@ -159,10 +158,14 @@ pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
 
 fn boot(ready: &[Ready], base: &Path, args: &VmArgs) -> Result<Vec<Result<Row>>> {
     step(&format!("boot {} kernels, {AT_ONCE} at a time", ready.len()), || {
-        Ok(side_by_side(ready, |kernel| {
+        // The newest may have most to do, so it begins.
+        let order: Vec<&Ready> = ready.iter().rev().collect();
+        let mut rows = side_by_side(&order, |kernel| {
             let machine = Machine { kernel, base, silence: SILENCE };
             Row::of(&machine, args.sections(kernel.series), true)
-        }))
+        });
+        rows.reverse();
+        Ok(rows)
     })
 }
 
