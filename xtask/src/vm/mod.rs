@@ -158,13 +158,15 @@ pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
 
 fn boot(ready: &[Ready], base: &Path, args: &VmArgs) -> Result<Vec<Result<Row>>> {
     step(&format!("boot {} kernels, {AT_ONCE} at a time", ready.len()), || {
-        // The newest may have most to do, so it begins.
-        let order: Vec<&Ready> = ready.iter().rev().collect();
+        // The newest may have most to do, and the oldest is slowest: they begin.
+        let mut order: Vec<&Ready> = ready.iter().collect();
+        let one = order.len().min(1);
+        order.rotate_right(one);
         let mut rows = side_by_side(&order, |kernel| {
             let machine = Machine { kernel, base, silence: SILENCE };
             Row::of(&machine, args.sections(kernel.series), true)
         });
-        rows.reverse();
+        rows.rotate_left(one);
         Ok(rows)
     })
 }
