@@ -49,13 +49,7 @@ pub const COLUMNS: [Column; 5] = [
             run("dataplane", &["a_refused_hook"]),
             run(
                 "namespaces",
-                &[
-                    "life::killed_daemon",
-                    "closed::strangers",
-                    "limits::floods_reach",
-                    "filters::a_filter_that",
-                    "doctor",
-                ],
+                &["life::killed_daemon", "closed::strangers", "limits::floods_reach", "doctor"],
             ),
         ]),
         ..column(
