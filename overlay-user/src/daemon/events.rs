@@ -36,8 +36,9 @@ impl Daemon {
         self.next_hops.reset_neighbours(neighbours, Instant::now());
         self.track_peers();
         self.refresh_routes().await;
-        let with_filters = self.ports.values().filter_map(|port| Some(port.live.as_ref()?.ifindex));
-        for ifindex in with_filters.collect::<Vec<_>>() {
+        let lives = self.ports.values().filter_map(|port| port.live.as_ref());
+        let with_filters = lives.filter(|live| live.attached.filter.is_some());
+        for ifindex in with_filters.map(|live| live.ifindex).collect::<Vec<_>>() {
             self.see_to_filter(ifindex).await;
         }
         Ok(())

@@ -177,7 +177,7 @@ impl Features {
     /// between them): they count as missing. Needs the capabilities that loading programs
     /// needs.
     ///
-    /// Where BPF counts as locked memory, the limit of that is raised before: little
+    /// The limit of locked memory is raised before: where BPF counts against it, little
     /// fits into the usual one, probes included.
     ///
     /// # Errors
