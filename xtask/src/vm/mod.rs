@@ -33,6 +33,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use overlay_testbed::Scratch;
 
+use faults::Guest;
 use guest::{Machine, Section};
 use kernels::{Look, Ready};
 use plan::COLUMNS;
@@ -129,8 +130,9 @@ pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
             Err(error) => troubles.push((series, format!("not to be had: {error:#}"))),
         }
     }
+    let booted = boot(&ready, &base, args)?;
     let mut rows = Vec::new();
-    for (kernel, result) in ready.iter().zip(boot(&ready, &base, args)?) {
+    for (kernel, result) in ready.iter().zip(booted.rows) {
         match result {
             Ok(row) => rows.push(row),
             Err(error) => troubles.push((kernel.series, format!("not booted: {error:#}"))),
@@ -148,26 +150,62 @@ pub fn run(workspace: &Workspace, args: &VmArgs) -> Result<()> {
             row.write_logs(folder)?;
         }
     }
-    if args.faults {
-        let proven =
-            step("guests that are made to fail are found out", || faults::prove(&ready, &base));
-        troubles.extend(proven.err().map(|error| format!("{error:#}")));
-    }
+    troubles.extend(booted.missed);
     judge(workspace, args, Record::of(&rows), troubles)
 }
 
-fn boot(ready: &[Ready], base: &Path, args: &VmArgs) -> Result<Vec<Result<Row>>> {
-    step(&format!("boot {} kernels, {AT_ONCE} at a time", ready.len()), || {
-        // The newest may have most to do, and the oldest is slowest: they begin.
-        let mut order: Vec<&Ready> = ready.iter().collect();
-        let one = order.len().min(1);
-        order.rotate_right(one);
-        let mut rows = side_by_side(&order, |kernel| {
-            let machine = Machine { kernel, base, silence: SILENCE };
-            Row::of(&machine, args.sections(kernel.series), true)
+/// What became of all guests.
+struct Booted {
+    /// Of each kernel.
+    rows: Vec<Result<Row>>,
+    /// What was not found out of the guests that were made to fail.
+    missed: Vec<String>,
+}
+
+/// A guest's work.
+enum Job<'a> {
+    Kernel(&'a Ready),
+    Fault(&'static Guest),
+}
+
+/// What came of it.
+enum Done {
+    Kernel(Result<Row>),
+    Fault(Result<()>),
+}
+
+fn boot(ready: &[Ready], base: &Path, args: &VmArgs) -> Result<Booted> {
+    let faults = if args.faults { &faults::GUESTS[..] } else { &[] };
+    // The newest may have most to do, and the oldest is slowest: they begin. Guests that
+    // are made to fail take least, and fill what time is left at the end.
+    let mut order: Vec<&Ready> = ready.iter().collect();
+    let one = order.len().min(1);
+    order.rotate_right(one);
+    let jobs: Vec<Job> =
+        order.into_iter().map(Job::Kernel).chain(faults.iter().map(Job::Fault)).collect();
+    let mut what = format!("boot {} kernels, {AT_ONCE} at a time", ready.len());
+    if args.faults {
+        what += ", and guests that are made to fail and must be found out";
+    }
+    step(&what, || {
+        let done = side_by_side(&jobs, |job| match job {
+            Job::Kernel(kernel) => {
+                let machine = Machine { kernel, base, silence: SILENCE };
+                Done::Kernel(Row::of(&machine, args.sections(kernel.series), true))
+            }
+            Job::Fault(guest) => Done::Fault(guest.prove(ready, base)),
         });
-        rows.rotate_left(one);
-        Ok(rows)
+        let mut booted = Booted { rows: Vec::new(), missed: Vec::new() };
+        for done in done {
+            match done {
+                Done::Kernel(row) => booted.rows.push(row),
+                Done::Fault(proven) => {
+                    booted.missed.extend(proven.err().map(|error| format!("{error:#}")));
+                }
+            }
+        }
+        booted.rows.rotate_left(one);
+        Ok(booted)
     })
 }
 
