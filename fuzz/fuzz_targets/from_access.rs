@@ -6,14 +6,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overlay_common::abi::Hook;
+use overlay_common::abi::{Hook, PuntReason};
 use overlay_common::path::{Ingress, from_access, from_underlay};
 use overlay_common::verdict::Verdict;
-use overlay_common::wire::{Ethernet, Outer, TUNNEL_LEN, Tag, Udp, Vxlan, ethertype, view};
+use overlay_common::wire::{
+    Encap, Ethernet, Ipv4, Outer4, Outer6, Shim, Tag, Udp, ethertype, view,
+};
 use overlay_control::frame::{Frame, HostFrame};
 use overlay_fuzz::{
-    ACCESS_DEVICES, Input, LOCAL_VTEP, PEER_EGRESS, PORTS, REMOTE_VTEP, Sent, VNIS, node,
-    remote_node, sent,
+    ACCESS_DEVICES, GENEVE_VTEP, Input, LOCAL_VTEP, LOCAL_VTEP6, PEER_EGRESS, PORTS, REMOTE_VTEP,
+    Sent, VNIS, VTEPS6, node, remote_node, sent,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -40,7 +42,18 @@ fn cross<const COPIES: bool>(input: &Input) {
         Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => Some(egress),
         Ok(Verdict::Consumed) | Err(_) => None,
     };
-    for one in sent(&frame, out) {
+    // What user space sends of a flooded frame, which the kernel left as it was.
+    let rest = tables.take_punts().into_iter().filter(|p| p.punt.reason == PuntReason::Flood as u8);
+    let mut all = sent(&frame, out);
+    for punted in rest {
+        let mut plain = Frame::new(&punted.frame);
+        plain.gso_size = before.gso_size;
+        let verdict = from_access::run_rest(&mut plain, &tables, &punted.punt);
+        assert_eq!(verdict, Ok(Verdict::Consumed));
+        all.extend(sent(&plain, None));
+    }
+    once_each(&all);
+    for one in all {
         if one.egress == PEER_EGRESS {
             encapsulated(&one, &plain, input, before.gso_size != 0);
         } else {
@@ -51,31 +64,61 @@ fn cross<const COPIES: bool>(input: &Input) {
     }
 }
 
+/// No peer gets two copies, whoever sends them.
+fn once_each(all: &[Sent]) {
+    let tunnels = all.iter().filter(|one| one.egress == PEER_EGRESS);
+    let mut ends: Vec<&[u8]> = tunnels.map(|one| &one.bytes[Ethernet::LEN + 12..54]).collect();
+    let count = ends.len();
+    ends.sort_unstable();
+    ends.dedup();
+    assert_eq!(ends.len(), count, "a peer got two copies");
+}
+
 /// Checks the outer headers, and that the peer gets the inner frame back.
 fn encapsulated(one: &Sent, plain: &Sent, input: &Input, is_super_frame: bool) {
     let inner = untagged(plain);
-    assert_eq!(&one.bytes[TUNNEL_LEN..], inner, "the inner frame is untouched");
-    let outer: &Outer = view(&one.bytes, 0).expect("outer headers");
-    assert!(VNIS.contains(&outer.vxlan.vni()));
-    assert_eq!(outer.vxlan.flags, Vxlan::VNI_FLAG);
-    assert_eq!((outer.ip.source, outer.ip.destination), (LOCAL_VTEP, REMOTE_VTEP));
-    assert!(outer.ip.checksum_holds() && outer.ip.dont_fragment() && outer.ip.ttl == 64);
-    assert!(outer.udp.source() >= 49152 && outer.udp.destination() == Vxlan::PORT);
+    let is_v6 = view::<Ethernet>(&one.bytes, 0).expect("a frame").ethertype() == ethertype::IPV6;
+    let (len, udp, shim, peer) = if is_v6 { over_ipv6(one) } else { over_ipv4(one) };
+    assert_eq!(&one.bytes[one.bytes.len() - inner.len()..], inner, "the inner frame is untouched");
+    assert!(VNIS.contains(&shim.vni()));
+    let encap = [Encap::Vxlan, Encap::Geneve][usize::from(peer == 3 || peer == 5)];
+    assert_eq!(shim, Shim::new(encap, shim.vni()));
+    assert!(udp.source() >= 49152 && udp.destination() == encap.port());
     if is_super_frame {
         return;
     }
-    let after_ethernet = one.bytes.len() - Ethernet::LEN;
-    assert_eq!(usize::from(outer.ip.total_len()), after_ethernet);
-    assert_eq!(usize::from(outer.udp.len()), inner.len() + Udp::LEN + Vxlan::LEN);
+    assert_eq!(usize::from(len), inner.len() + Udp::LEN + Shim::LEN);
+    assert_eq!(udp.len(), len);
     if ends_in_tag(&inner) {
         return;
     }
     let mut frame = Frame::new(&one.bytes);
     let ingress = Ingress { ifindex: 2, hook: Hook::User };
-    let verdict = from_underlay::run(&mut frame, &remote_node(), ingress);
+    let verdict = from_underlay::run(&mut frame, &remote_node(peer), ingress);
     assert_eq!(verdict, Ok(Verdict::Consumed), "the peer refused {input:?}");
     assert_eq!(frame.copies.len(), 1);
     assert_eq!(frame.copies[0].bytes, inner, "decapsulation inverts encapsulation");
+}
+
+/// The UDP length that IP has room for, the headers behind IP, and the peer's number.
+fn over_ipv4(one: &Sent) -> (u16, Udp, Shim, u8) {
+    let outer: &Outer4 = view(&one.bytes, 0).expect("outer headers");
+    assert!(outer.ip.checksum_holds() && outer.ip.dont_fragment() && outer.ip.ttl == 64);
+    assert_eq!(outer.ip.source, LOCAL_VTEP);
+    let peer = match outer.ip.destination {
+        REMOTE_VTEP => 1,
+        GENEVE_VTEP => 3,
+        other => panic!("sent to {other:?}"),
+    };
+    (outer.ip.total_len().wrapping_sub(Ipv4::LEN as u16), outer.udp, outer.shim, peer)
+}
+
+fn over_ipv6(one: &Sent) -> (u16, Udp, Shim, u8) {
+    let outer: &Outer6 = view(&one.bytes, 0).expect("outer headers");
+    assert_eq!((outer.ip.version(), outer.ip.hop_limit), (6, 64));
+    assert_eq!(outer.ip.source, LOCAL_VTEP6);
+    let peer = VTEPS6.iter().position(|vtep| *vtep == outer.ip.destination).expect("a peer");
+    (outer.ip.payload_len(), outer.udp, outer.shim, peer as u8 + 4)
 }
 
 /// A tag that the frame's end cuts off is no tag where the frame enters, and no

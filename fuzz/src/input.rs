@@ -13,6 +13,8 @@ pub struct Input<'a> {
     gso_size: u16,
     /// A byte of the outer headers to change, and how.
     patch: (u8, u8),
+    /// Bits that choose the tunnel.
+    tunnel: u8,
     /// Bytes of link-layer padding behind the outer packet.
     pub padding: u8,
     /// The frame's bytes, or those of the inner frame.
@@ -22,14 +24,15 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// `None` where there are too few bytes.
     pub fn new(data: &'a [u8]) -> Option<Self> {
-        let (head, bytes) = data.split_first_chunk::<8>()?;
-        let [choices, t1, t2, g1, g2, at, how, padding] = *head;
+        let (head, bytes) = data.split_first_chunk::<9>()?;
+        let [choices, t1, t2, g1, g2, at, how, padding, tunnel] = *head;
         Some(Self {
             choices,
             tci: u16::from_be_bytes([t1, t2]),
             gso_size: u16::from_be_bytes([g1, g2]),
             patch: (at, how),
             padding,
+            tunnel,
             bytes,
         })
     }
@@ -59,6 +62,16 @@ impl<'a> Input<'a> {
         usize::from(self.choices >> 6)
     }
 
+    /// Which of the ways to be wrapped is chosen, out of so many.
+    pub fn tunnel(&self, ways: usize) -> usize {
+        usize::from(self.tunnel) % ways
+    }
+
+    /// How many words of Geneve options there are.
+    pub fn option_words(&self) -> u8 {
+        if self.tunnel & 0x80 == 0 { 0 } else { self.tunnel & 0x3f }
+    }
+
     /// Changes one byte of a header, or none.
     pub fn patch(&self, header: &mut [u8]) {
         let (at, how) = self.patch;
@@ -78,7 +91,6 @@ impl<'a> Input<'a> {
         }
         if COPIES && self.choices & 32 != 0 {
             frame.gso_size = u32::from(self.gso_size);
-            frame.gso_segs = u32::from(self.gso_size) % 45 + 1;
         }
         frame
     }

@@ -5,8 +5,8 @@ mod world;
 
 pub use input::Input;
 pub use world::{
-    ACCESS_DEVICES, LOCAL_VTEP, NOBODY_VTEP, PEER_EGRESS, PORTS, REMOTE_VTEP, SILENT_VTEP, VNIS,
-    mac, node, remote_node,
+    ACCESS_DEVICES, GENEVE_VTEP, LOCAL_VTEP, LOCAL_VTEP6, NOBODY_VTEP, PEER_EGRESS, PORTS,
+    REMOTE_VTEP, SILENT_VTEP, VNIS, VTEPS6, mac, node, remote_node,
 };
 
 use overlay_common::abi::Egress;

@@ -1,21 +1,28 @@
-//! A node with two segments, four access ports on two devices, and two peers, of
-//! which one has no next hop yet.
+//! A node with two segments, four access ports on two devices, and five peers: one for each
+//! kind of tunnel, and one that has no next hop yet.
 
 use overlay_common::abi::{
     ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Node, Peer,
-    Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, VtepKey,
+    Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
+    VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
-use overlay_common::wire::{Mac, Outer};
+use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
 use overlay_control::action::Action;
 use overlay_control::tables::TableSet;
 
 /// The node's own VTEP.
 pub const LOCAL_VTEP: [u8; 4] = [192, 0, 2, 1];
-/// The peer in both segments.
+/// The peer with VXLAN over IPv4, in both segments.
 pub const REMOTE_VTEP: [u8; 4] = [192, 0, 2, 2];
-/// The peer in the first segment, not resolved.
+/// The peer with VXLAN in the first segment, not resolved.
 pub const SILENT_VTEP: [u8; 4] = [192, 0, 2, 3];
+/// The peer with Geneve over IPv4, in both segments.
+pub const GENEVE_VTEP: [u8; 4] = [192, 0, 2, 4];
+/// The node's own VTEP over IPv6.
+pub const LOCAL_VTEP6: [u8; 16] = [0x20; 16];
+/// The peers with VXLAN and Geneve over IPv6, in both segments.
+pub const VTEPS6: [[u8; 16]; 2] = [[0x21; 16], [0x22; 16]];
 /// No peer's address.
 pub const NOBODY_VTEP: [u8; 4] = [192, 0, 2, 99];
 /// The VNIs of segments 1 and 2.
@@ -30,7 +37,7 @@ pub const PORTS: [(u32, u16, u16); 4] = [(11, 0, 1), (11, 10, 2), (12, 0, 1), (1
 const MAX_FRAME: u32 = 9014;
 const EPOCH: u32 = 7;
 
-/// A station's address: stations 1 to 4 are behind the ports, 5 and 6 behind the
+/// A station's address: stations 1 to 4 are behind the ports, 5 to 9 behind the
 /// peers, the others unknown.
 pub fn mac(station: u8) -> [u8; 6] {
     [2, 0, 0, 0, 0, station]
@@ -38,39 +45,58 @@ pub fn mac(station: u8) -> [u8; 6] {
 
 /// The node.
 pub fn node() -> TableSet {
-    let mut tables = empty(LOCAL_VTEP);
+    let mut tables = empty(LOCAL_VTEP, LOCAL_VTEP6);
     for (index, vni) in (1..).zip(VNIS) {
-        segment(&mut tables, index, vni, [index.into(), u32::from(index) + 2], &[1, 2]);
+        let ports = [index.into(), u32::from(index) + 2];
+        segment(&mut tables, index, vni, ports, &[1, 2, 3], &[4, 5]);
     }
     for (index, (device, vlan, segment)) in (1..).zip(PORTS) {
         port(&mut tables, index, device, vlan, segment);
         station(&mut tables, index as u8, segment, Target::port(index));
     }
-    peer(&mut tables, 1, REMOTE_VTEP, &[1, 2]);
-    peer(&mut tables, 2, SILENT_VTEP, &[1]);
-    for segment in [1, 2] {
-        station(&mut tables, 5, segment, Target::peer(1));
-        station(&mut tables, 6, segment, Target::peer(2));
+    let over_v4 = |to| Ends::V4(LOCAL_VTEP, to);
+    let over_v6 = |to| Ends::V6(LOCAL_VTEP6, to);
+    peer(&mut tables, 1, over_v4(REMOTE_VTEP), Encap::Vxlan, true);
+    peer(&mut tables, 2, over_v4(SILENT_VTEP), Encap::Vxlan, false);
+    peer(&mut tables, 3, over_v4(GENEVE_VTEP), Encap::Geneve, true);
+    peer(&mut tables, 4, over_v6(VTEPS6[0]), Encap::Vxlan, true);
+    peer(&mut tables, 5, over_v6(VTEPS6[1]), Encap::Geneve, true);
+    for number in 1..=5 {
+        for segment in [1, 2] {
+            station(&mut tables, number as u8 + 4, segment, Target::peer(number));
+        }
     }
-    let silent = Peer { egress: PEER_EGRESS, ..Peer::default() };
-    tables.apply(&Action::PutPeer(PeerId(2), silent));
     tables
 }
 
-/// The peer's side of the same segments: one port in each, an empty FDB.
-pub fn remote_node() -> TableSet {
-    let mut tables = empty(REMOTE_VTEP);
+/// A peer's side of the same segments: one port in each, an empty FDB.
+pub fn remote_node(number: u8) -> TableSet {
+    let (vtep, vtep6, ends, encap) = match number {
+        1 => (REMOTE_VTEP, [0; 16], Ends::V4(REMOTE_VTEP, LOCAL_VTEP), Encap::Vxlan),
+        3 => (GENEVE_VTEP, [0; 16], Ends::V4(GENEVE_VTEP, LOCAL_VTEP), Encap::Geneve),
+        4 => ([0; 4], VTEPS6[0], Ends::V6(VTEPS6[0], LOCAL_VTEP6), Encap::Vxlan),
+        5 => ([0; 4], VTEPS6[1], Ends::V6(VTEPS6[1], LOCAL_VTEP6), Encap::Geneve),
+        _ => panic!("peer {number} is sent nothing"),
+    };
+    let mut tables = empty(vtep, vtep6);
     for (index, vni) in (1..).zip(VNIS) {
-        segment(&mut tables, index, vni, [index.into()], &[1]);
+        segment(&mut tables, index, vni, [index.into()], &[1], &[]);
         port(&mut tables, index.into(), 20 + u32::from(index), 0, index);
     }
-    peer(&mut tables, 1, LOCAL_VTEP, &[1, 2]);
+    peer(&mut tables, 1, ends, encap, true);
     tables
 }
 
-fn empty(vtep: [u8; 4]) -> TableSet {
+fn empty(vtep: [u8; 4], vtep6: [u8; 16]) -> TableSet {
     let mut tables = TableSet::default();
-    let node = Node { abi_version: ABI_VERSION, vtep, epoch: EPOCH, ..Node::default() };
+    let node = Node {
+        abi_version: ABI_VERSION,
+        vtep,
+        vtep6: address_words(&vtep6),
+        epoch: EPOCH,
+        ports: TunnelPorts { vxlan: Encap::Vxlan.port(), geneve: Encap::Geneve.port() },
+        ..Node::default()
+    };
     tables.apply(&Action::PutNode(node));
     for reason in PuntReason::ALL {
         let limit = PuntLimit { per_second: 1000, burst: 100 };
@@ -85,15 +111,16 @@ fn segment<const N: usize>(
     vni: u32,
     ports: [u32; N],
     peers: &[u32],
+    rest: &[u32],
 ) {
     const GENERATION: u16 = 3;
     let targets =
-        ports.map(Target::port).into_iter().chain(peers.iter().copied().map(Target::peer));
+        ports.map(Target::port).into_iter().chain(peers.iter().chain(rest).copied().map(Target::peer));
     for (slot, target) in (0..).zip(targets) {
         let key = FloodKey { segment: index, generation: GENERATION, slot };
         tables.apply(&Action::PutFlood(key, target));
     }
-    let flood = FloodList::new(GENERATION, N as u16, peers.len() as u32);
+    let flood = FloodList::new(GENERATION, N as u16, Family::V4, peers.len() as u16, rest.len() as u16);
     tables.apply(&Action::PutSegment(SegmentId(index), Segment { flood, vni, reserved: 0 }));
     permit(tables, PermitKey::ANY, index, vni);
 }
@@ -106,15 +133,20 @@ fn port(tables: &mut TableSet, index: u32, ifindex: u32, vlan: u16, segment: u16
     tables.apply(&Action::PutAccess(key, Access { port: index, segment, reserved: 0 }));
 }
 
-fn peer(tables: &mut TableSet, index: u32, vtep: [u8; 4], segments: &[u16]) {
-    let local = tables_vtep(tables);
-    let outer = Outer::template(Mac(mac(0xb0)), Mac(mac(0xa0)), local, vtep);
-    let template = outer.to_bytes();
-    let max_frame = MAX_FRAME as u16;
-    let peer = Peer { template, egress: PEER_EGRESS, max_frame, flags: Peer::READY };
-    tables.apply(&Action::PutPeer(PeerId(index), peer));
-    tables.apply(&Action::PutVtep(VtepKey(vtep), Vtep { peer: index, profile: index }));
-    for segment in segments {
+/// A peer that is resolved may use both segments, and one that is not the first alone.
+fn peer(tables: &mut TableSet, index: u32, ends: Ends, encap: Encap, is_ready: bool) {
+    let (next_hop, uplink) = (Mac(mac(0xb0)), Mac(mac(0xa0)));
+    let mut entry = Peer::new(&Template { next_hop, uplink, ends, encap, port: encap.port() });
+    entry.egress = PEER_EGRESS;
+    entry.max_frame = MAX_FRAME as u16;
+    entry.flags |= if is_ready { Peer::READY } else { 0 };
+    tables.apply(&Action::PutPeer(PeerId(index), entry));
+    let vtep = Vtep::new(index, encap, index);
+    tables.apply(&match ends {
+        Ends::V4(_, to) => Action::PutVtep(VtepKey(to), vtep),
+        Ends::V6(_, to) => Action::PutVtep6(Vtep6Key(to), vtep),
+    });
+    for segment in if is_ready { &[1, 2][..] } else { &[1] } {
         permit(tables, index, *segment, VNIS[usize::from(*segment) - 1]);
     }
 }
@@ -128,9 +160,4 @@ fn station(tables: &mut TableSet, number: u8, segment: u16, target: Target) {
     let key = FdbKey { mac: mac(number), segment };
     let entry = FdbEntry { target, flags: 0, seen: EPOCH - 1, reserved: 0 };
     tables.apply(&Action::PutFdb(key, entry));
-}
-
-fn tables_vtep(tables: &TableSet) -> [u8; 4] {
-    use overlay_common::tables::Tables;
-    tables.node().expect("a node was put").vtep
 }

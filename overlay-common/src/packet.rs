@@ -6,7 +6,7 @@
 //! that no header reference outlives it.
 
 use crate::abi::Egress;
-use crate::wire::Header;
+use crate::wire::{Family, Header};
 
 /// A buffer operation that the kernel refused, or that had no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,28 +44,33 @@ pub trait Packet {
     /// whether it is in the bytes or was stripped by the device.
     fn vlan(&self) -> Option<u16>;
 
+    /// The control information of a tag that was stripped, 0 where none was. What follows
+    /// the frame's bytes alone has to be told.
+    fn stripped_vlan(&self) -> u16;
+
     /// Removes the outermost VLAN tag.
     fn pop_vlan(&mut self) -> Result<(), Refused>;
 
     /// Adds an 802.1Q tag.
     fn push_vlan(&mut self, tci: u16) -> Result<(), Refused>;
 
-    /// Opens [`TUNNEL_LEN`](crate::wire::TUNNEL_LEN) bytes in front of the frame,
-    /// for outer headers over IPv4. Their contents are undefined.
-    fn grow_head(&mut self, inner: Inner) -> Result<(), Refused>;
+    /// Sees to it that [`at`](Self::at) reaches what lies in the first `len` bytes, as far
+    /// as the frame has so many.
+    fn require(&mut self, len: u32);
 
-    /// Removes [`TUNNEL_LEN`](crate::wire::TUNNEL_LEN) bytes of outer headers from
-    /// the front of the frame.
-    fn trim_head(&mut self, inner: Inner) -> Result<(), Refused>;
+    /// Opens [`Family::tunnel_len`] bytes in front of the frame, for outer headers over
+    /// this family. Their contents are undefined.
+    fn grow_head(&mut self, inner: Inner, outer: Family) -> Result<(), Refused>;
+
+    /// Removes `len` bytes of outer headers over this family, options included, from the
+    /// front of the frame.
+    fn trim_head(&mut self, inner: Inner, outer: Family, len: u32) -> Result<(), Refused>;
 
     /// Cuts the frame to `len` bytes: what lies behind is link-layer padding.
     fn trim_tail(&mut self, len: u32) -> Result<(), Refused>;
 
     /// The payload bytes of each segment where this is a super-frame, else 0.
     fn gso_size(&self) -> u32;
-
-    /// How many packets this is on the wire: 1, or a super-frame's segments.
-    fn segments(&self) -> u32;
 
     /// Whether this hook's frames can leave through `egress`.
     fn reaches(&self, egress: Egress) -> bool;

@@ -4,13 +4,17 @@
 
 use crate::abi::{
     Access, AccessKey, Direction, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port,
-    Punt, Segment, Target, Vtep, VtepKey,
+    Punt, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
 
 /// The node's tables. Look-ups return `None` where there is no entry.
 pub trait Tables {
+    /// Whether the path is to be short rather than quick: an old kernel's verifier walks
+    /// through every part of it, and through both of what is there twice.
+    const SHORT: bool = false;
+
     /// The node.
     fn node(&self) -> Option<&Node>;
     /// The segment and port of an access frame.
@@ -23,6 +27,8 @@ pub trait Tables {
     fn peer(&self, index: u32) -> Option<&Peer>;
     /// The peer behind a VTEP address.
     fn vtep(&self, key: &VtepKey) -> Option<Vtep>;
+    /// The peer behind a VTEP address of IPv6.
+    fn vtep6(&self, key: &Vtep6Key) -> Option<Vtep>;
     /// The segment of a VNI, for a permission profile.
     fn permit(&self, key: &PermitKey) -> Option<Permit>;
     /// Where a MAC address is.

@@ -104,6 +104,14 @@ drop_reasons! {
     PuntQueueFull = 24, "punt-queue-full";
     /// The port that leads to the destination has no device now.
     PortDown = 25, "port-down";
+    /// The peer wraps its frames otherwise: VXLAN from a Geneve peer, or the reverse.
+    EncapMismatch = 26, "encap-mismatch";
+    /// A Geneve version that is not 0 (RFC 8926, 3.4).
+    GeneveVersion = 27, "geneve-version";
+    /// Geneve's C bit is set: an option that is not known has to be (RFC 8926, 3.4).
+    GeneveCritical = 28, "geneve-critical";
+    /// Geneve carries something that is no Ethernet frame.
+    GeneveProtocol = 29, "geneve-protocol";
 }
 
 #[cfg(test)]

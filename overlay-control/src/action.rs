@@ -2,7 +2,7 @@
 
 use overlay_common::abi::{
     Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port, PuntLimit,
-    PuntReason, Segment, Target, Vtep, VtepKey,
+    PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
@@ -36,6 +36,10 @@ pub enum Action {
     PutVtep(VtepKey, Vtep),
     /// Nobody is behind this VTEP address any more.
     DelVtep(VtepKey),
+    /// The same over IPv6.
+    PutVtep6(Vtep6Key, Vtep),
+    /// The same over IPv6.
+    DelVtep6(Vtep6Key),
     /// A permission profile may use a VNI.
     PutPermit(PermitKey, Permit),
     /// A permission profile may no longer use a VNI.

@@ -5,10 +5,10 @@
 
 use overlay_common::abi::Egress;
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{self, Ethernet, Header, TUNNEL_LEN, Tag};
+use overlay_common::wire::{self, Ethernet, Family, Header, Tag};
 
 /// Room that new frames keep in front, so that encapsulation moves no bytes.
-const HEADROOM: usize = 64;
+const HEADROOM: usize = 128;
 /// What a kernel leaves in grown room is not defined. This value is unlikely to
 /// pass for a header field, so a path that relies on it is found out.
 const UNDEFINED: u8 = 0xa5;
@@ -33,8 +33,6 @@ pub struct HostFrame<const COPIES: bool> {
     pub vlan_offload: bool,
     /// The payload of each segment of a super-frame, 0 for an ordinary frame.
     pub gso_size: u32,
-    /// How many segments a super-frame has.
-    pub gso_segs: u32,
     /// The copies sent, in their order.
     pub copies: Vec<SentCopy>,
 }
@@ -63,7 +61,6 @@ impl<const COPIES: bool> HostFrame<COPIES> {
             stripped_vlan: None,
             vlan_offload: false,
             gso_size: 0,
-            gso_segs: 0,
             copies: Vec::new(),
         }
     }
@@ -111,6 +108,10 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
         self.stripped_vlan.or_else(|| self.tag_in_bytes())
     }
 
+    fn stripped_vlan(&self) -> u16 {
+        self.stripped_vlan.unwrap_or(0)
+    }
+
     fn pop_vlan(&mut self) -> Result<(), Refused> {
         if self.stripped_vlan.take().is_some() {
             return Ok(());
@@ -136,22 +137,25 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
         Ok(())
     }
 
-    fn grow_head(&mut self, _inner: Inner) -> Result<(), Refused> {
-        if self.start < TUNNEL_LEN {
-            let missing = TUNNEL_LEN - self.start;
+    fn require(&mut self, _len: u32) {}
+
+    fn grow_head(&mut self, _inner: Inner, outer: Family) -> Result<(), Refused> {
+        let len = outer.tunnel_len();
+        if self.start < len {
+            let missing = len - self.start;
             self.buffer.splice(0..0, std::iter::repeat_n(UNDEFINED, missing));
             self.start += missing;
         }
-        self.start -= TUNNEL_LEN;
-        self.buffer[self.start..self.start + TUNNEL_LEN].fill(UNDEFINED);
+        self.start -= len;
+        self.buffer[self.start..self.start + len].fill(UNDEFINED);
         Ok(())
     }
 
-    fn trim_head(&mut self, _inner: Inner) -> Result<(), Refused> {
-        if self.bytes().len() < TUNNEL_LEN {
+    fn trim_head(&mut self, _inner: Inner, _outer: Family, len: u32) -> Result<(), Refused> {
+        if self.bytes().len() < len as usize {
             return Err(Refused);
         }
-        self.start += TUNNEL_LEN;
+        self.start += len as usize;
         Ok(())
     }
 
@@ -166,10 +170,6 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
 
     fn gso_size(&self) -> u32 {
         self.gso_size
-    }
-
-    fn segments(&self) -> u32 {
-        self.gso_segs.max(1)
     }
 
     fn reaches(&self, egress: Egress) -> bool {
@@ -247,7 +247,7 @@ mod tests {
     fn frames_that_are_too_short_are_refused() {
         let mut frame = Frame::new(&PLAIN[..13]);
         assert_eq!((frame.vlan(), frame.push_vlan(1)), (None, Err(Refused)));
-        assert_eq!(frame.trim_head(Inner::Other), Err(Refused));
+        assert_eq!(frame.trim_head(Inner::Other, Family::V4, 50), Err(Refused));
         assert_eq!(frame.trim_tail(14), Err(Refused));
         assert_eq!(frame.bytes(), &PLAIN[..13]);
         assert!(frame.at::<Ethernet>(0).is_none() && frame.at::<Ethernet>(usize::MAX).is_none());
@@ -256,14 +256,17 @@ mod tests {
     #[test]
     fn the_head_grows_again_and_again_and_is_trimmed_again() {
         let mut frame = Frame::new(&PLAIN);
-        for i in 1..=4 {
-            frame.grow_head(Inner::Ipv4).unwrap();
-            assert_eq!(frame.len() as usize, PLAIN.len() + i * TUNNEL_LEN);
-            *frame.at_mut::<Udp>(0).unwrap() = Udp::new(i as u16, 0, 0);
+        let families = [Family::V4, Family::V6, Family::V6, Family::V4];
+        let mut len = PLAIN.len();
+        for (i, family) in (1..).zip(families) {
+            frame.grow_head(Inner::Ipv4, family).unwrap();
+            len += family.tunnel_len();
+            assert_eq!(frame.len() as usize, len);
+            *frame.at_mut::<Udp>(0).unwrap() = Udp::new(i, 0, 0);
         }
-        for i in (1..=4).rev() {
+        for (i, family) in (1..=4).zip(families).rev() {
             assert_eq!(frame.at::<Udp>(0).unwrap().source(), i);
-            frame.trim_head(Inner::Ipv4).unwrap();
+            frame.trim_head(Inner::Ipv4, family, family.tunnel_len() as u32).unwrap();
         }
         assert_eq!(frame.bytes(), PLAIN);
     }
@@ -271,9 +274,9 @@ mod tests {
     #[test]
     fn grown_room_says_nothing_of_what_was_there() {
         let mut frame = Frame::new(&[7; 60]);
-        frame.trim_head(Inner::Other).unwrap();
-        frame.grow_head(Inner::Other).unwrap();
-        assert!(frame.bytes()[..TUNNEL_LEN].iter().all(|byte| *byte == UNDEFINED));
+        frame.trim_head(Inner::Other, Family::V4, 50).unwrap();
+        frame.grow_head(Inner::Other, Family::V4).unwrap();
+        assert!(frame.bytes()[..50].iter().all(|byte| *byte == UNDEFINED));
     }
 
     #[test]
@@ -307,13 +310,5 @@ mod tests {
         assert!(Frame::new(&PLAIN).reaches(other));
         let copies = |copies: bool| copies;
         assert!(copies(<Frame as Packet>::COPIES) && !copies(<XdpFrame as Packet>::COPIES));
-    }
-
-    #[test]
-    fn a_super_frame_counts_as_its_segments() {
-        let mut frame = Frame::new(&PLAIN);
-        assert_eq!((frame.segments(), frame.gso_size()), (1, 0));
-        (frame.gso_size, frame.gso_segs) = (1448, 9);
-        assert_eq!((frame.segments(), frame.gso_size()), (9, 1448));
     }
 }

@@ -3,23 +3,60 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | segments | 1: VNI 100, learns from peers; 2: VNI 200, does not; 3: VNI 300, with one port and no peer |
+//! | segments | 1: VNI 100, learns from peers; 2: VNI 200, does not; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4 |
 //! | ports | see the constants |
-//! | peers | 1 (192.0.2.2) may use VNI 100 and 200; 2 (192.0.2.3, not reachable by XDP) VNI 100; 3 (192.0.2.4) is not resolved |
+//! | peers | see [`PEERS`]; 2 is not reachable by XDP, 3 is not resolved |
 
 use overlay_common::abi::{
     ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Node, Peer,
-    Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, VtepKey,
+    Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
+    VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
-use overlay_common::wire::{Mac, Outer};
+use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
 
 use crate::action::Action;
 
 /// The node's VTEP.
 pub const LOCAL_VTEP: [u8; 4] = [192, 0, 2, 1];
-/// The peers' VTEPs, by their index from 1.
-pub const PEER_VTEPS: [[u8; 4]; 3] = [[192, 0, 2, 2], [192, 0, 2, 3], [192, 0, 2, 4]];
+/// The node's VTEP over IPv6.
+pub const LOCAL_VTEP6: [u8; 16] = vtep6(1);
+/// The VTEPs of the peers over IPv4, by their index from 1.
+pub const PEER_VTEPS: [[u8; 4]; 4] =
+    [[192, 0, 2, 2], [192, 0, 2, 3], [192, 0, 2, 4], [192, 0, 2, 5]];
+
+const fn vtep6(last: u8) -> [u8; 16] {
+    [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]
+}
+
+/// A peer of the sample node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SamplePeer {
+    /// From this node to the peer.
+    pub ends: Ends,
+    /// How it wraps its frames.
+    pub encap: Encap,
+    /// Its permission profile: 1 may use VNI 100, 200 and 400, 2 VNI 100.
+    pub profile: u32,
+}
+
+const fn v4(to: [u8; 4], encap: Encap, profile: u32) -> SamplePeer {
+    SamplePeer { ends: Ends::V4(LOCAL_VTEP, to), encap, profile }
+}
+
+const fn v6(last: u8, encap: Encap) -> SamplePeer {
+    SamplePeer { ends: Ends::V6(LOCAL_VTEP6, vtep6(last)), encap, profile: 1 }
+}
+
+/// The peers, by their index from 1.
+pub const PEERS: [SamplePeer; 6] = [
+    v4(PEER_VTEPS[0], Encap::Vxlan, 1),
+    v4(PEER_VTEPS[1], Encap::Vxlan, 2),
+    v4(PEER_VTEPS[2], Encap::Vxlan, 1),
+    v4(PEER_VTEPS[3], Encap::Geneve, 1),
+    v6(5, Encap::Vxlan),
+    v6(6, Encap::Geneve),
+];
 /// The MAC address of the node's uplink.
 pub const UPLINK_MAC: Mac = Mac([0x02, 0, 0, 0, 0xff, 0x01]);
 /// The current epoch.
@@ -39,6 +76,8 @@ pub const SECOND_PORT: u32 = 5;
 pub const LONELY_PORT: u32 = 6;
 /// Port 7: has no device now, segment 1.
 pub const DOWN_PORT: u32 = 7;
+/// Port 8: VLAN 50 of the ingress device, segment 4.
+pub const OVER_IPV6_PORT: u32 = 8;
 
 /// The station behind a port, by the port's index, or behind a peer, by 0x10 + the
 /// peer's index.
@@ -73,7 +112,9 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
     let mut actions = vec![Action::PutNode(Node {
         abi_version: ABI_VERSION,
         vtep: LOCAL_VTEP,
+        vtep6: address_words(&LOCAL_VTEP6),
         epoch: EPOCH,
+        ports: TunnelPorts { vxlan: Encap::Vxlan.port(), geneve: Encap::Geneve.port() },
         ..Node::default()
     })];
     let open = PuntLimit { per_second: 1_000_000, burst: 1_000_000 };
@@ -99,6 +140,7 @@ fn ports(devices: &Devices) -> Vec<Action> {
         access(0, INGRESS_PORT, 1),
         access(20, SECOND_PORT, 2),
         access(40, LONELY_PORT, 3),
+        access(50, OVER_IPV6_PORT, 4),
         port(INGRESS_PORT, devices.ingress, Egress::XDP, 1514, 0, 1),
         port(PLAIN_PORT, plain, Egress::XDP, 1514, 0, 1),
         port(TAGGED_PORT, tagged, Egress::XDP, 1514, 30, 1),
@@ -106,22 +148,30 @@ fn ports(devices: &Devices) -> Vec<Action> {
         port(SECOND_PORT, devices.ingress, Egress::XDP, 1514, 20, 2),
         port(LONELY_PORT, devices.ingress, Egress::XDP, 1514, 40, 3),
         port(DOWN_PORT, 0, 0, 1514, 0, 1),
+        port(OVER_IPV6_PORT, devices.ingress, Egress::XDP, 1514, 50, 4),
     ]
 }
 
 fn peers(devices: &Devices) -> Vec<Action> {
-    let uplinks = [(devices.uplinks[0], Egress::XDP), (devices.uplinks[1], 0), (0, 0)];
     let mut actions = Vec::new();
-    for (index, ((ifindex, flags), vtep)) in (1u32..).zip(uplinks.into_iter().zip(PEER_VTEPS)) {
-        let outer = Outer::template(next_hop(index as u8), UPLINK_MAC, LOCAL_VTEP, vtep);
-        let ready = if ifindex == 0 { 0 } else { Peer::READY };
-        let egress = Egress { ifindex, flags };
-        actions.push(Action::PutPeer(
-            PeerId(index),
-            Peer { template: outer.to_bytes(), egress, max_frame: 1514, flags: ready },
-        ));
-        let profile = if index == 2 { 2 } else { 1 };
-        actions.push(Action::PutVtep(VtepKey(vtep), Vtep { peer: index, profile }));
+    for (index, peer) in (1u32..).zip(PEERS) {
+        let (next_hop, port) = (next_hop(index as u8), peer.encap.port());
+        let template =
+            Template { next_hop, uplink: UPLINK_MAC, ends: peer.ends, encap: peer.encap, port };
+        let mut entry = Peer::new(&template);
+        entry.max_frame = 1514;
+        entry.egress = match index {
+            2 => Egress { ifindex: devices.uplinks[1], flags: 0 },
+            3 => Egress::default(),
+            _ => Egress { ifindex: devices.uplinks[0], flags: Egress::XDP },
+        };
+        entry.flags |= if index == 3 { 0 } else { Peer::READY };
+        actions.push(Action::PutPeer(PeerId(index), entry));
+        let vtep = Vtep::new(index, peer.encap, peer.profile);
+        actions.push(match peer.ends {
+            Ends::V4(_, to) => Action::PutVtep(VtepKey(to), vtep),
+            Ends::V6(_, to) => Action::PutVtep6(Vtep6Key(to), vtep),
+        });
     }
     let permit = |profile, vni, segment, flags| {
         Action::PutPermit(PermitKey { profile, vni }, Permit { segment, flags, reserved: 0 })
@@ -130,8 +180,10 @@ fn peers(devices: &Devices) -> Vec<Action> {
         permit(PermitKey::ANY, 100, 1, Permit::LEARN),
         permit(PermitKey::ANY, 200, 2, 0),
         permit(PermitKey::ANY, 300, 3, Permit::LEARN),
+        permit(PermitKey::ANY, 400, 4, Permit::LEARN),
         permit(1, 100, 1, Permit::LEARN),
         permit(1, 200, 2, 0),
+        permit(1, 400, 4, Permit::LEARN),
         permit(2, 100, 1, Permit::LEARN),
     ]);
     actions
@@ -139,17 +191,22 @@ fn peers(devices: &Devices) -> Vec<Action> {
 
 fn floods() -> Vec<Action> {
     let ports = [INGRESS_PORT, PLAIN_PORT, TAGGED_PORT, SMALL_PORT].map(Target::port);
-    let lists: [(u16, &[Target], &[Target]); 3] = [
-        (1, &ports, &[Target::peer(1), Target::peer(2)]),
-        (2, &[Target::port(SECOND_PORT)], &[Target::peer(1)]),
-        (3, &[Target::port(LONELY_PORT)], &[]),
+    let peer = Target::peer;
+    // Local ports, the peers that the kernel sends to, and those that user space does.
+    type Receivers<'a> = (u16, &'a [Target], Family, &'a [Target], &'a [Target]);
+    let lists: [Receivers<'_>; 4] = [
+        (1, &ports, Family::V4, &[peer(1), peer(2)], &[]),
+        (2, &[Target::port(SECOND_PORT)], Family::V4, &[peer(1), peer(4)], &[]),
+        (3, &[Target::port(LONELY_PORT)], Family::V4, &[], &[]),
+        (4, &[Target::port(OVER_IPV6_PORT)], Family::V6, &[peer(5), peer(6)], &[peer(1), peer(4)]),
     ];
     let mut actions = Vec::new();
-    for (segment, ports, peers) in lists {
-        for (slot, target) in (0..).zip(ports.iter().chain(peers)) {
+    for (segment, ports, family, peers, rest) in lists {
+        for (slot, target) in (0..).zip(ports.iter().chain(peers).chain(rest)) {
             actions.push(Action::PutFlood(FloodKey { segment, generation: 1, slot }, *target));
         }
-        let flood = FloodList::new(1, ports.len() as u16, peers.len() as u32);
+        let [ports, peers, rest] = [ports, peers, rest].map(|list| list.len() as u16);
+        let flood = FloodList::new(1, ports, family, peers, rest);
         let vni = u32::from(segment) * 100;
         actions.push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, reserved: 0 }));
     }
@@ -170,7 +227,7 @@ fn stations() -> Vec<Action> {
     let peer = |index: u32| entry(station(0x10 + index as u8), 1, Target::peer(index), 0);
     let mut actions =
         [INGRESS_PORT, PLAIN_PORT, TAGGED_PORT, SMALL_PORT, DOWN_PORT].map(port).to_vec();
-    actions.extend([1, 2, 3].map(peer));
+    actions.extend([1, 2, 3, 4, 5, 6].map(peer));
     actions.extend([
         entry(station(SECOND_PORT as u8), 2, Target::port(SECOND_PORT), 0),
         entry(station(0x11), 2, Target::peer(1), 0),

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use overlay_common::abi::{
     Access, AccessKey, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, Hook, MAX_PEERS,
     MAX_PORTS, Node, Peer, Permit, PermitKey, Port, Punt, PuntLimit, PuntReason, Segment, Target,
-    Vtep, VtepKey,
+    Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -26,14 +26,8 @@ static NO_PORT: Port = Port {
     vlan: 0,
     segment: 0,
 };
-static NO_PEER: Peer = Peer {
-    template: [0; overlay_common::wire::TUNNEL_LEN],
-    egress: overlay_common::abi::Egress { ifindex: 0, flags: 0 },
-    max_frame: 0,
-    flags: 0,
-};
-static NO_SEGMENT: Segment =
-    Segment { flood: overlay_common::abi::FloodList::new(0, 0, 0), vni: 0, reserved: 0 };
+static NO_PEER: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(Peer::default);
+static NO_SEGMENT: std::sync::LazyLock<Segment> = std::sync::LazyLock::new(Segment::default);
 
 /// How many punts wait until [`TableSet::take_punts`] collects them.
 pub const PUNT_QUEUE: usize = 1024;
@@ -49,9 +43,12 @@ pub struct TableSet {
     node: Node,
     access: HashMap<AccessKey, Access>,
     ports: HashMap<u32, Port>,
+    /// The devices of the ports that are uplinks.
+    uplinks: HashMap<u32, u32>,
     segments: HashMap<u16, Segment>,
     peers: HashMap<u32, Peer>,
     vteps: HashMap<VtepKey, Vtep>,
+    vteps6: HashMap<Vtep6Key, Vtep>,
     permits: HashMap<PermitKey, Permit>,
     fdb: HashMap<FdbKey, Place>,
     flood: HashMap<FloodKey, Target>,
@@ -98,9 +95,11 @@ impl TableSet {
             node: Node::default(),
             access: HashMap::new(),
             ports: HashMap::new(),
+            uplinks: HashMap::new(),
             segments: HashMap::new(),
             peers: HashMap::new(),
             vteps: HashMap::new(),
+            vteps6: HashMap::new(),
             permits: HashMap::new(),
             fdb: HashMap::new(),
             flood: HashMap::new(),
@@ -122,9 +121,13 @@ impl TableSet {
             }
             Action::PutPort(id, port) => {
                 self.ports.insert(id.0, port);
+                if port.segment == 0 {
+                    self.uplinks.insert(id.0, port.egress.ifindex);
+                }
             }
             Action::DelPort(id) => {
                 self.ports.remove(&id.0);
+                self.uplinks.remove(&id.0);
                 lock(&self.counted).ports.remove(&id.0);
             }
             Action::PutSegment(id, segment) => {
@@ -145,6 +148,12 @@ impl TableSet {
             }
             Action::DelVtep(key) => {
                 self.vteps.remove(&key);
+            }
+            Action::PutVtep6(key, vtep) => {
+                self.vteps6.insert(key, vtep);
+            }
+            Action::DelVtep6(key) => {
+                self.vteps6.remove(&key);
             }
             Action::PutPermit(key, permit) => {
                 self.permits.insert(key, permit);
@@ -171,6 +180,11 @@ impl TableSet {
     /// Every FDB entry, in no particular order.
     pub fn fdb_entries(&self) -> impl Iterator<Item = (FdbKey, FdbEntry)> + '_ {
         self.fdb.iter().map(|(key, place)| (*key, place.entry()))
+    }
+
+    /// Whether a device is an uplink, and up.
+    pub fn is_uplink(&self, ifindex: u32) -> bool {
+        ifindex != 0 && self.uplinks.values().any(|index| *index == ifindex)
     }
 
     /// Counts a frame that the path dropped: its result was this error.
@@ -222,6 +236,10 @@ impl Tables for TableSet {
 
     fn vtep(&self, key: &VtepKey) -> Option<Vtep> {
         self.vteps.get(key).copied()
+    }
+
+    fn vtep6(&self, key: &Vtep6Key) -> Option<Vtep> {
+        self.vteps6.get(key).copied()
     }
 
     fn permit(&self, key: &PermitKey) -> Option<Permit> {
@@ -332,11 +350,18 @@ mod tests {
     use crate::frame::Frame;
     use overlay_common::abi::Egress;
     use overlay_common::id::{PeerId, PortId, SegmentId};
+    use overlay_common::wire::Encap;
 
     const OPEN: PuntLimit = PuntLimit { per_second: 10, burst: 10 };
 
     fn punt(reason: PuntReason) -> Punt {
         Punt { reason: reason as u8, segment: 3, frame_len: 60, ..Punt::default() }
+    }
+
+    fn peer_over(egress: Egress) -> Peer {
+        let mut peer = Peer::default();
+        peer.egress = egress;
+        peer
     }
 
     #[test]
@@ -356,13 +381,14 @@ mod tests {
     fn every_action_is_carried_out_and_undone() {
         let mut tables = TableSet::default();
         let egress = Egress { ifindex: 9, flags: 1 };
-        let (port, peer) = (Port { egress, ..Port::default() }, Peer { egress, ..Peer::default() });
+        let (port, peer) = (Port { egress, ..Port::default() }, peer_over(egress));
         let segment = Segment { vni: 7, ..Segment::default() };
         let access = (
             AccessKey { ifindex: 9, vlan: 1, reserved: 0 },
             Access { port: 1, ..Access::default() },
         );
-        let vtep = (VtepKey([1; 4]), Vtep { peer: 1, profile: 2 });
+        let vtep = (VtepKey([1; 4]), Vtep::new(1, Encap::Geneve, 2));
+        let vtep6 = (Vtep6Key([1; 16]), Vtep::new(1, Encap::Vxlan, 2));
         let permit = (PermitKey { profile: 2, vni: 7 }, Permit { segment: 1, ..Permit::default() });
         let flood = (FloodKey { segment: 1, generation: 1, slot: 0 }, Target::peer(1));
         let entry = FdbEntry { target: Target::port(1), flags: 1, seen: 5, reserved: 0 };
@@ -375,6 +401,7 @@ mod tests {
             Action::PutSegment(SegmentId(1), segment),
             Action::PutAccess(access.0, access.1),
             Action::PutVtep(vtep.0, vtep.1),
+            Action::PutVtep6(vtep6.0, vtep6.1),
             Action::PutPermit(permit.0, permit.1),
             Action::PutFlood(flood.0, flood.1),
             Action::PutFdb(fdb.0, fdb.1),
@@ -386,6 +413,7 @@ mod tests {
         assert_eq!(tables.segment(1), Some(&segment));
         assert_eq!(tables.access(&access.0), Some(access.1));
         assert_eq!(tables.vtep(&vtep.0), Some(vtep.1));
+        assert_eq!(tables.vtep6(&vtep6.0), Some(vtep6.1));
         assert_eq!(tables.permit(&permit.0), Some(permit.1));
         assert_eq!(tables.flood(&flood.0), Some(flood.1));
         assert_eq!(tables.fdb(&fdb.0), Some(fdb.1));
@@ -398,6 +426,7 @@ mod tests {
             Action::DelSegment(SegmentId(1)),
             Action::DelAccess(access.0),
             Action::DelVtep(vtep.0),
+            Action::DelVtep6(vtep6.0),
             Action::DelPermit(permit.0),
             Action::DelFlood(flood.0),
             Action::DelFdb(fdb.0),
@@ -410,6 +439,7 @@ mod tests {
         );
         assert_eq!(tables.segment(1), Some(&Segment::default()));
         assert_eq!((tables.access(&access.0), tables.vtep(&vtep.0)), (None, None));
+        assert_eq!(tables.vtep6(&vtep6.0), None);
         assert_eq!((tables.permit(&permit.0), tables.flood(&flood.0)), (None, None));
         assert_eq!(tables.fdb(&fdb.0), None);
         let zero = Counters::default();

@@ -1,15 +1,19 @@
 //! Properties of the packet path, on the host: decapsulation inverts
 //! encapsulation, incremental checksums equal full ones, no input panics.
 
-use overlay_common::abi::{FdbEntry, FdbKey, Hook, Punt, PuntReason, Target};
+use overlay_common::abi::{
+    FdbEntry, FdbKey, Hook, Punt, PuntReason, Target, Vtep, Vtep6Key, VtepKey,
+};
 use overlay_common::packet::Packet;
 use overlay_common::path::{Ingress, from_access, from_underlay};
 use overlay_common::tables::Tables;
 use overlay_common::verdict::{DropReason, Verdict};
-use overlay_common::wire::{Ethernet, Ipv4, Mac, Outer, TUNNEL_LEN, Vxlan, checksum, view};
+use overlay_common::wire::{
+    Ends, Ethernet, Ipv4, Mac, Outer4, Outer6, Shim, Vxlan, address_words, checksum, view,
+};
 use overlay_control::action::Action;
 use overlay_control::frame::{Frame, XdpFrame};
-use overlay_control::sample::{self, Devices, station};
+use overlay_control::sample::{self, Devices, SamplePeer, station};
 use overlay_control::tables::TableSet;
 use proptest::prelude::*;
 
@@ -23,17 +27,26 @@ fn ingress() -> Ingress {
     Ingress { ifindex: Devices::default().ingress, hook: Hook::Tc }
 }
 
-/// The same tables seen from peer 1: the addresses of the two VTEPs are
+/// The same tables seen from a peer: the addresses of the two VTEPs are
 /// exchanged, so that what the sample node sends can be received.
-fn peer_one() -> TableSet {
+fn seen_from(peer: u8) -> TableSet {
     let mut tables = node();
     let mut other = *tables.node().expect("a node");
-    other.vtep = sample::PEER_VTEPS[0];
+    let SamplePeer { ends, encap, profile } = sample::PEERS[usize::from(peer) - 1];
+    let vtep = Vtep::new(u32::from(peer), encap, profile);
+    match ends {
+        Ends::V4(from, to) => {
+            other.vtep = to;
+            tables.apply(&Action::PutVtep(VtepKey(from), vtep));
+        }
+        Ends::V6(from, to) => {
+            other.vtep6 = address_words(&to);
+            tables.apply(&Action::PutVtep6(Vtep6Key(from), vtep));
+        }
+    }
     tables.apply(&Action::PutNode(other));
-    let vtep = tables.vtep(&overlay_common::abi::VtepKey(sample::PEER_VTEPS[0])).expect("peer 1");
-    tables.apply(&Action::PutVtep(overlay_common::abi::VtepKey(sample::LOCAL_VTEP), vtep));
     // The receiving station is behind the plain port there.
-    let key = FdbKey { mac: station(0x11).0, segment: 1 };
+    let key = FdbKey { mac: station(0x10 + peer).0, segment: 1 };
     let entry = FdbEntry {
         target: Target::port(sample::PLAIN_PORT),
         seen: sample::EPOCH,
@@ -41,6 +54,10 @@ fn peer_one() -> TableSet {
     };
     tables.apply(&Action::PutFdb(key, entry));
     tables
+}
+
+fn peer_one() -> TableSet {
+    seen_from(1)
 }
 
 fn ethernet(destination: Mac, ethertype: u16, payload: &[u8]) -> Vec<u8> {
@@ -69,6 +86,27 @@ fn inner_frame() -> impl Strategy<Value = Vec<u8>> {
         ),
     ];
     (ethertype, payload).prop_map(|(kind, payload)| ethernet(station(0x11), kind, &payload))
+}
+
+/// The peers that are resolved.
+fn resolved() -> impl Strategy<Value = u8> {
+    prop_oneof![Just(1_u8), Just(2), Just(4), Just(5), Just(6)]
+}
+
+/// The same frame to the station behind a peer.
+fn to_peer(inner: &[u8], peer: u8) -> Vec<u8> {
+    [&station(0x10 + peer).0, &inner[6..]].concat()
+}
+
+/// A frame in the tunnel from the sample node to a peer.
+fn tunnelled(inner: &[u8], peer: u8) -> Vec<u8> {
+    let mut frame = Frame::new(&to_peer(inner, peer));
+    from_access::run(&mut frame, &node(), ingress()).expect("encapsulated");
+    frame.bytes().to_vec()
+}
+
+fn tunnel_len(peer: u8) -> usize {
+    sample::PEERS[usize::from(peer) - 1].ends.family().tunnel_len()
 }
 
 /// The stations that were reported, and where they are.
@@ -131,8 +169,8 @@ proptest! {
         let mut frame = Frame::new(&inner);
         let verdict = from_access::run(&mut frame, &sender, ingress());
         prop_assert!(matches!(verdict, Ok(Verdict::Transmit(_))), "{verdict:?}");
-        let outer = *view::<Outer>(frame.bytes(), 0).expect("outer headers");
-        prop_assert_eq!(frame.bytes().len(), inner.len() + TUNNEL_LEN);
+        let outer = *view::<Outer4>(frame.bytes(), 0).expect("outer headers");
+        prop_assert_eq!(frame.bytes().len(), inner.len() + Outer4::LEN);
         prop_assert!(outer.ip.checksum_holds());
         prop_assert_eq!(checksum::full(&frame.bytes()[14..34]), 0);
         prop_assert!(outer.ip.dont_fragment());
@@ -141,7 +179,7 @@ proptest! {
         prop_assert_eq!(usize::from(outer.udp.len()), inner.len() + 16);
         prop_assert!(outer.udp.source() >= 49152);
         prop_assert_eq!(outer.udp.destination(), Vxlan::PORT);
-        prop_assert_eq!(outer.vxlan.vni(), 100);
+        prop_assert_eq!(outer.shim.vni(), 100);
         prop_assert_eq!(outer.ethernet.destination, sample::next_hop(1));
 
         let receiver = peer_one();
@@ -149,6 +187,64 @@ proptest! {
         let verdict = from_underlay::run(&mut frame, &receiver, ingress());
         prop_assert!(matches!(verdict, Ok(Verdict::Deliver(_))), "{verdict:?}");
         prop_assert_eq!(frame.bytes(), &inner[..]);
+    }
+
+    #[test]
+    fn every_kind_of_tunnel_is_inverted(inner in inner_frame(), peer in resolved()) {
+        let sent = tunnelled(&inner, peer);
+        prop_assert_eq!(sent.len(), inner.len() + tunnel_len(peer));
+        let encap = sample::PEERS[usize::from(peer) - 1].encap;
+        let (udp, shim) = if tunnel_len(peer) == Outer6::LEN {
+            let outer = *view::<Outer6>(&sent, 0).expect("outer headers");
+            prop_assert_eq!((outer.ip.version(), outer.ip.hop_limit), (6, 64));
+            prop_assert_eq!(usize::from(outer.ip.payload_len()), inner.len() + 16);
+            prop_assert_eq!(usize::from(outer.udp.len()), inner.len() + 16);
+            (outer.udp, outer.shim)
+        } else {
+            let outer = *view::<Outer4>(&sent, 0).expect("outer headers");
+            (outer.udp, outer.shim)
+        };
+        prop_assert_eq!((udp.destination(), shim), (encap.port(), Shim::new(encap, 100)));
+        let mut frame = Frame::new(&sent);
+        let verdict = from_underlay::run(&mut frame, &seen_from(peer), ingress());
+        prop_assert!(matches!(verdict, Ok(Verdict::Deliver(_))), "{verdict:?}");
+        prop_assert_eq!(frame.bytes(), &to_peer(&inner, peer)[..]);
+    }
+
+    #[test]
+    fn geneve_options_are_skipped_and_counted_out(
+        inner in inner_frame(),
+        words in 0_u8..64,
+        fill in any::<u8>(),
+        over_v6 in any::<bool>(),
+    ) {
+        let peer = if over_v6 { 6 } else { 4 };
+        let mut bytes = tunnelled(&inner, peer);
+        let options = vec![fill; usize::from(words) * 4];
+        let (shim, grown) = (tunnel_len(peer) - Shim::LEN, options.len() as u16);
+        bytes[shim] = words;
+        bytes.splice(shim + Shim::LEN..shim + Shim::LEN, options);
+        let add = |bytes: &mut [u8], at: usize| {
+            let len = u16::from_be_bytes([bytes[at], bytes[at + 1]]) + grown;
+            bytes[at..at + 2].copy_from_slice(&len.to_be_bytes());
+        };
+        add(&mut bytes, shim - 4);
+        if over_v6 {
+            add(&mut bytes, 18);
+        } else {
+            add(&mut bytes, 16);
+            bytes[24..26].fill(0);
+            let sum = checksum::full(&bytes[14..34]);
+            bytes[24..26].copy_from_slice(&sum.to_be_bytes());
+        }
+        let mut frame = Frame::new(&bytes);
+        let verdict = from_underlay::run(&mut frame, &seen_from(peer), ingress());
+        prop_assert!(matches!(verdict, Ok(Verdict::Deliver(_))), "{verdict:?}");
+        prop_assert_eq!(frame.bytes(), &to_peer(&inner, peer)[..]);
+        // With the C bit the options would have to be known.
+        bytes[shim + 1] |= 0x40;
+        let verdict = from_underlay::run(&mut Frame::new(&bytes), &seen_from(peer), ingress());
+        prop_assert_eq!(verdict, Err(DropReason::GeneveCritical));
     }
 
     #[test]
@@ -166,7 +262,7 @@ proptest! {
         let port = |bytes: &[u8]| {
             let mut frame = Frame::new(bytes);
             from_access::run(&mut frame, &tables, ingress()).expect("encapsulated");
-            view::<Outer>(frame.bytes(), 0).expect("outer headers").udp.source()
+            view::<Outer4>(frame.bytes(), 0).expect("outer headers").udp.source()
         };
         let mut later = inner.clone();
         if later.len() > 80 {
@@ -191,15 +287,13 @@ proptest! {
     fn every_truncation_of_a_tunnelled_frame_is_an_error(
         inner in inner_frame(),
         cut in any::<prop::sample::Index>(),
+        peer in resolved(),
     ) {
-        let mut frame = Frame::new(&inner);
-        from_access::run(&mut frame, &node(), ingress()).expect("encapsulated");
-        let whole = frame.bytes();
+        let whole = tunnelled(&inner, peer);
         let cut = cut.index(whole.len());
-        let receiver = peer_one();
         let mut frame = Frame::new(&whole[..cut]);
-        let result = from_underlay::run(&mut frame, &receiver, ingress());
-        if cut < 34 {
+        let result = from_underlay::run(&mut frame, &seen_from(peer), ingress());
+        if cut < tunnel_len(peer) - 16 {
             prop_assert_eq!(result, Ok(Verdict::Pass), "not yet known to be the overlay's");
         } else {
             prop_assert_eq!(result, Err(DropReason::Truncated), "cut at {}", cut);
@@ -209,16 +303,21 @@ proptest! {
     #[test]
     fn damaged_tunnels_are_never_delivered_as_something_longer(
         inner in inner_frame(),
-        at in 0_usize..TUNNEL_LEN,
+        at in 0_usize..70,
         flip in 1_u8..=255,
+        peer in resolved(),
     ) {
-        let mut frame = Frame::new(&inner);
-        from_access::run(&mut frame, &node(), ingress()).expect("encapsulated");
-        let mut bytes = frame.bytes().to_vec();
+        let mut bytes = tunnelled(&inner, peer);
+        prop_assume!(at < tunnel_len(peer));
         bytes[at] ^= flip;
         let mut frame = Frame::new(&bytes);
-        match from_underlay::run(&mut frame, &peer_one(), ingress()) {
-            Ok(Verdict::Deliver(_)) => prop_assert_eq!(frame.bytes(), &inner[..]),
+        let sent = to_peer(&inner, peer);
+        match from_underlay::run(&mut frame, &seen_from(peer), ingress()) {
+            // Geneve's length of options has no check of its own: what is left is the end
+            // of what was sent.
+            Ok(Verdict::Deliver(_)) if at != 15 => prop_assert!(sent.ends_with(frame.bytes())),
+            // Over IPv6, congestion marks have no checksum either.
+            Ok(Verdict::Deliver(_)) => prop_assert_eq!(frame.bytes().len(), sent.len()),
             Ok(Verdict::Pass) => prop_assert_eq!(frame.bytes(), &bytes[..]),
             _ => {}
         }
@@ -277,7 +376,7 @@ fn source_ports_spread_over_the_whole_range() {
         payload[20..22].copy_from_slice(&port.to_be_bytes());
         let mut frame = Frame::new(&ethernet(station(0x11), 0x0800, &payload));
         from_access::run(&mut frame, &tables, ingress()).expect("encapsulated");
-        seen.insert(view::<Outer>(frame.bytes(), 0).expect("outer headers").udp.source());
+        seen.insert(view::<Outer4>(frame.bytes(), 0).expect("outer headers").udp.source());
     }
     // 4096 flows thrown at 16384 ports at random leave about 3623 in use.
     assert!(seen.len() > 3400, "{} source ports", seen.len());
@@ -295,7 +394,6 @@ fn super_frames_are_measured_by_their_segments() {
     let run = |gso_size| {
         let mut frame = Frame::new(&bytes);
         frame.gso_size = gso_size;
-        frame.gso_segs = 28;
         let result = from_access::run(&mut frame, &tables, ingress());
         (result, frame.len())
     };
@@ -304,8 +402,20 @@ fn super_frames_are_measured_by_their_segments() {
         matches!(run(1448), (Ok(Verdict::Transmit(_)), len) if len as usize == bytes.len() + 50)
     );
     assert_eq!(run(1449).0, Err(DropReason::TooBig));
+    // 39,948 bytes of payload in segments of 1,448.
     let counters = tables.peer_counters(1);
     assert_eq!(counters.tx_packets, 28, "a super-frame counts as its segments");
+    assert_eq!(counters.tx_bytes, 39_948 + 28 * 66, "with the headers of all");
+
+    // Out of the tunnel again, where nobody keeps their number.
+    let mut sent = Frame::new(&bytes);
+    sent.gso_size = 1448;
+    from_access::run(&mut sent, &tables, ingress()).expect("encapsulated");
+    let receiver = peer_one();
+    from_underlay::run(&mut sent, &receiver, ingress()).expect("delivered");
+    let (peer, port) = (receiver.peer_counters(1), receiver.port_counters(sample::PLAIN_PORT));
+    assert_eq!((peer.rx_packets, peer.rx_bytes), (28, counters.tx_bytes));
+    assert_eq!((port.tx_packets, port.tx_bytes), (28, counters.tx_bytes));
 }
 
 #[test]
@@ -322,4 +432,64 @@ fn a_vni_that_changes_its_segment_takes_no_peer_along() {
     let any = PermitKey { profile: PermitKey::ANY, vni: 100 };
     tables.apply(&Action::PutPermit(any, Permit { segment: 3, ..Permit::default() }));
     assert_eq!(receive(&tables), Err(DropReason::VniNotPermitted));
+}
+
+#[test]
+fn a_frame_is_not_carried_again_where_it_no_longer_belongs() {
+    let tables = node();
+    let plain = ethernet(station(0x11), 0x0806, &[0; 46]);
+    let punt = Punt { segment: 1, source: Target::port(sample::INGRESS_PORT), ..Punt::default() };
+    let again = |bytes: &[u8], punt: &Punt| {
+        from_access::run_again(&mut Frame::new(bytes), &tables, ingress(), punt)
+    };
+    assert!(matches!(again(&plain, &punt), Ok(Verdict::Transmit(_))));
+    // A priority tag was stripped, and not said: what is behind it must not name the port.
+    let behind = [&plain[..12], &[0x81, 0, 0, 20], &plain[12..]].concat();
+    assert_eq!(again(&behind, &punt), Err(DropReason::UnknownVlan));
+    // The port has become another segment's, or another port has its place.
+    let other = Punt { segment: 2, ..punt };
+    assert_eq!(again(&plain, &other), Err(DropReason::UnknownVlan));
+    let other = Punt { source: Target::port(sample::PLAIN_PORT), ..punt };
+    assert_eq!(again(&plain, &other), Err(DropReason::UnknownVlan));
+}
+
+#[test]
+fn the_rest_of_a_flood_is_that_of_the_list_it_was_punted_by() {
+    let tables = node();
+    let bytes = ethernet(Mac::BROADCAST, 0x0806, &[0; 46]);
+    let tagged = [&bytes[..12], &[0x81, 0, 0, 50], &bytes[12..]].concat();
+    let mut frame = Frame::new(&tagged);
+    assert_eq!(from_access::run(&mut frame, &tables, ingress()), Ok(Verdict::Consumed));
+    let is_v6 = |bytes: &[u8]| bytes[12..14] == [0x86, 0xdd];
+    assert_eq!(frame.copies.iter().map(|c| is_v6(&c.bytes)).collect::<Vec<_>>(), [true, true]);
+    let punts = tables.take_punts();
+    let punted = punts.iter().find(|p| p.punt.reason == PuntReason::Flood as u8).expect("a punt");
+    assert_eq!(punted.frame, bytes, "without the tag of its port");
+
+    let mut rest = Frame::new(&punted.frame);
+    assert_eq!(from_access::run_rest(&mut rest, &tables, &punted.punt), Ok(Verdict::Consumed));
+    assert_eq!(rest.copies.iter().map(|c| is_v6(&c.bytes)).collect::<Vec<_>>(), [false, false]);
+    let (vxlan, geneve) = (&rest.copies[0].bytes, &rest.copies[1].bytes);
+    assert_eq!((&vxlan[36..38], &geneve[36..38]), (&[0x12, 0xb5][..], &[0x17, 0xc1][..]));
+    assert_eq!((rest.bytes(), &vxlan[50..], &geneve[50..]), (&bytes[..], &bytes[..], &bytes[..]));
+    for peer in [1, 4, 5, 6] {
+        assert_eq!(tables.peer_counters(peer).tx_packets, 1, "peer {peer}");
+    }
+
+    let other = Punt { generation: punted.punt.generation + 1, ..punted.punt };
+    let result = from_access::run_rest(&mut Frame::new(&punted.frame), &tables, &other);
+    assert_eq!(result, Err(DropReason::TableInconsistent));
+}
+
+#[test]
+fn what_no_perf_record_can_hold_is_not_punted() {
+    let tables = node();
+    let send = |len: u32| {
+        let mut frame =
+            Frame::new(&ethernet(station(0x13), 0x0800, &vec![0x45; len as usize - 14]));
+        frame.gso_size = 1448;
+        from_access::run(&mut frame, &tables, ingress())
+    };
+    assert_eq!(send(Punt::LONGEST), Ok(Verdict::Consumed));
+    assert_eq!(send(Punt::LONGEST + 1), Err(DropReason::TooBig));
 }

@@ -6,7 +6,7 @@ use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, Per
 use overlay_common::abi::{
     ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS,
     Node, PERMIT_BUCKETS, Peer, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target,
-    VTEP_BUCKETS,
+    VTEP_BUCKETS, Vtep, Vtep6Key,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -24,6 +24,9 @@ pub static SEGMENTS: Array<Segment> = Array::with_max_entries(MAX_SEGMENTS, 0);
 pub static PEERS: Array<Peer> = Array::with_max_entries(MAX_PEERS, BPF_F_MMAPABLE);
 #[map]
 pub static VTEPS: Array<Bucket> = buckets(VTEP_BUCKETS);
+#[map]
+pub static VTEPS6: HashMap<Vtep6Key, Vtep> =
+    HashMap::with_max_entries(2 * MAX_PEERS, BPF_F_NO_PREALLOC);
 #[map]
 pub static PERMITS: Array<Bucket> = buckets(PERMIT_BUCKETS);
 /// The size is the loader's: it follows the configuration.

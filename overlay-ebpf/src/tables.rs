@@ -11,7 +11,7 @@ use aya_ebpf::maps::Array;
 use overlay_common::abi::{
     Access, AccessKey, BOUNDED_COPIES, Count, Direction, DropKey, FdbEntry, FdbKey, FloodKey,
     MAX_PEERS, MAX_PORTS, Masks, Node, Peer, Permit, PermitKey, Port, Punt, PuntReason, Segment,
-    Target, Vtep, VtepKey,
+    Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -101,6 +101,8 @@ impl<R> KernelTables<R> {
 }
 
 impl<R: Form> Tables for KernelTables<R> {
+    const SHORT: bool = !R::OUTLINED;
+
     #[inline(always)]
     fn node(&self) -> Option<&Node> {
         self.node
@@ -129,6 +131,12 @@ impl<R: Form> Tables for KernelTables<R> {
     #[inline(always)]
     fn vtep(&self, key: &VtepKey) -> Option<Vtep> {
         hash::get::<hash::Vteps, R>(&self.node?.masks, *key)
+    }
+
+    #[inline(always)]
+    fn vtep6(&self, key: &Vtep6Key) -> Option<Vtep> {
+        // SAFETY: a record of two words; an entry is replaced, not changed.
+        unsafe { maps::VTEPS6.get(key).copied() }
     }
 
     #[inline(always)]

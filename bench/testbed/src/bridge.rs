@@ -23,8 +23,10 @@ impl Gateway {
         if std::fs::exists("/proc/sys/net/bridge/bridge-nf-call-iptables")? {
             netns.sysctl("net.bridge.bridge-nf-call-iptables", "0")?;
         }
+        // Over IPv6 it is told to take what has no UDP checksum (RFC 6935), and sends one.
+        let checksum = if vtep.contains(':') { "udp6zerocsumrx" } else { "" };
         netns.exec(&format!(
-            "ip link add {vxlan} type vxlan id {vni} local {vtep} dev eth0 dstport 4789"
+            "ip link add {vxlan} type vxlan id {vni} local {vtep} dev eth0 dstport 4789 {checksum}"
         ))?;
         for remote in flood {
             netns.exec(&format!("bridge fdb append 00:00:00:00:00:00 dev {vxlan} dst {remote}"))?;

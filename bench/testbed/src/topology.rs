@@ -54,16 +54,33 @@ impl TwoGateways {
     /// The underlay's MTU: 1500 and 50 bytes of tunnel.
     pub const UNDERLAY_MTU: u32 = 1550;
 
+    /// The first gateway's VTEP over IPv6.
+    pub const VTEP1_V6: &'static str = "2001:db8::1";
+    /// The second gateway's VTEP over IPv6.
+    pub const VTEP2_V6: &'static str = "2001:db8::2";
+    /// The MTU of an underlay of IPv6: 1500 and 70 bytes of tunnel.
+    pub const UNDERLAY_MTU_V6: u32 = 1570;
+
     /// Makes namespaces, links and addresses. No gateway software runs yet.
     pub fn new() -> Result<Self> {
-        let gw1 = Gateway::new("gw1", Self::VTEP1)?;
-        let gw2 = Gateway::new("gw2", Self::VTEP2)?;
+        Self::with([Self::VTEP1, Self::VTEP2], Self::UNDERLAY_MTU)
+    }
+
+    /// The same over an underlay of IPv6.
+    pub fn over_ipv6() -> Result<Self> {
+        Self::with([Self::VTEP1_V6, Self::VTEP2_V6], Self::UNDERLAY_MTU_V6)
+    }
+
+    /// The same with these VTEPs, over an underlay of this MTU.
+    fn with([first, second]: [&'static str; 2], mtu: u32) -> Result<Self> {
+        let gw1 = Gateway::new("gw1", first)?;
+        let gw2 = Gateway::new("gw2", second)?;
         let host1 = Netns::new("host1")?;
         let host2 = Netns::new("host2")?;
         veth(&gw1.netns, "eth0", &gw2.netns, "eth0")?;
         for gateway in [&gw1, &gw2] {
-            set_mtu(&gateway.netns, "eth0", Self::UNDERLAY_MTU)?;
-            gateway.netns.exec(&format!("ip addr add {}/24 dev eth0", gateway.vtep))?;
+            set_mtu(&gateway.netns, "eth0", mtu)?;
+            gateway.add_address("eth0")?;
         }
         for (host, gateway, address) in [(&host1, &gw1, Self::HOST1), (&host2, &gw2, Self::HOST2)] {
             veth(&gateway.netns, "eth1", host, "eth0")?;
@@ -79,6 +96,18 @@ impl Gateway {
         let netns = Netns::new(label)?;
         let name = netns.name().to_owned();
         Ok(Self { netns, vtep, name })
+    }
+
+    /// Gives a device the VTEP's address.
+    pub fn add_address(&self, device: &str) -> Result<()> {
+        if !self.vtep.contains(':') {
+            return self
+                .netns
+                .exec(&format!("ip addr add {}/24 dev {device}", self.vtep))
+                .map(drop);
+        }
+        self.netns.sysctl(&format!("net.ipv6.conf.{device}.disable_ipv6"), "0")?;
+        self.netns.exec(&format!("ip addr add {}/64 dev {device} nodad", self.vtep)).map(drop)
     }
 
     /// The configuration of this gateway with `eth0` as uplink, `eth1` as the

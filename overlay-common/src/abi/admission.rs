@@ -3,6 +3,7 @@
 
 use super::record;
 use crate::hash::{Key, Value};
+use crate::wire::Encap;
 
 /// Names an access port: the device and the VLAN of its frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,18 +76,49 @@ impl Key for VtepKey {
     }
 }
 
+/// The IPv6 address of a remote VTEP, as on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct Vtep6Key(pub [u8; 16]);
+record!(Vtep6Key, 16);
+
 /// The peer behind a VTEP address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Vtep {
-    /// Index in `PEERS`.
-    pub peer: u32,
+    /// Index in `PEERS`, and above it the encapsulation.
+    peer: u32,
     /// The permission profile: peers with equal sets of segments share one, so
     /// that `PERMITS` grows with the number of distinct sets, not with
     /// peers × segments.
     pub profile: u32,
 }
 record!(Vtep, 8);
+
+impl Vtep {
+    const GENEVE: u32 = 1 << 31;
+
+    /// The peer with this index, which wraps its frames so.
+    pub const fn new(peer: u32, encap: Encap, profile: u32) -> Self {
+        let bit = match encap {
+            Encap::Vxlan => 0,
+            Encap::Geneve => Self::GENEVE,
+        };
+        Self { peer: peer & !Self::GENEVE | bit, profile }
+    }
+
+    /// Index in `PEERS`.
+    #[inline(always)]
+    pub const fn peer(self) -> u32 {
+        self.peer & !Self::GENEVE
+    }
+
+    /// How the peer wraps its frames.
+    #[inline(always)]
+    pub const fn encap(self) -> Encap {
+        if self.peer & Self::GENEVE != 0 { Encap::Geneve } else { Encap::Vxlan }
+    }
+}
 
 impl Value for Vtep {
     /// Profiles of peers are numbered from 1, so no value is 0.

@@ -12,17 +12,17 @@ mod node;
 mod punt;
 mod segment;
 
-pub use admission::{Access, AccessKey, Permit, PermitKey, Vtep, VtepKey};
+pub use admission::{Access, AccessKey, Permit, PermitKey, Vtep, Vtep6Key, VtepKey};
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port};
 pub use fdb::{FdbEntry, FdbKey, Target};
-pub use node::{Masks, Node};
+pub use node::{Masks, Node, TunnelPorts};
 pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
 pub use segment::{FloodKey, FloodList, Segment};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///
@@ -58,6 +58,8 @@ pub mod maps {
     pub const PEERS: &str = "PEERS";
     /// Buckets: [`VtepKey`](super::VtepKey) → [`Vtep`](super::Vtep).
     pub const VTEPS: &str = "VTEPS";
+    /// Hash: [`Vtep6Key`](super::Vtep6Key) → [`Vtep`](super::Vtep).
+    pub const VTEPS6: &str = "VTEPS6";
     /// Buckets: [`PermitKey`](super::PermitKey) → [`Permit`](super::Permit).
     pub const PERMITS: &str = "PERMITS";
     /// Buckets: [`FdbKey`](super::FdbKey) → [`FdbEntry`](super::FdbEntry).
@@ -121,10 +123,13 @@ pub mod programs {
     pub const XDP_PROBE: &str = "xdp_probe";
 }
 
+/// How many peers the kernel sends a flooded frame to; user space sends to the rest.
+pub const KERNEL_COPIES: u32 = 64;
 /// How many local ports, and how many peers, the programs for kernels without
 /// `bpf_loop` (before Linux 5.17, commit e6f2dd0f8067) can send copies of a frame to.
 /// Their verifier walks through every turn of a loop.
 pub const BOUNDED_COPIES: u32 = 64;
+const _: () = assert!(KERNEL_COPIES <= BOUNDED_COPIES);
 
 /// Entries in [`maps::PORTS`]: uplinks and access ports of one node.
 pub const MAX_PORTS: u32 = 4096;

@@ -1,6 +1,7 @@
 //! What every program needs to know about its node.
 
 use super::record;
+use crate::wire::Encap;
 
 /// The node itself; one entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -8,17 +9,53 @@ use super::record;
 pub struct Node {
     /// [`ABI_VERSION`](super::ABI_VERSION) of the tables.
     pub abi_version: u32,
-    /// The local VTEP's IPv4 address.
+    /// The local VTEP's IPv4 address, or [`Node::NO_VTEP`].
     pub vtep: [u8; 4],
     /// The ageing clock: user space increments it once a second. The packet
     /// path stamps FDB entries with it, so no packet reads a clock.
     pub epoch: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The UDP ports that tunnels arrive at.
+    pub ports: TunnelPorts,
     /// The sizes of the hash tables, which the tables' keeper fills in.
     pub masks: Masks,
+    /// The local VTEP's IPv6 address, as on the wire, or [`Node::NO_VTEP6`].
+    pub vtep6: [u64; 2],
+    /// Zero.
+    pub reserved: u64,
 }
-record!(Node, 32);
+record!(Node, 56);
+
+impl Node {
+    /// No packet on a wire goes there: 127.0.0.1.
+    pub const NO_VTEP: [u8; 4] = [127, 0, 0, 1];
+    /// Nor there: ::1.
+    pub const NO_VTEP6: [u64; 2] = [0, 1_u64.to_be()];
+}
+
+/// The UDP ports that tunnels arrive at, in host order; 0 where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TunnelPorts {
+    /// Of VXLAN.
+    pub vxlan: u16,
+    /// Of Geneve.
+    pub geneve: u16,
+}
+record!(TunnelPorts, 4);
+
+impl TunnelPorts {
+    /// The encapsulation of what arrives at a port, `None` where that is no tunnel.
+    #[inline(always)]
+    pub const fn encap(self, port: u16) -> Option<Encap> {
+        if port == self.vxlan && port != 0 {
+            Some(Encap::Vxlan)
+        } else if port == self.geneve && port != 0 {
+            Some(Encap::Geneve)
+        } else {
+            None
+        }
+    }
+}
 
 /// How many buckets of each hash table are in use, less one
 /// ([`Spread`](crate::hash::Spread)).

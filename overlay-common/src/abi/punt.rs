@@ -12,19 +12,27 @@ pub enum PuntReason {
     Learn = 0,
     /// The peer's next hop is not resolved yet; the frame is sent along.
     PeerUnresolved = 1,
+    /// A flooded frame has receivers that the kernel does not send to; the frame is sent
+    /// along, without the tag of its port.
+    Flood = 2,
+    /// A Geneve control packet (RFC 8926, 3.4: the O bit), outer headers and all.
+    Control = 3,
 }
 
 impl PuntReason {
     /// How many reasons there are.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 4;
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; Self::COUNT] = [Self::Learn, Self::PeerUnresolved];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Learn, Self::PeerUnresolved, Self::Flood, Self::Control];
 
     /// The name in commands and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Learn => "learn",
             Self::PeerUnresolved => "peer-unresolved",
+            Self::Flood => "flood",
+            Self::Control => "control",
         }
     }
 
@@ -33,13 +41,15 @@ impl PuntReason {
         match value {
             0 => Some(Self::Learn),
             1 => Some(Self::PeerUnresolved),
+            2 => Some(Self::Flood),
+            3 => Some(Self::Control),
             _ => None,
         }
     }
 
     /// Whether the frame goes along with the record.
     pub const fn carries_frame(self) -> bool {
-        matches!(self, Self::PeerUnresolved)
+        !matches!(self, Self::Learn)
     }
 }
 
@@ -63,10 +73,20 @@ pub struct Punt {
     pub captured: u32,
     /// The inner source MAC.
     pub mac: [u8; 6],
-    /// VLAN identifier of the frame's stripped tag, 0 for none.
+    /// Control information of the frame's stripped tag, 0 for none.
     pub vlan: u16,
+    /// The payload bytes of each segment where the frame is a super-frame, else 0.
+    pub gso_size: u16,
+    /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame, else 0.
+    pub generation: u16,
 }
-record!(Punt, 28);
+record!(Punt, 32);
+
+impl Punt {
+    /// The longest frame that goes along. The size of a perf record has 16 bits, which the
+    /// kernel does not check; the record itself and what perf puts in front take some of them.
+    pub const LONGEST: u32 = 65_000;
+}
 
 /// A token bucket's size and rate, for one reason on one CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

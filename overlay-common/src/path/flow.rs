@@ -40,6 +40,24 @@ pub fn wire_len<P: Packet>(packet: &P) -> u32 {
     }
 }
 
+/// How many packets and bytes a plain inner frame is on a wire, where `wire_len` is the longest
+/// of them: one, or a super-frame's segments, each with the headers of all. The kernel keeps
+/// no number of segments that outlives a tunnel.
+#[inline(always)]
+pub fn counted<P: Packet>(packet: &P, wire_len: u32) -> (u32, u32) {
+    let (len, payload) = (packet.len(), packet.gso_size());
+    if payload == 0 {
+        return (1, len);
+    }
+    let headers = wire_len.wrapping_sub(payload);
+    if len <= headers {
+        return (1, len);
+    }
+    let shared = len - headers;
+    let packets = shared.wrapping_add(payload - 1) / payload;
+    (packets, shared.wrapping_add(packets.wrapping_mul(headers)))
+}
+
 /// The bytes of all headers up to the payload that segments share out.
 #[inline(always)]
 fn headers_len<P: Packet>(packet: &P) -> Option<u32> {

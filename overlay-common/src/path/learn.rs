@@ -59,6 +59,8 @@ fn report<P: Packet, T: Tables>(packet: &mut P, tables: &T, sight: &Sighting) {
         captured: 0,
         mac: sight.key.mac,
         vlan: 0,
+        gso_size: 0,
+        generation: 0,
     };
     let _ = tables.punt(packet, punt);
 }

@@ -4,7 +4,7 @@
 
 use crate::abi::{Direction, FloodKey, FloodList, Port};
 use crate::packet::Packet;
-use crate::path::flow::wire_len;
+use crate::path::flow::{counted, wire_len};
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 
@@ -15,15 +15,15 @@ pub fn port<T: Tables>(tables: &T, index: u32) -> Result<&Port, DropReason> {
     if port.egress.ifindex == 0 { Err(DropReason::PortDown) } else { Ok(port) }
 }
 
-/// Tags the frame as its port wants it, and counts it.
+/// Tags the frame as its port wants it, and counts it as so many packets and bytes.
 #[inline(always)]
 pub fn deliver<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     index: u32,
     port: &Port,
+    (packets, bytes): (u32, u32),
 ) -> Result<Verdict, DropReason> {
-    let (packets, bytes) = (packet.segments(), packet.len());
     if port.vlan != 0 {
         packet.push_vlan(port.vlan).map_err(|_| DropReason::ResizeFailed)?;
     }
@@ -90,7 +90,7 @@ fn copy<P: Packet, T: Tables>(
     if wire_len > port.max_frame {
         return Err(DropReason::TooBig);
     }
-    let (packets, bytes) = (packet.segments(), packet.len());
+    let (packets, bytes) = counted(packet, wire_len);
     if port.vlan != 0 {
         packet.push_vlan(port.vlan).map_err(|_| DropReason::ResizeFailed)?;
     }

@@ -64,9 +64,50 @@ impl Ipv6 {
         u32::from_be_bytes(self.version_class_flow) & 0x000f_ffff
     }
 
+    /// Sets payload length and ECN field in a header where both were zero.
+    #[inline(always)]
+    pub fn fill(&mut self, payload_len: u16, ecn: u8) {
+        self.payload_len = payload_len.to_be_bytes();
+        self.version_class_flow[1] = (ecn & 3) << 4;
+    }
+
+    /// The destination address as two words, the bytes as on the wire.
+    #[inline(always)]
+    pub fn destination_words(&self) -> [u64; 2] {
+        words(&self.destination)
+    }
+
     /// Bytes behind this header.
     #[inline(always)]
     pub const fn payload_len(&self) -> u16 {
         u16::from_be_bytes(self.payload_len)
     }
+}
+
+/// An address as two words, the bytes as on the wire.
+#[cfg(not(target_arch = "bpf"))]
+pub fn words(address: &[u8; 16]) -> [u64; 2] {
+    let mut words = [[0; 8]; 2];
+    words.as_flattened_mut().copy_from_slice(address);
+    words.map(u64::from_ne_bytes)
+}
+
+/// The same for the kernel. A header has no alignment, so the compiler would load byte by
+/// byte; see [`Outer::copy_words`](super::Outer::copy_words).
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+fn words(address: &[u8; 16]) -> [u64; 2] {
+    let (a, b): (u64, u64);
+    // SAFETY: two loads of the 16 bytes behind a reference.
+    unsafe {
+        core::arch::asm!(
+            "{a} = *(u64 *)({from} + 0)",
+            "{b} = *(u64 *)({from} + 8)",
+            from = in(reg) address,
+            a = out(reg) a,
+            b = out(reg) b,
+            options(nostack, preserves_flags, readonly, pure),
+        );
+    }
+    [a, b]
 }

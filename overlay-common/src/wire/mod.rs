@@ -6,22 +6,25 @@
 mod arp;
 pub mod checksum;
 mod ethernet;
+mod geneve;
 mod ipv4;
 mod ipv6;
+mod outer;
 mod tcp;
 mod udp;
 mod vxlan;
 
 pub use arp::Arp;
 pub use ethernet::{Ethernet, Mac, Probe, Tag, ethertype};
+pub use geneve::Geneve;
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
+#[cfg(not(target_arch = "bpf"))]
+pub use ipv6::words as address_words;
+pub use outer::{Encap, Ends, Family, Outer, Outer4, Outer6, Patch, Shim, Template, Words};
 pub use tcp::Tcp;
 pub use udp::Udp;
-pub use vxlan::{Outer, Vxlan};
-
-/// Bytes that a VXLAN tunnel over IPv4 adds: Ethernet, IPv4, UDP, VXLAN.
-pub const TUNNEL_LEN: usize = 50;
+pub use vxlan::Vxlan;
 
 /// Protocol numbers of IPv4's protocol and IPv6's next header field.
 pub mod protocol {

@@ -10,7 +10,7 @@ use overlay_common::abi::{MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MA
 use super::nearest::nearest;
 use super::read::{Draft, DraftPeer, DraftPort, DraftSegment, DraftStatic};
 use super::source::{At, Problems};
-use super::{FDB_ENTRIES, Mode};
+use super::{FDB_ENTRIES, Mode, UdpPorts};
 
 /// Reports everything that is wrong between the values of the file.
 pub fn check(draft: &Draft, problems: &mut Problems) {
@@ -21,6 +21,7 @@ pub fn check(draft: &Draft, problems: &mut Problems) {
     unique(&draft.peers, |p| p.vtep.as_ref(), "peer vtep", problems);
     unique(&draft.uplinks, |u| u.interface.as_ref(), "uplink interface", problems);
     own_vtep(draft, problems);
+    udp_ports(draft, problems);
     ports(draft, problems);
     modes(draft, problems);
     peer_segments(draft, problems);
@@ -88,14 +89,46 @@ fn sizes(draft: &Draft, problems: &mut Problems) {
     limit(fdb, fdb_max, "static addresses", fdb_span, "make node.fdb_entries larger");
 }
 
+/// A peer is another node, and one that this node's VTEP can send to.
 fn own_vtep(draft: &Draft, problems: &mut Problems) {
     let Some(own) = draft.node.as_ref().and_then(|n| n.vtep.as_ref()) else { return };
+    let line = problems.line(&own.span);
     for vtep in draft.peers.iter().filter_map(|p| p.vtep.as_ref()) {
-        if vtep.value == own.value {
-            let line = problems.line(&own.span);
-            let message = format!("peer vtep {} is this node's own (line {line})", vtep.value);
-            problems.add(&vtep.span, message, "the address of the other gateway");
+        match own.value.like(vtep.value) {
+            Some(same) if same == vtep.value => {
+                let message = format!("peer vtep {} is this node's own (line {line})", vtep.value);
+                problems.add(&vtep.span, message, "the address of the other gateway");
+            }
+            Some(_) => {}
+            None => {
+                let (family, example) = match vtep.value.is_ipv4() {
+                    true => ("IPv4", "192.0.2.1"),
+                    false => ("IPv6", "2001:db8::1"),
+                };
+                let message =
+                    format!("peer vtep {} is {family}, and this node has no such VTEP", vtep.value);
+                let help = format!(
+                    "give the node one of each family (line {line}): vtep = [\"{}\", \"{example}\"]",
+                    own.value
+                );
+                problems.add(&vtep.span, message, help);
+            }
         }
+    }
+}
+
+/// One port stands for one encapsulation.
+fn udp_ports(draft: &Draft, problems: &mut Problems) {
+    let Some(node) = &draft.node else { return };
+    let usual = UdpPorts::default();
+    let value = |at: &Option<At<u16>>, usual| at.as_ref().map_or(usual, |at| at.value);
+    let [vxlan, geneve] =
+        [value(&node.vxlan_port, usual.vxlan), value(&node.geneve_port, usual.geneve)];
+    if vxlan == geneve
+        && let Some(at) = node.geneve_port.as_ref().or(node.vxlan_port.as_ref())
+    {
+        let message = format!("vxlan_port and geneve_port are both {vxlan}");
+        problems.add(&at.span, message, "a port for each: 4789 and 6081 are usual");
     }
 }
 

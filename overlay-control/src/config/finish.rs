@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::host::Places;
-use super::read::{Draft, DraftPeer, DraftPort, DraftSegment, DraftStatic, DraftUplink};
+use super::read::{Draft, DraftNode, DraftPeer, DraftPort, DraftSegment, DraftStatic, DraftUplink};
 use super::source::{At, Problems};
 use super::{
-    AGEING, AccessPort, Config, FDB_ENTRIES, Mode, Node, Peer, Place, Segment, StaticMac, Uplink,
+    AGEING, AccessPort, Config, FDB_ENTRIES, Mode, Node, Peer, Place, Segment, StaticMac, UdpPorts,
+    Uplink,
 };
 
 /// `None` where a required value is missing, which was reported.
@@ -18,6 +19,7 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
         node: Node {
             name: node.name.as_ref()?.value.clone(),
             vtep: node.vtep.as_ref()?.value,
+            ports: ports(node),
             ageing: node.ageing.as_ref().map_or(AGEING, |at| at.value),
             fdb_entries: node.fdb_entries.as_ref().map_or(FDB_ENTRIES, |at| at.value),
         },
@@ -30,6 +32,14 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
         peers: draft.peers.into_iter().map(peer).collect::<Option<_>>()?,
         places,
     })
+}
+
+fn ports(node: &DraftNode) -> UdpPorts {
+    let usual = UdpPorts::default();
+    UdpPorts {
+        vxlan: node.vxlan_port.as_ref().map_or(usual.vxlan, |at| at.value),
+        geneve: node.geneve_port.as_ref().map_or(usual.geneve, |at| at.value),
+    }
 }
 
 fn places(draft: &Draft, problems: &Problems, file: &str) -> Places {
@@ -91,6 +101,7 @@ fn peer(draft: DraftPeer) -> Option<Peer> {
         name: draft.name?.value,
         vtep: draft.vtep?.value,
         encap: draft.encap.map(|at| at.value).unwrap_or_default(),
+        port: draft.port.map(|at| at.value),
         segments: draft.segments?.value.into_iter().map(|at| at.value).collect(),
     })
 }

@@ -33,9 +33,9 @@ const SHOWN: usize = 16;
 pub fn check(config: &Config, host: &HostFacts) -> Vec<ConfigError> {
     let places = &config.places;
     let mut errors = Vec::new();
-    if !host.addresses.contains(&IpAddr::V4(config.node.vtep)) {
-        let message = format!("vtep {} is no address of this host", config.node.vtep);
-        errors.push(error(places, places.vtep, message, right_vteps(config, host)));
+    for vtep in config.node.vtep.iter().filter(|vtep| !host.addresses.contains(vtep)) {
+        let message = format!("vtep {vtep} is no address of this host");
+        errors.push(error(places, places.vtep, message, right_vteps(config, vtep, host)));
     }
     let mut reported = BTreeSet::new();
     for (name, position) in &places.interfaces {
@@ -60,10 +60,12 @@ fn error(places: &Places, at: Position, message: String, help: String) -> Config
     ConfigError { file: places.file.clone(), line, column, message, help }
 }
 
-fn right_vteps(config: &Config, host: &HostFacts) -> String {
-    let usable = |address: &&IpAddr| match address {
-        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_unspecified(),
-        IpAddr::V6(_) => false,
+fn right_vteps(config: &Config, vtep: IpAddr, host: &HostFacts) -> String {
+    let usable = |address: &&IpAddr| {
+        address.is_ipv4() == vtep.is_ipv4()
+            && !address.is_loopback()
+            && !address.is_unspecified()
+            && !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
     };
     let addresses: Vec<String> =
         host.addresses.iter().filter(usable).map(IpAddr::to_string).collect();
@@ -71,10 +73,10 @@ fn right_vteps(config: &Config, host: &HostFacts) -> String {
         return format!("use one that it has: {}", list(&addresses));
     }
     let uplink = config.uplinks.first().map_or("DEVICE", |u| u.interface.as_str());
+    let (family, prefix) = if vtep.is_ipv4() { ("IPv4", 24) } else { ("IPv6", 64) };
     format!(
-        "this host has no IPv4 address that would do; to give it this one: \
-         ip address add {}/24 dev {uplink}",
-        config.node.vtep
+        "this host has no {family} address that would do; to give it this one: \
+         ip address add {vtep}/{prefix} dev {uplink}"
     )
 }
 

@@ -15,9 +15,10 @@ mod read;
 mod source;
 pub(crate) mod values;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use overlay_common::id::Vni;
+pub use overlay_common::wire::Encap;
 use overlay_common::wire::Mac;
 
 pub use error::ConfigError;
@@ -76,11 +77,78 @@ pub struct Node {
     /// Its name; also that of its control socket and its pins.
     pub name: String,
     /// The local VTEP.
-    pub vtep: Ipv4Addr,
+    pub vtep: Vteps,
+    /// The UDP ports that tunnels arrive at, and leave for where a peer has no other.
+    pub ports: UdpPorts,
     /// Seconds after which a learnt address that sends nothing is forgotten.
     pub ageing: u32,
     /// The most addresses that the FDB holds, learnt and static.
     pub fdb_entries: u32,
+}
+
+/// The local VTEP's addresses: one, or one of each family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vteps {
+    /// Over IPv4.
+    pub v4: Option<Ipv4Addr>,
+    /// Over IPv6.
+    pub v6: Option<Ipv6Addr>,
+}
+
+impl Vteps {
+    /// The addresses.
+    pub fn iter(self) -> impl Iterator<Item = IpAddr> {
+        self.v4.map(IpAddr::V4).into_iter().chain(self.v6.map(IpAddr::V6))
+    }
+
+    /// The one of this address's family.
+    pub fn like(self, address: IpAddr) -> Option<IpAddr> {
+        self.iter().find(|own| own.is_ipv4() == address.is_ipv4())
+    }
+
+    /// With one more; the error is the one of the same family that was there.
+    pub fn with(mut self, address: IpAddr) -> Result<Self, IpAddr> {
+        if let Some(own) = self.like(address) {
+            return Err(own);
+        }
+        match address {
+            IpAddr::V4(v4) => self.v4 = Some(v4),
+            IpAddr::V6(v6) => self.v6 = Some(v6),
+        }
+        Ok(self)
+    }
+}
+
+impl std::fmt::Display for Vteps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let addresses: Vec<String> = self.iter().map(|address| address.to_string()).collect();
+        f.write_str(&addresses.join(", "))
+    }
+}
+
+/// The UDP ports of tunnels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpPorts {
+    /// Of VXLAN.
+    pub vxlan: u16,
+    /// Of Geneve.
+    pub geneve: u16,
+}
+
+impl Default for UdpPorts {
+    fn default() -> Self {
+        Self { vxlan: Encap::Vxlan.port(), geneve: Encap::Geneve.port() }
+    }
+}
+
+impl UdpPorts {
+    /// The port of an encapsulation.
+    pub const fn of(self, encap: Encap) -> u16 {
+        match encap {
+            Encap::Vxlan => self.vxlan,
+            Encap::Geneve => self.geneve,
+        }
+    }
 }
 
 /// `[[uplink]]`: a device that faces the underlay.
@@ -147,28 +215,13 @@ pub struct Peer {
     /// Its name.
     pub name: String,
     /// Its VTEP.
-    pub vtep: Ipv4Addr,
+    pub vtep: IpAddr,
     /// How frames to and from it are wrapped.
     pub encap: Encap,
+    /// The UDP port that it takes tunnels at; `None`: the same as this node.
+    pub port: Option<u16>,
     /// The names of the segments that it may use.
     pub segments: Vec<String>,
-}
-
-/// A tunnel encapsulation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Encap {
-    /// RFC 7348.
-    #[default]
-    Vxlan,
-}
-
-impl Encap {
-    /// The name in configuration and commands.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Vxlan => "vxlan",
-        }
-    }
 }
 
 /// The hook that a port asks for.

@@ -1,6 +1,6 @@
 //! From TOML to values that are legal each by itself, with their places.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::Range;
 
 use overlay_common::id::Vni;
@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::document::Section;
 use super::source::{At, Problems};
-use super::{Encap, Mode, values};
+use super::{Encap, Mode, Vteps, values};
 
 /// The file. A `None` where a value is required was reported.
 pub struct Draft {
@@ -21,7 +21,9 @@ pub struct Draft {
 
 pub struct DraftNode {
     pub name: Option<At<String>>,
-    pub vtep: Option<At<Ipv4Addr>>,
+    pub vtep: Option<At<Vteps>>,
+    pub vxlan_port: Option<At<u16>>,
+    pub geneve_port: Option<At<u16>>,
     pub ageing: Option<At<u32>>,
     pub fdb_entries: Option<At<u32>>,
 }
@@ -55,8 +57,9 @@ pub struct DraftStatic {
 
 pub struct DraftPeer {
     pub name: Option<At<String>>,
-    pub vtep: Option<At<Ipv4Addr>>,
+    pub vtep: Option<At<IpAddr>>,
     pub encap: Option<At<Encap>>,
+    pub port: Option<At<u16>>,
     pub segments: Option<At<Vec<At<String>>>>,
 }
 
@@ -115,9 +118,11 @@ fn read_node(mut s: Section, p: &mut Problems) -> DraftNode {
         vtep: s.required(
             p,
             "vtep",
-            values::vtep,
+            values::vteps,
             "add vtep = \"192.0.2.1\", an address of this host",
         ),
+        vxlan_port: s.optional(p, "vxlan_port", values::udp_port),
+        geneve_port: s.optional(p, "geneve_port", values::udp_port),
         ageing: s.optional(p, "ageing", values::ageing),
         fdb_entries: s.optional(p, "fdb_entries", values::fdb_entries),
     };
@@ -189,6 +194,7 @@ fn peer(mut s: Section, p: &mut Problems) -> DraftPeer {
         name: s.required(p, "name", values::name, "add name = \"gw2\""),
         vtep: s.required(p, "vtep", values::vtep, "add vtep = \"192.0.2.2\", the peer's address"),
         encap: s.optional(p, "encap", values::encap),
+        port: s.optional(p, "port", values::udp_port),
         segments: s.required(p, "segments", values::names, segments),
     };
     s.finish(p);

@@ -1,6 +1,6 @@
 //! Single values: what each key accepts, and what to say where it does not.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use overlay_common::id::Vni;
@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::document::{Wrong, type_name};
 use super::nearest::nearest;
 use super::source::At;
-use super::{Encap, Mode};
+use super::{Encap, Mode, Vteps};
 
 /// The longest name of a node, segment or peer.
 const NAME_MAX: usize = 64;
@@ -58,10 +58,34 @@ pub fn interface(value: &DeValue) -> Result<String, Wrong> {
     Ok(name.to_owned())
 }
 
+const VTEP_HELP: &str = "an address such as \"192.0.2.1\" or \"2001:db8::1\"";
+
+/// This node's VTEP: one address, or a list of one of each family.
+pub fn vteps(value: &DeValue) -> Result<Vteps, Wrong> {
+    let DeValue::Array(items) = value else {
+        return Ok(one(vtep(value)?));
+    };
+    let help = "one IPv4 address and one IPv6 address: [\"192.0.2.1\", \"2001:db8::1\"]";
+    if items.is_empty() {
+        return Err(Wrong::new("is empty", help));
+    }
+    let mut vteps = Vteps::default();
+    for item in items.iter() {
+        let address = vtep(item.get_ref())?;
+        vteps = vteps.with(address).map_err(|own| {
+            Wrong::new(format!("has two addresses of one family, {own} and {address}"), help)
+        })?;
+    }
+    Ok(vteps)
+}
+
+fn one(address: IpAddr) -> Vteps {
+    Vteps::default().with(address).unwrap_or_default()
+}
+
 /// A VTEP's address.
-pub fn vtep(value: &DeValue) -> Result<Ipv4Addr, Wrong> {
-    let help = "an IPv4 address such as \"192.0.2.1\"";
-    let text = string(value, help)?;
+pub fn vtep(value: &DeValue) -> Result<IpAddr, Wrong> {
+    let text = string(value, VTEP_HELP)?;
     if let Some((address, _)) = text.split_once('/')
         && address.parse::<IpAddr>().is_ok()
     {
@@ -70,31 +94,34 @@ pub fn vtep(value: &DeValue) -> Result<Ipv4Addr, Wrong> {
             format!("only the address: \"{address}\""),
         ));
     }
-    let address = match text.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => address,
-        Ok(IpAddr::V6(_)) => {
-            return Err(Wrong::new(
-                format!("{text:?} is IPv6: not supported yet"),
-                format!("{help}; IPv6 is carried inside the overlay"),
-            ));
-        }
-        Err(_) => return Err(Wrong::new(format!("{text:?} is no IP address"), help)),
-    };
+    let address = text
+        .parse::<IpAddr>()
+        .map_err(|_| Wrong::new(format!("{text:?} is no IP address"), VTEP_HELP))?;
     let kind = if address.is_unspecified() {
         "the unspecified address"
     } else if address.is_loopback() {
         "a loopback address"
     } else if address.is_multicast() {
         "a multicast address"
-    } else if address.is_broadcast() {
-        "the broadcast address"
     } else {
-        return Ok(address);
+        match address {
+            IpAddr::V4(v4) if v4.is_broadcast() => "the broadcast address",
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+                "a link-local address, which means another host on each link"
+            }
+            IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "an IPv4 address in IPv6's clothes",
+            _ => return Ok(address),
+        }
     };
     Err(Wrong::new(
         format!("{text:?} is {kind}"),
         "the unicast address of one gateway on the underlay, such as \"192.0.2.1\"",
     ))
+}
+
+/// A UDP port.
+pub fn udp_port(value: &DeValue) -> Result<u16, Wrong> {
+    Ok(integer(value, 1..=65_535, "a UDP port; VXLAN's is 4789, Geneve's 6081")? as u16)
 }
 
 /// A segment's VNI.
@@ -170,12 +197,13 @@ pub fn mode(value: &DeValue) -> Result<Mode, Wrong> {
 
 /// A tunnel encapsulation.
 pub fn encap(value: &DeValue) -> Result<Encap, Wrong> {
-    let text = string(value, "\"vxlan\"")?;
-    match text {
-        "vxlan" => Ok(Encap::Vxlan),
-        "geneve" => Err(Wrong::new("\"geneve\" is not supported yet", "\"vxlan\"")),
-        _ => Err(Wrong::new(format!("{text:?} does not exist"), "\"vxlan\"")),
-    }
+    let choice = "\"vxlan\" or \"geneve\"";
+    let text = string(value, choice)?;
+    let all = Encap::ALL.map(Encap::name);
+    Encap::ALL
+        .into_iter()
+        .find(|encap| encap.name() == text)
+        .ok_or_else(|| Wrong::new(format!("{text:?} does not exist"), suggest(text, all, choice)))
 }
 
 /// A list of names, each with its place.

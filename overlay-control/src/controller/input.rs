@@ -1,6 +1,6 @@
 //! What the controller is told about the host and the wire.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use overlay_common::wire::Mac;
 
@@ -49,7 +49,7 @@ pub struct Restored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestoredPlace {
     /// Behind the peer with this VTEP.
-    Peer(Ipv4Addr),
+    Peer(IpAddr),
     /// Behind an access port.
     Port {
         /// The device.

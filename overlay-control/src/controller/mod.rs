@@ -23,14 +23,14 @@ mod way;
 
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use overlay_common::abi::{
-    ABI_VERSION, FdbEntry, FdbKey, Node, Punt, PuntLimit, PuntReason, Target,
+    ABI_VERSION, FdbEntry, FdbKey, Node, Punt, PuntLimit, PuntReason, Target, TunnelPorts,
 };
 use overlay_common::id::SegmentId;
-use overlay_common::wire::Mac;
+use overlay_common::wire::{Encap, Mac, address_words};
 
 use crate::action::Action;
 use crate::config::Config;
@@ -54,6 +54,19 @@ use way::{Obstacle, Way, Ways};
 const LEARN_LIMIT: PuntLimit = PuntLimit { per_second: 20_000, burst: 2_000 };
 /// The same for frames to peers without a resolved next hop.
 const UNRESOLVED_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
+/// The same for flooded frames, of which user space may send a thousand copies each.
+const FLOOD_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
+/// The same for control packets, which nothing answers yet.
+const CONTROL_LIMIT: PuntLimit = PuntLimit { per_second: 100, burst: 20 };
+
+const fn limit(reason: PuntReason) -> PuntLimit {
+    match reason {
+        PuntReason::Learn => LEARN_LIMIT,
+        PuntReason::PeerUnresolved => UNRESOLVED_LIMIT,
+        PuntReason::Flood => FLOOD_LIMIT,
+        PuntReason::Control => CONTROL_LIMIT,
+    }
+}
 
 /// The kernel's FDB is looked at this often, whether something ages or not.
 const SCAN_AT_LEAST: Duration = Duration::from_secs(30);
@@ -104,11 +117,8 @@ impl Controller {
         };
         controller.next_scan = now + controller.scan_interval();
         controller.put_node();
-        let limits =
-            [(PuntReason::Learn, LEARN_LIMIT), (PuntReason::PeerUnresolved, UNRESOLVED_LIMIT)];
-        controller
-            .actions
-            .extend(limits.map(|(reason, limit)| Action::PutPuntLimit(reason, limit)));
+        let limit = |reason| Action::PutPuntLimit(reason, limit(reason));
+        controller.actions.extend(PuntReason::ALL.map(limit));
         controller
     }
 
@@ -159,7 +169,6 @@ impl Controller {
     /// are no peer's VTEP are ignored.
     pub fn handle_next_hop(&mut self, vtep: IpAddr, next_hop: Option<NextHop>, now: Duration) {
         self.advance(now);
-        let IpAddr::V4(vtep) = vtep else { return };
         let Some(peer) = self.topology.vteps.get(&vtep) else { return };
         if self.ways.put(vtep, next_hop) {
             self.dirty.peers.insert(*peer);
@@ -287,15 +296,32 @@ impl Controller {
     }
 
     fn put_node(&mut self) {
+        let vtep = self.config.node.vtep;
         let node = Node {
             abi_version: ABI_VERSION,
-            vtep: self.config.node.vtep.octets(),
+            vtep: vtep.v4.map_or(Node::NO_VTEP, |v4| v4.octets()),
+            vtep6: vtep.v6.map_or(Node::NO_VTEP6, |v6| address_words(&v6.octets())),
             epoch: self.epoch(),
+            ports: self.tunnel_ports(),
             ..Node::default()
         };
         if self.node.replace(node) != Some(node) {
             self.actions.push_back(Action::PutNode(node));
         }
+    }
+
+    /// The UDP ports that tunnels arrive at.
+    /// What arrives at the port of an encapsulation that no peer has is not the overlay's.
+    /// Where there is no peer at all, VXLAN is, and is dropped.
+    pub fn tunnel_ports(&self) -> TunnelPorts {
+        let peers = &self.config.peers;
+        let of = |encap| match peers.iter().any(|peer| peer.encap == encap) {
+            true => self.config.node.ports.of(encap),
+            false => 0,
+        };
+        let (vxlan, geneve) = (of(Encap::Vxlan), of(Encap::Geneve));
+        let vxlan = if geneve == 0 { self.config.node.ports.vxlan } else { vxlan };
+        TunnelPorts { vxlan, geneve }
     }
 
     /// Linux bridges forget a port's stations when it loses its carrier, and so
@@ -345,7 +371,7 @@ impl Controller {
         }
     }
 
-    fn way(&self, vtep: Ipv4Addr) -> Result<Way<'_>, Obstacle> {
+    fn way(&self, vtep: IpAddr) -> Result<Way<'_>, Obstacle> {
         let is_uplink = |name: &str| self.config.uplinks.iter().any(|u| u.interface == name);
         self.ways.find(vtep, &self.links, is_uplink)
     }

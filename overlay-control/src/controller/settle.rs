@@ -7,15 +7,18 @@
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 use overlay_common::abi::{
     Access, AccessKey, Egress, FdbKey, Peer, Permit, PermitKey, Port, Segment, Target, Vtep,
-    VtepKey,
+    Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
+use super::Controller;
 use super::fdb::Origin;
-use super::{Controller, way};
+use super::flood::Receivers;
+use super::way::Tunnel;
 use crate::action::Action;
 
 /// How long a packet may be on its way between two look-ups: far longer than any
@@ -32,7 +35,7 @@ pub struct Installed {
     ports: BTreeMap<PortId, Port>,
     segments: BTreeMap<SegmentId, Segment>,
     peers: BTreeMap<PeerId, Peer>,
-    vteps: BTreeMap<VtepKey, Vtep>,
+    vteps: BTreeMap<IpAddr, Vtep>,
     permits: BTreeMap<PermitKey, Permit>,
 }
 
@@ -135,10 +138,10 @@ impl Controller {
     fn put_peers(&mut self, dirty: BTreeSet<PeerId>) {
         for id in dirty {
             let Some(spec) = self.topology.peers.get(&id) else { continue };
-            let local = self.config.node.vtep;
+            let Some(tunnel) = Tunnel::new(self.config.node.vtep, spec) else { continue };
             let peer = match self.way(spec.vtep) {
-                Ok(way) => way.entry(local, spec.vtep),
-                Err(_) => way::unresolved(local, spec.vtep),
+                Ok(way) => tunnel.over(&way),
+                Err(_) => tunnel.unresolved(),
             };
             if self.installed.peers.insert(id, peer) != Some(peer) {
                 self.actions.push_back(Action::PutPeer(id, peer));
@@ -152,10 +155,14 @@ impl Controller {
             let Some(spec) = self.topology.segments.get(&id) else { continue };
             let up =
                 |port: &&PortId| self.links.up(&self.topology.ports[*port].interface).is_some();
-            let ports: Vec<Target> =
-                spec.ports.iter().filter(up).map(|id| Target::port(id.0)).collect();
-            let peers: Vec<Target> = spec.peers.iter().map(|id| Target::peer(id.0)).collect();
-            let flood = self.flood.put(id, &ports, &peers, due, &mut self.actions);
+            let target = |id: &PeerId| Target::peer(id.0);
+            let is_v4 = |id: &&PeerId| self.topology.peers[*id].vtep.is_ipv4();
+            let receivers = Receivers {
+                ports: spec.ports.iter().filter(up).map(|id| Target::port(id.0)).collect(),
+                v4: spec.peers.iter().filter(is_v4).map(target).collect(),
+                v6: spec.peers.iter().filter(|id| !is_v4(id)).map(target).collect(),
+            };
+            let flood = self.flood.put(id, &receivers, due, &mut self.actions);
             let segment = Segment { flood, vni: spec.vni, reserved: 0 };
             let before = self.installed.segments.insert(id, segment);
             if before != Some(segment) {
@@ -171,7 +178,7 @@ impl Controller {
     fn put_admission(&mut self) {
         let (permits, vteps) = (self.permits(), self.vteps());
         put(&mut self.installed.permits, &permits, &mut self.actions, Action::PutPermit);
-        put(&mut self.installed.vteps, &vteps, &mut self.actions, Action::PutVtep);
+        put(&mut self.installed.vteps, &vteps, &mut self.actions, put_vtep);
     }
 
     fn permits(&self) -> BTreeMap<PermitKey, Permit> {
@@ -189,13 +196,9 @@ impl Controller {
         any.chain(permitted).filter_map(entry).collect()
     }
 
-    fn vteps(&self) -> BTreeMap<VtepKey, Vtep> {
+    fn vteps(&self) -> BTreeMap<IpAddr, Vtep> {
         let peers = self.topology.peers.iter();
-        peers
-            .map(|(id, spec)| {
-                (VtepKey(spec.vtep.octets()), Vtep { peer: id.0, profile: spec.profile })
-            })
-            .collect()
+        peers.map(|(id, spec)| (spec.vtep, Vtep::new(id.0, spec.encap, spec.profile))).collect()
     }
 
     fn sync_access(&mut self) {
@@ -220,7 +223,7 @@ impl Controller {
         let installed = &mut self.installed;
         let out = &mut self.actions;
         let vteps = gone(&mut installed.vteps, |key| vteps.contains_key(key));
-        out.extend(vteps.into_iter().map(Action::DelVtep));
+        out.extend(vteps.into_iter().map(del_vtep));
         let permits = gone(&mut installed.permits, |key| permits.contains_key(key));
         out.extend(permits.into_iter().map(Action::DelPermit));
 
@@ -241,6 +244,20 @@ impl Controller {
 
     fn retire(&mut self, retired: Retired) {
         self.retired.push_back((self.now + GRACE, retired));
+    }
+}
+
+fn put_vtep(vtep: IpAddr, entry: Vtep) -> Action {
+    match vtep {
+        IpAddr::V4(v4) => Action::PutVtep(VtepKey(v4.octets()), entry),
+        IpAddr::V6(v6) => Action::PutVtep6(Vtep6Key(v6.octets()), entry),
+    }
+}
+
+fn del_vtep(vtep: IpAddr) -> Action {
+    match vtep {
+        IpAddr::V4(v4) => Action::DelVtep(VtepKey(v4.octets())),
+        IpAddr::V6(v6) => Action::DelVtep6(Vtep6Key(v6.octets())),
     }
 }
 

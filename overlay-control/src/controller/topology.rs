@@ -1,14 +1,14 @@
 //! The configuration in terms of table indices.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use overlay_common::abi::{FdbKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, Target};
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
 use super::indices::Indices;
 use super::profiles::Profiles;
-use crate::config::{self, Config, Place};
+use crate::config::{self, Config, Encap, Place};
 
 /// Who owns which index. A port that changes its segment is another port: no
 /// entry of the old segment may lead to it.
@@ -51,7 +51,10 @@ pub struct Segment {
 #[derive(Debug)]
 pub struct Peer {
     pub name: String,
-    pub vtep: Ipv4Addr,
+    pub vtep: IpAddr,
+    pub encap: Encap,
+    /// The UDP port that it takes tunnels at.
+    pub port: u16,
     pub segments: BTreeSet<SegmentId>,
     pub profile: u32,
 }
@@ -65,7 +68,7 @@ pub struct Topology {
     pub statics: BTreeMap<FdbKey, Target>,
     /// The ports of each interface.
     pub interfaces: BTreeMap<String, Vec<PortId>>,
-    pub vteps: BTreeMap<Ipv4Addr, PeerId>,
+    pub vteps: BTreeMap<IpAddr, PeerId>,
     /// Something waits for an index to be freed.
     pub waiting: bool,
 }
@@ -207,7 +210,9 @@ impl Topology {
             }
             let profile = ids.profiles.take(&segments);
             self.vteps.insert(peer.vtep, id);
-            let spec = Peer { name: peer.name.clone(), vtep: peer.vtep, segments, profile };
+            let port = peer.port.unwrap_or_else(|| config.node.ports.of(peer.encap));
+            let (name, vtep, encap) = (peer.name.clone(), peer.vtep, peer.encap);
+            let spec = Peer { name, vtep, encap, port, segments, profile };
             self.peers.insert(id, spec);
         }
         let used = self.peers.values().map(|peer| peer.profile).collect();

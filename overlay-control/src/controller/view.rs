@@ -1,6 +1,6 @@
 //! What the controller believes, for people to look at.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_common::wire::Mac;
@@ -98,7 +98,7 @@ pub struct PeerView {
     /// Its name.
     pub name: String,
     /// Its VTEP.
-    pub vtep: Ipv4Addr,
+    pub vtep: IpAddr,
     /// Its encapsulation.
     pub encap: Encap,
     /// The segments that it may use.

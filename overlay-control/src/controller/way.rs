@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use overlay_common::abi::{Egress, Peer};
-use overlay_common::wire::{Mac, Outer, TUNNEL_LEN};
+use overlay_common::wire::{Ends, Ethernet, Family, Mac, Template};
 
 use super::links::Links;
-use super::{LinkInfo, NextHop};
+use super::{LinkInfo, NextHop, topology};
+use crate::config::{Encap, Vteps};
 
-/// What a tunnel takes of an uplink's MTU: IPv4, UDP and VXLAN headers. The inner
+/// What a tunnel takes of an uplink's MTU: IP, UDP and tunnel headers. The inner
 /// Ethernet header counts as part of the frame.
-const TUNNEL_IP_LEN: u32 = 36;
+const fn overhead(family: Family) -> u32 {
+    (family.tunnel_len() - Ethernet::LEN) as u32
+}
 
 /// What is known of the ways to all VTEPs.
 #[derive(Debug, Default)]
 pub struct Ways {
-    next_hops: BTreeMap<Ipv4Addr, NextHop>,
+    next_hops: BTreeMap<IpAddr, NextHop>,
 }
 
 /// A complete way.
@@ -30,15 +33,15 @@ pub struct Way<'a> {
 /// Why there is no way to a peer, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    NoRoute(Ipv4Addr),
-    NoUplink { vtep: Ipv4Addr, device: String },
+    NoRoute(IpAddr),
+    NoUplink { vtep: IpAddr, device: String },
     UplinkDown(String),
     NoNeighbour { gateway: IpAddr, device: String },
 }
 
 impl Ways {
     /// Takes note of a next hop, and says whether that is a change.
-    pub fn put(&mut self, vtep: Ipv4Addr, next_hop: Option<NextHop>) -> bool {
+    pub fn put(&mut self, vtep: IpAddr, next_hop: Option<NextHop>) -> bool {
         match next_hop {
             Some(next_hop) => self.next_hops.insert(vtep, next_hop) != Some(next_hop),
             None => self.next_hops.remove(&vtep).is_some(),
@@ -46,18 +49,18 @@ impl Ways {
     }
 
     /// Forgets the VTEPs that are not `kept`.
-    pub fn retain(&mut self, kept: impl Fn(&Ipv4Addr) -> bool) {
+    pub fn retain(&mut self, kept: impl Fn(&IpAddr) -> bool) {
         self.next_hops.retain(|vtep, _| kept(vtep));
     }
 
-    pub fn next_hop(&self, vtep: Ipv4Addr) -> Option<&NextHop> {
+    pub fn next_hop(&self, vtep: IpAddr) -> Option<&NextHop> {
         self.next_hops.get(&vtep)
     }
 
     /// The way to a VTEP over one of the uplinks.
     pub fn find<'a>(
         &self,
-        vtep: Ipv4Addr,
+        vtep: IpAddr,
         links: &'a Links,
         is_uplink: impl Fn(&str) -> bool,
     ) -> Result<Way<'a>, Obstacle> {
@@ -82,27 +85,45 @@ impl Ways {
     }
 }
 
-impl Way<'_> {
-    /// The peer's table entry.
-    pub fn entry(&self, local: Ipv4Addr, vtep: Ipv4Addr) -> Peer {
-        Peer {
-            template: template(self.mac, self.uplink.mac, local, vtep),
-            egress: Egress { ifindex: self.uplink.ifindex, flags: self.flags },
-            max_frame: self.uplink.mtu.saturating_sub(TUNNEL_IP_LEN).try_into().unwrap_or(u16::MAX),
-            flags: Peer::READY,
-        }
+/// What is known of a tunnel without a way.
+#[derive(Clone, Copy, Debug)]
+pub struct Tunnel {
+    pub ends: Ends,
+    pub encap: Encap,
+    pub port: u16,
+}
+
+impl Tunnel {
+    /// From this node to a peer; `None` where the node has no VTEP of the peer's family.
+    pub fn new(local: Vteps, peer: &topology::Peer) -> Option<Self> {
+        let ends = match (local.like(peer.vtep)?, peer.vtep) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => Ends::V4(from.octets(), to.octets()),
+            (IpAddr::V6(from), IpAddr::V6(to)) => Ends::V6(from.octets(), to.octets()),
+            _ => return None,
+        };
+        Some(Self { ends, encap: peer.encap, port: peer.port })
     }
-}
 
-/// The table entry of a peer to which there is no way: its addresses are there,
-/// so that whoever reads the table knows the peer.
-pub fn unresolved(local: Ipv4Addr, vtep: Ipv4Addr) -> Peer {
-    let none = Mac([0; 6]);
-    Peer { template: template(none, none, local, vtep), ..Peer::default() }
-}
+    /// The peer's table entry.
+    pub fn over(&self, way: &Way<'_>) -> Peer {
+        let mut peer = self.peer(way.mac, way.uplink.mac);
+        let room = way.uplink.mtu.saturating_sub(overhead(self.ends.family()));
+        peer.egress = Egress { ifindex: way.uplink.ifindex, flags: way.flags };
+        peer.max_frame = room.try_into().unwrap_or(u16::MAX);
+        peer.flags |= Peer::READY;
+        peer
+    }
 
-fn template(next_hop: Mac, uplink: Mac, local: Ipv4Addr, vtep: Ipv4Addr) -> [u8; TUNNEL_LEN] {
-    Outer::template(next_hop, uplink, local.octets(), vtep.octets()).to_bytes()
+    /// The table entry of a peer to which there is no way: its addresses are there,
+    /// so that whoever reads the table knows the peer.
+    pub fn unresolved(&self) -> Peer {
+        self.peer(Mac([0; 6]), Mac([0; 6]))
+    }
+
+    fn peer(&self, next_hop: Mac, uplink: Mac) -> Peer {
+        let Self { ends, encap, port } = *self;
+        Peer::new(&Template { next_hop, uplink, ends, encap, port })
+    }
 }
 
 impl fmt::Display for Obstacle {

@@ -1,11 +1,11 @@
 //! What is taken.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use overlay_common::id::Vni;
 use overlay_common::wire::Mac;
 use overlay_control::config::{
-    AccessPort, Encap, Mode, Node, Peer, Place, Segment, StaticMac, Uplink,
+    AccessPort, Encap, Mode, Node, Peer, Place, Segment, StaticMac, UdpPorts, Uplink, Vteps,
 };
 
 use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted};
@@ -16,7 +16,9 @@ fn every_key_is_read() {
         r#"
 [node]
 name        = "gw1"
-vtep        = "192.0.2.1"
+vtep        = ["2001:db8::1", "192.0.2.1"]
+vxlan_port  = 8472
+geneve_port = 6082
 ageing      = 60
 fdb_entries = 1000
 
@@ -52,13 +54,24 @@ name     = "gw2"
 vtep     = "192.0.2.2"
 encap    = "vxlan"
 segments = ["blue"]
+
+[[peer]]
+name     = "gw3"
+vtep     = "2001:db8::3"
+encap    = "geneve"
+port     = 6083
+segments = []
 "#,
     );
     assert_eq!(
         config.node,
         Node {
             name: "gw1".into(),
-            vtep: Ipv4Addr::new(192, 0, 2, 1),
+            vtep: Vteps {
+                v4: Some(Ipv4Addr::new(192, 0, 2, 1)),
+                v6: Some("2001:db8::1".parse().unwrap()),
+            },
+            ports: UdpPorts { vxlan: 8472, geneve: 6082 },
             ageing: 60,
             fdb_entries: 1000
         }
@@ -81,12 +94,22 @@ segments = ["blue"]
     );
     assert_eq!(
         config.peers,
-        [Peer {
-            name: "gw2".into(),
-            vtep: Ipv4Addr::new(192, 0, 2, 2),
-            encap: Encap::Vxlan,
-            segments: vec!["blue".into()],
-        }]
+        [
+            Peer {
+                name: "gw2".into(),
+                vtep: IpAddr::from([192, 0, 2, 2]),
+                encap: Encap::Vxlan,
+                port: None,
+                segments: vec!["blue".into()],
+            },
+            Peer {
+                name: "gw3".into(),
+                vtep: "2001:db8::3".parse().unwrap(),
+                encap: Encap::Geneve,
+                port: Some(6083),
+                segments: vec![],
+            }
+        ]
     );
 }
 
@@ -99,7 +122,9 @@ fn what_is_left_out_has_its_default() {
     assert!(config.segments[0].learning);
     assert_eq!(config.segments[0].ports[0].vlan, None);
     assert_eq!(config.segments[0].ports[0].mode, Mode::Auto);
-    assert_eq!(config.peers[0].encap, Encap::Vxlan);
+    assert_eq!((config.peers[0].encap, config.peers[0].port), (Encap::Vxlan, None));
+    assert_eq!(config.node.ports, UdpPorts { vxlan: 4789, geneve: 6081 });
+    assert_eq!((config.node.vtep.v4, config.node.vtep.v6), (Some([192, 0, 2, 1].into()), None));
 }
 
 #[test]

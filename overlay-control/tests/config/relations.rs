@@ -158,3 +158,38 @@ fn ports_of_one_interface_share_a_mode() {
     let config = accepted(&format!("{head}{}{tc}", port(11, "")));
     assert!(config.segments[0].ports.iter().all(|port| port.mode == Mode::Tc));
 }
+
+#[test]
+fn a_peer_is_of_a_family_that_the_node_has() {
+    let peer = |vtep: &str| {
+        format!("{UPLINK}[[peer]]\nname = \"gw2\"\nvtep = ¦\"{vtep}\"\nsegments = []\n")
+    };
+    refused(
+        &format!("{NODE}{}", peer("2001:db8::2")),
+        &[(
+            "peer vtep 2001:db8::2 is IPv6, and this node has no such VTEP",
+            "vtep = [\"192.0.2.1\", \"2001:db8::1\"]",
+        )],
+    );
+    let node = "[node]\nname = \"gw1\"\nvtep = \"2001:db8::1\"\n";
+    refused(
+        &format!("{node}{}", peer("192.0.2.2")),
+        &[("peer vtep 192.0.2.2 is IPv4, and this node has no such VTEP", "line 3")],
+    );
+    refused(
+        &format!("{node}{}", peer("2001:db8:0::1")),
+        &[("peer vtep 2001:db8::1 is this node's own (line 3)", "the other gateway")],
+    );
+}
+
+#[test]
+fn each_encapsulation_has_a_port_of_its_own() {
+    refused(
+        &format!("{NODE}geneve_port = ¦4789\n{UPLINK}"),
+        &[("vxlan_port and geneve_port are both 4789", "6081")],
+    );
+    refused(
+        &format!("{NODE}vxlan_port = ¦6081\n{UPLINK}"),
+        &[("vxlan_port and geneve_port are both 6081", "4789")],
+    );
+}

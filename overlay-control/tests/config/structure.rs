@@ -25,7 +25,10 @@ fn everything_wrong_is_reported_at_once() {
         &[
             ("name is an integer, not a string", "a name in quotes"),
             ("vtep \"192.0.2\" is no IP address", "such as \"192.0.2.1\""),
-            ("unknown key colour in [node]", "[node] takes name, vtep, ageing, fdb_entries"),
+            (
+                "unknown key colour in [node]",
+                "[node] takes name, vtep, vxlan_port, geneve_port, ageing, fdb_entries",
+            ),
             ("[[uplink]] has no interface", "add interface = \"eth0\""),
             ("vni is 0: out of range", "from 1 to 16777215"),
             ("there is no segment \"bleu\"", "did you mean \"blue\"?"),
@@ -77,7 +80,7 @@ fn unknown_keys_are_refused_everywhere() {
         &format!("{rest}{BLUE}{GW2}"),
         "zzzzzz",
         "[[peer]]",
-        "[[peer]] takes name, vtep, encap",
+        "[[peer]] takes name, vtep, encap, port, segments",
     );
     let fdb = format!("{rest}{BLUE}[[segment.fdb]]\nmac = \"02:00:00:00:00:01\"\npeer = \"gw2\"\n");
     let marked = format!("{fdb}¦peers = 1\n{GW2}");

@@ -36,19 +36,34 @@ fn vteps_are_checked() {
         let text = format!("[node]\nname = \"gw1\"\nvtep = ¦{value}\n{UPLINK}");
         refused(&text, &[(message, help)]);
     };
-    vtep("\"gw1\"", "vtep \"gw1\" is no IP address", "an IPv4 address");
+    vtep("\"gw1\"", "vtep \"gw1\" is no IP address", "an address such as");
     vtep("\"192.0.2.1/24\"", "vtep \"192.0.2.1/24\" has a prefix length", "\"192.0.2.1\"");
-    vtep("\"2001:db8::1\"", "vtep \"2001:db8::1\" is IPv6: not supported yet", "IPv4 address");
+    vtep("\"::\"", "vtep \"::\" is the unspecified address", "unicast");
+    vtep("\"::1\"", "vtep \"::1\" is a loopback address", "unicast");
+    vtep("\"ff02::1\"", "vtep \"ff02::1\" is a multicast address", "unicast");
+    vtep(
+        "\"fe80::1\"",
+        "vtep \"fe80::1\" is a link-local address, which means another host on each link",
+        "unicast",
+    );
+    vtep(
+        "\"::ffff:192.0.2.1\"",
+        "vtep \"::ffff:192.0.2.1\" is an IPv4 address in IPv6's clothes",
+        "unicast",
+    );
+    vtep("[]", "vtep is empty", "one IPv4 address and one IPv6 address");
+    vtep(
+        "[\"192.0.2.1\", \"192.0.2.9\"]",
+        "vtep has two addresses of one family, 192.0.2.1 and 192.0.2.9",
+        "one IPv6 address",
+    );
     vtep("\"0.0.0.0\"", "vtep \"0.0.0.0\" is the unspecified address", "unicast");
     vtep("\"127.0.0.1\"", "vtep \"127.0.0.1\" is a loopback address", "unicast");
     vtep("\"239.1.1.1\"", "vtep \"239.1.1.1\" is a multicast address", "unicast");
     vtep("\"255.255.255.255\"", "vtep \"255.255.255.255\" is the broadcast address", "unicast");
-    vtep("1.5", "vtep is a float, not a string", "IPv4 address");
-    let peer = format!("{NODE}{UPLINK}{BLUE}[[peer]]\nname = \"gw2\"\nvtep = ¦\"2001:db8::2\"\n");
-    refused(
-        &format!("{peer}segments = []\n"),
-        &[("vtep \"2001:db8::2\" is IPv6: not supported yet", "IPv4")],
-    );
+    vtep("1.5", "vtep is a float, not a string", "an address");
+    let text = format!("{NODE}{UPLINK}[[peer]]\nname = \"gw2\"\nvtep = ¦[\"2001:db8::2\"]\n");
+    refused(&format!("{text}segments = []\n"), &[("vtep is a list, not a string", "an address")]);
 }
 
 #[test]
@@ -104,7 +119,6 @@ fn switches_modes_and_encapsulations_are_checked() {
         let text = format!("{NODE}{UPLINK}{BLUE}{GW2}encap = ¦{value}\n");
         refused(&text, &[(message, "\"vxlan\"")]);
     };
-    encap("\"geneve\"", "encap \"geneve\" is not supported yet");
     encap("\"gre\"", "encap \"gre\" does not exist");
     encap("4789", "encap is an integer, not a string");
 }

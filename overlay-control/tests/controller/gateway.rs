@@ -1,7 +1,7 @@
 //! A gateway to drive: controller, tables and clock.
 
 use core::time::Duration;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use overlay_common::abi::{FdbEntry, FdbKey, Hook, Punt, PuntReason, Target};
 use overlay_common::id::{PeerId, PortId, SegmentId};
@@ -114,13 +114,14 @@ impl Gateway {
         }
     }
 
-    pub fn resolve(&mut self, vtep: Ipv4Addr) {
-        let hop = NextHop { ifindex: UPLINK_INDEX, gateway: vtep.into(), mac: Some(ROUTER) };
+    pub fn resolve(&mut self, vtep: impl Into<IpAddr>) {
+        let vtep = vtep.into();
+        let hop = NextHop { ifindex: UPLINK_INDEX, gateway: vtep, mac: Some(ROUTER) };
         self.next_hop(vtep, Some(hop));
     }
 
-    pub fn next_hop(&mut self, vtep: Ipv4Addr, hop: Option<NextHop>) {
-        self.controller.handle_next_hop(IpAddr::V4(vtep), hop, self.now);
+    pub fn next_hop(&mut self, vtep: impl Into<IpAddr>, hop: Option<NextHop>) {
+        self.controller.handle_next_hop(vtep.into(), hop, self.now);
         self.drain();
     }
 

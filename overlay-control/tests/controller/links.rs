@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use overlay_common::abi::{AccessKey, Egress};
-use overlay_common::wire::{Mac, Outer, view};
+use overlay_common::wire::{Mac, Outer4};
 use overlay_control::controller::LinkInfo;
 
 use crate::gateway::{Gateway, TWO_SEGMENTS, UPLINK_INDEX, link, mac, peer, port};
@@ -98,7 +98,7 @@ fn peers_follow_their_uplink() {
     let entry = gateway.tables.peers[&gw2];
     assert!(entry.is_ready());
     assert_eq!(entry.max_frame, 9000 - 36);
-    assert_eq!(view::<Outer>(&entry.template, 0).unwrap().ethernet.source, changed);
+    assert_eq!(entry.headers::<Outer4>().ethernet.source, changed);
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod next_hops;
 mod order;
 mod reload;
 mod start;
+mod tunnels;
 mod views;

@@ -1,10 +1,11 @@
 //! The tables as the actions make them, and what must hold at every moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use overlay_common::abi::{
     Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port, PuntLimit,
-    PuntReason, Segment, Target, Vtep, VtepKey,
+    PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_control::action::Action;
@@ -16,7 +17,7 @@ pub struct Mirror {
     pub ports: BTreeMap<PortId, Port>,
     pub segments: BTreeMap<SegmentId, Segment>,
     pub peers: BTreeMap<PeerId, Peer>,
-    pub vteps: BTreeMap<VtepKey, Vtep>,
+    pub vteps: BTreeMap<IpAddr, Vtep>,
     pub permits: BTreeMap<PermitKey, Permit>,
     pub flood: BTreeMap<FloodKey, Target>,
     pub fdb: BTreeMap<FdbKey, FdbEntry>,
@@ -35,8 +36,10 @@ impl Mirror {
             Action::DelSegment(k) => drop(self.segments.remove(&k)),
             Action::PutPeer(k, v) => drop(self.peers.insert(k, v)),
             Action::DelPeer(k) => drop(self.peers.remove(&k)),
-            Action::PutVtep(k, v) => drop(self.vteps.insert(k, v)),
-            Action::DelVtep(k) => drop(self.vteps.remove(&k)),
+            Action::PutVtep(VtepKey(k), v) => drop(self.vteps.insert(k.into(), v)),
+            Action::DelVtep(VtepKey(k)) => drop(self.vteps.remove(&k.into())),
+            Action::PutVtep6(Vtep6Key(k), v) => drop(self.vteps.insert(k.into(), v)),
+            Action::DelVtep6(Vtep6Key(k)) => drop(self.vteps.remove(&k.into())),
             Action::PutPermit(k, v) => drop(self.permits.insert(k, v)),
             Action::DelPermit(k) => drop(self.permits.remove(&k)),
             Action::PutFlood(k, v) => drop(self.flood.insert(k, v)),
@@ -66,7 +69,7 @@ impl Mirror {
             assert!(self.segments.contains_key(&segment), "{key:?} is in no segment");
         }
         for (key, vtep) in &self.vteps {
-            assert!(self.has(Target::peer(vtep.peer)), "{key:?} leads to peer {}", vtep.peer);
+            assert!(self.has(Target::peer(vtep.peer())), "{key:?} leads to peer {}", vtep.peer());
         }
         for (key, permit) in &self.permits {
             let segment = SegmentId(permit.segment);
@@ -78,7 +81,7 @@ impl Mirror {
     pub fn check_settled(&self) {
         let current = self.segments.iter().flat_map(|(id, segment)| {
             let list = segment.flood;
-            (0..list.ports() + list.peers()).map(move |slot| FloodKey {
+            (0..list.ports() + list.peers() + list.rest()).map(move |slot| FloodKey {
                 segment: id.0,
                 generation: list.generation(),
                 slot,
@@ -92,7 +95,7 @@ impl Mirror {
         for key in self.permits.keys().filter(|key| key.profile != PermitKey::ANY) {
             assert!(used.contains(&key.profile), "{key:?} is nobody's");
         }
-        let peers: BTreeSet<u32> = self.vteps.values().map(|vtep| vtep.peer).collect();
+        let peers: BTreeSet<u32> = self.vteps.values().map(|vtep| vtep.peer()).collect();
         assert!(self.peers.keys().all(|id| peers.contains(&id.0)), "a peer without VTEP");
         for (key, entry) in &self.fdb {
             if !entry.target.is_peer() {
@@ -110,20 +113,21 @@ impl Mirror {
         }
     }
 
-    /// The targets of a segment's flood list, ports and peers.
+    /// The targets of a segment's flood list, ports and peers, wherever they are sent from.
     pub fn flood_list(&self, id: SegmentId) -> (Vec<u32>, Vec<u32>) {
         let list = self.segments[&id].flood;
         let key = |slot| FloodKey { segment: id.0, generation: list.generation(), slot };
         let targets = |range: std::ops::Range<u32>| {
             range.map(|slot| self.flood[&key(slot)].index()).collect()
         };
-        (targets(0..list.ports()), targets(list.ports()..list.ports() + list.peers()))
+        let all = list.ports() + list.peers() + list.rest();
+        (targets(0..list.ports()), targets(list.ports()..all))
     }
 
     fn check_flood_list(&self, id: SegmentId, segment: &Segment) {
         let list = segment.flood;
         let mut seen = BTreeSet::new();
-        for slot in 0..list.ports() + list.peers() {
+        for slot in 0..list.ports() + list.peers() + list.rest() {
             let key = FloodKey { segment: id.0, generation: list.generation(), slot };
             let target = self.flood.get(&key);
             let target = *target.unwrap_or_else(|| panic!("{key:?} of {list:?} is missing"));

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use overlay_common::abi::{Egress, Peer};
-use overlay_common::wire::{Mac, Outer, view};
+use overlay_common::wire::{Mac, Outer4, bytes_of};
 use overlay_control::controller::{LinkInfo, NextHop, PeerState, PeerView};
 
 use crate::gateway::{Gateway, ROUTER, TWO_SEGMENTS, UPLINK_INDEX, UPLINK_MAC, link};
@@ -31,7 +31,7 @@ fn a_resolved_peer_has_its_outer_header() {
     assert_eq!(entry.flags, Peer::READY);
     assert_eq!(entry.egress, Egress { ifindex: UPLINK_INDEX, flags: 0 });
     assert_eq!(entry.max_frame, 1464);
-    let outer = view::<Outer>(&entry.template, 0).unwrap();
+    let outer = entry.headers::<Outer4>();
     assert_eq!((outer.ethernet.destination, outer.ethernet.source), (ROUTER, UPLINK_MAC));
     // Bytes, and a checksum, from RFC 791 and RFC 7348 by hand.
     let expected: [u8; 36] = [
@@ -39,8 +39,8 @@ fn a_resolved_peer_has_its_outer_header() {
         0, 0, 0x12, 0xb5, 0, 0, 0, 0, // UDP
         0x08, 0, 0, 0, 0, 0, 0, 0, // VXLAN
     ];
-    assert_eq!(entry.template[12..14], [0x08, 0x00]);
-    assert_eq!(entry.template[14..50], expected);
+    assert_eq!(bytes_of(&outer)[12..14], [0x08, 0x00]);
+    assert_eq!(bytes_of(&outer)[14..50], expected);
     let shown = shown(&gateway);
     assert_eq!((shown.state, shown.why), (PeerState::Ready, None));
     assert_eq!(shown.interface.as_deref(), Some("eth0"));
@@ -53,7 +53,7 @@ fn a_router_that_changes_its_address_is_followed() {
     let other = Mac([2, 9, 9, 9, 9, 9]);
     gateway.next_hop(GW2, hop(UPLINK_INDEX, Some(other)));
     assert_eq!(gateway.last.len(), 1, "one peer, one change");
-    assert_eq!(entry(&gateway).template[..6], other.0);
+    assert_eq!(entry(&gateway).headers::<Outer4>().ethernet.destination, other);
     gateway.next_hop(GW2, hop(UPLINK_INDEX, Some(other)));
     assert_eq!(gateway.last, []);
 }
@@ -78,7 +78,7 @@ fn what_stands_in_the_way_is_named() {
         let entry = entry(&gateway);
         assert!(!entry.is_ready(), "{why}");
         assert_eq!((entry.egress, entry.max_frame), (Egress::default(), 0));
-        let outer = view::<Outer>(&entry.template, 0).unwrap();
+        let outer = entry.headers::<Outer4>();
         assert_eq!(outer.ip.destination, GW2.octets(), "whoever reads the table knows the peer");
     }
     gateway.resolve(GW2);

@@ -274,7 +274,7 @@ fn meaning(gateway: &Gateway) -> Vec<String> {
         let permits: Vec<String> = permits
             .map(|(k, permit)| format!("{} {} {}", k.vni, segment(permit.segment), permit.flags))
             .collect();
-        lines.push(format!("vtep {key:?} {} {permits:?}", name(Target::peer(vtep.peer))));
+        lines.push(format!("vtep {key:?} {} {permits:?}", name(Target::peer(vtep.peer()))));
     }
     let any = tables.permits.iter().filter(|(key, _)| key.profile == PermitKey::ANY);
     lines.extend(any.map(|(key, permit)| format!("any {} {}", key.vni, segment(permit.segment))));

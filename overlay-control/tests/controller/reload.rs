@@ -1,9 +1,11 @@
 //! Another configuration: what stays, stays.
 
 use core::time::Duration;
+use std::net::IpAddr;
 
-use overlay_common::abi::{Permit, PermitKey, VtepKey};
+use overlay_common::abi::{Permit, PermitKey};
 use overlay_common::id::PortId;
+use overlay_common::wire::Outer4;
 use overlay_control::action::Action;
 
 use crate::gateway::{Gateway, TWO_SEGMENTS, mac, parse, peer, port};
@@ -72,7 +74,7 @@ fn a_peer_that_goes_takes_its_stations_and_permits_along() {
     gateway.reload(&without_gw2());
     assert_eq!(gateway.lookup("blue", mac(1)), None);
     assert_eq!(gateway.lookup("blue", mac(2)), Some(peer("gw3")));
-    assert!(!gateway.tables.vteps.contains_key(&VtepKey([192, 0, 2, 2])));
+    assert!(!gateway.tables.vteps.contains_key(&IpAddr::from([192, 0, 2, 2])));
     assert_eq!(gateway.tables.flood_list(gateway.segment("blue")).1, [gw3.0]);
     assert_eq!(gateway.tables.flood_list(gateway.segment("red")).1, [0u32; 0]);
     assert!(gateway.tables.peers.contains_key(&gw2), "packets on their way may still find it");
@@ -86,7 +88,7 @@ fn a_peer_that_may_no_longer_use_a_segment_is_out_of_it() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);
     gateway.frame("blue", mac(1), &peer("gw2"));
     gateway.frame("red", mac(1), &peer("gw2"));
-    let profile = |gateway: &Gateway| gateway.tables.vteps[&VtepKey([192, 0, 2, 2])].profile;
+    let profile = |gateway: &Gateway| gateway.tables.vteps[&IpAddr::from([192, 0, 2, 2])].profile;
     let (before, gw2) = (profile(&gateway), gateway.peer("gw2"));
     gateway.reload(&TWO_SEGMENTS.replace("[\"blue\", \"red\"]", "[\"red\"]"));
     assert_eq!(gateway.peer("gw2"), gw2);
@@ -158,10 +160,10 @@ fn two_segments_may_swap_their_vnis_and_two_peers_their_vteps() {
     gateway.resolve_all();
     let any = |vni| gateway.tables.permits[&PermitKey { profile: PermitKey::ANY, vni }].segment;
     assert_eq!((any(100), any(200)), (gateway.segment("red").0, gateway.segment("blue").0));
-    let vtep = |last| gateway.tables.vteps[&VtepKey([192, 0, 2, last])].peer;
+    let vtep = |last| gateway.tables.vteps[&IpAddr::from([192, 0, 2, last])].peer();
     assert_eq!((vtep(3), vtep(2)), (gateway.peer("gw2").0, gateway.peer("gw3").0));
-    let template = gateway.tables.peers[&gateway.peer("gw2")].template;
-    assert_eq!(template[30..34], [192, 0, 2, 3]);
+    let outer: Outer4 = gateway.tables.peers[&gateway.peer("gw2")].headers();
+    assert_eq!(outer.ip.destination, [192, 0, 2, 3]);
 }
 
 #[test]
@@ -171,7 +173,7 @@ fn a_peer_with_another_vtep_has_to_be_resolved_again() {
     gateway.reload(&TWO_SEGMENTS.replace("192.0.2.2", "192.0.2.22"));
     assert_eq!(gateway.peer("gw2"), gw2);
     assert!(!gateway.tables.peers[&gw2].is_ready());
-    gateway.resolve([192, 0, 2, 22].into());
+    gateway.resolve([192, 0, 2, 22]);
     assert!(gateway.tables.peers[&gw2].is_ready());
 }
 
@@ -182,7 +184,7 @@ fn a_peer_that_comes_back_has_to_be_resolved_again() {
     gateway.reload(TWO_SEGMENTS);
     let gw2 = gateway.peer("gw2");
     assert!(!gateway.tables.peers[&gw2].is_ready(), "its way may have changed meanwhile");
-    gateway.resolve([192, 0, 2, 2].into());
+    gateway.resolve([192, 0, 2, 2]);
     assert!(gateway.tables.peers[&gw2].is_ready());
 }
 
@@ -191,7 +193,9 @@ fn another_local_vtep_is_in_every_header() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);
     gateway.reload(&TWO_SEGMENTS.replace("\"192.0.2.1\"", "\"192.0.2.100\""));
     assert_eq!(gateway.tables.node.unwrap().vtep, [192, 0, 2, 100]);
-    assert!(gateway.tables.peers.values().all(|p| p.template[26..30] == [192, 0, 2, 100]));
+    assert!(
+        gateway.tables.peers.values().all(|p| p.headers::<Outer4>().ip.source == [192, 0, 2, 100])
+    );
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! From nothing to tables that carry packets.
 
+use std::net::IpAddr;
+
 use overlay_common::abi::{
     ABI_VERSION, Access, AccessKey, Egress, FdbEntry, Node, Permit, PermitKey, Port, PuntReason,
-    Target, Vtep, VtepKey,
+    Target, TunnelPorts, Vtep,
 };
 use overlay_control::action::Action;
 
@@ -11,7 +13,10 @@ use crate::gateway::{Gateway, TWO_SEGMENTS, link, mac, peer};
 #[test]
 fn the_node_comes_first_with_its_limits() {
     let gateway = Gateway::bare(TWO_SEGMENTS);
-    let node = Node { abi_version: ABI_VERSION, vtep: [192, 0, 2, 1], epoch: 1, ..Node::default() };
+    let ports = TunnelPorts { vxlan: 4789, geneve: 0 };
+    let vtep = [192, 0, 2, 1];
+    let (vtep6, epoch) = (Node::NO_VTEP6, 1);
+    let node = Node { abi_version: ABI_VERSION, vtep, vtep6, epoch, ports, ..Node::default() };
     assert_eq!(gateway.last[0], Action::PutNode(node));
     for reason in PuntReason::ALL {
         let limit = gateway.tables.limits[&reason];
@@ -78,9 +83,9 @@ fn attached_programs_tell_how_a_device_is_reached() {
 fn peers_may_use_what_they_are_permitted() {
     let gateway = Gateway::ready(TWO_SEGMENTS);
     let tables = &gateway.tables;
-    let vtep = |last| tables.vteps[&VtepKey([192, 0, 2, last])];
+    let vtep = |last| tables.vteps[&IpAddr::from([192, 0, 2, last])];
     let (gw2, gw3): (Vtep, Vtep) = (vtep(2), vtep(3));
-    assert_eq!((gw2.peer, gw3.peer), (gateway.peer("gw2").0, gateway.peer("gw3").0));
+    assert_eq!((gw2.peer(), gw3.peer()), (gateway.peer("gw2").0, gateway.peer("gw3").0));
     assert!(gw2.profile >= 1 && gw3.profile >= 1 && gw2.profile != gw3.profile);
 
     let permit = |profile, vni| tables.permits.get(&PermitKey { profile, vni }).copied();

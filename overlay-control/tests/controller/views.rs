@@ -91,7 +91,7 @@ fn what_leaves_through_a_device_is_known() {
     let peers = |gateway: &Gateway, name| gateway.controller.peers_over(name).collect::<Vec<_>>();
     assert_eq!(peers(&gateway, "eth0"), [gateway.peer("gw2"), gateway.peer("gw3")]);
     assert_eq!((peers(&gateway, "eth1"), peers(&gateway, "eth9")), (vec![], vec![]));
-    gateway.next_hop([192, 0, 2, 3].into(), None);
+    gateway.next_hop([192, 0, 2, 3], None);
     assert_eq!(peers(&gateway, "eth0"), [gateway.peer("gw2")]);
     assert_eq!(peers(&gateway, "eth9"), [], "neither device nor way is no match");
 }

@@ -4,8 +4,9 @@
 //! may be beside the bytes, and only its first bytes may be directly readable.
 
 use aya_ebpf::bindings::{
-    __sk_buff, BPF_F_ADJ_ROOM_DECAP_L3_IPV6, BPF_F_ADJ_ROOM_ENCAP_L2_ETH,
-    BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
+    __sk_buff, BPF_F_ADJ_ROOM_DECAP_L3_IPV4, BPF_F_ADJ_ROOM_DECAP_L3_IPV6,
+    BPF_F_ADJ_ROOM_ENCAP_L2_ETH, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6,
+    BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
 };
 use aya_ebpf::helpers::generated::{
     bpf_clone_redirect, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_proto,
@@ -13,15 +14,16 @@ use aya_ebpf::helpers::generated::{
 };
 use overlay_common::abi::{Egress, abilities};
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{Ethernet, Header, Ipv4, Ipv6, TUNNEL_LEN, Tag, Udp, ethertype};
+use overlay_common::wire::{Ethernet, Family, Header, Ipv4, Ipv6, Tag, Udp, ethertype};
 
 use super::bounded;
 use crate::abilities::has;
 
 /// What the path reads of an access frame.
 pub const ACCESS_HEADERS: u32 = (Ethernet::LEN + Ipv6::LEN + Udp::LEN) as u32;
-/// What the path reads of an uplink frame.
-pub const UPLINK_HEADERS: u32 = (TUNNEL_LEN + Ethernet::LEN + Ipv6::LEN) as u32;
+/// What the path reads of an uplink frame over IPv4 without options; it asks for more where
+/// it needs more.
+pub const UPLINK_HEADERS: u32 = (Family::V4.tunnel_len() + Ethernet::LEN + Ipv6::LEN) as u32;
 
 /// `bpf_skb_adjust_room` works at the MAC layer: room opens behind the Ethernet
 /// header.
@@ -30,7 +32,6 @@ const ROOM_MAC: u32 = 1;
 /// Tells segmentation that a UDP tunnel with an inner Ethernet header begins, so
 /// that super-frames stay whole; `14 << 56` is that header's length.
 const ENCAP: u64 = BPF_F_ADJ_ROOM_FIXED_GSO as u64
-    | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 as u64
     | BPF_F_ADJ_ROOM_ENCAP_L4_UDP as u64
     | (Ethernet::LEN as u64) << 56;
 
@@ -108,19 +109,19 @@ impl TcPacket {
         accepted(unsafe { bpf_skb_adjust_room(self.skb, delta, ROOM_MAC, flags) })
     }
 
-    /// Makes an IPv4 header one of IPv6, whose content is undefined.
+    /// Makes the outermost IP header one of the other family, whose content is undefined.
     #[inline(always)]
-    fn change_to_ipv6(&mut self) -> Result<(), Refused> {
+    fn change_proto(&mut self, ethertype: u16) -> Result<(), Refused> {
         // SAFETY: as in `adjust_room`.
-        accepted(unsafe { bpf_skb_change_proto(self.skb, ethertype::IPV6.to_be(), 0) })
+        accepted(unsafe { bpf_skb_change_proto(self.skb, ethertype.to_be(), 0) })
     }
 
     /// Opens room in front of the whole frame, which stays where it is.
     #[inline(always)]
-    fn change_head(&mut self) -> Result<(), Refused> {
+    fn change_head(&mut self, outer: Family) -> Result<(), Refused> {
         self.is_in_front = true;
         // SAFETY: as in `adjust_room`.
-        accepted(unsafe { bpf_skb_change_head(self.skb, TUNNEL_LEN as u32, 0) })
+        accepted(unsafe { bpf_skb_change_head(self.skb, outer.tunnel_len() as u32, 0) })
     }
 }
 
@@ -165,6 +166,12 @@ impl Packet for TcPacket {
     }
 
     #[inline(always)]
+    fn stripped_vlan(&self) -> u16 {
+        // SAFETY: the context is valid while the program runs.
+        unsafe { if (*self.skb).vlan_present != 0 { (*self.skb).vlan_tci as u16 } else { 0 } }
+    }
+
+    #[inline(always)]
     fn pop_vlan(&mut self) -> Result<(), Refused> {
         // SAFETY: as in `adjust_room`.
         accepted(unsafe { bpf_skb_vlan_pop(self.skb) })
@@ -176,41 +183,60 @@ impl Packet for TcPacket {
         accepted(unsafe { bpf_skb_vlan_push(self.skb, ethertype::VLAN.to_be(), tci) })
     }
 
+    #[inline(always)]
+    fn require(&mut self, len: u32) {
+        self.pull(len);
+    }
+
     /// Room opens behind the Ethernet header, so that header is carried to where
     /// the inner frame now begins. `bpf_skb_adjust_room` refuses what is not IP,
     /// and frames that are a tunnel's already; those that are no super-frame get
     /// their room in front instead.
     #[inline(always)]
-    fn grow_head(&mut self, inner: Inner) -> Result<(), Refused> {
+    fn grow_head(&mut self, inner: Inner, outer: Family) -> Result<(), Refused> {
         if inner == Inner::Other {
-            return self.change_head();
+            return self.change_head(outer);
         }
         let ethernet = *self.at::<Ethernet>(0).ok_or(Refused)?;
         // Segmentation does without the flag; a device asks for it before it takes the
         // segmentation of a tunnel upon itself.
         let l2 = if has(abilities::ENCAP_L2_ETH) { BPF_F_ADJ_ROOM_ENCAP_L2_ETH as u64 } else { 0 };
-        if self.adjust_room(TUNNEL_LEN as i32, ENCAP | l2).is_err() {
-            return if self.gso_size() == 0 { self.change_head() } else { Err(Refused) };
+        let l3 = match outer {
+            Family::V4 => BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 as u64,
+            Family::V6 => BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 as u64,
+        };
+        if self.adjust_room(outer.tunnel_len() as i32, ENCAP | l2 | l3).is_err() {
+            return if self.gso_size() == 0 { self.change_head(outer) } else { Err(Refused) };
         }
-        *self.at_mut::<Ethernet>(TUNNEL_LEN).ok_or(Refused)? = ethernet;
+        *self.at_mut::<Ethernet>(outer.tunnel_len()).ok_or(Refused)? = ethernet;
         Ok(())
     }
 
     /// Where inner and outer address families differ the flag names the inner one,
-    /// so that the kernel's idea of the frame's protocol follows. A kernel without the
-    /// flag is told first that the outer header becomes one of IPv6, which opens
-    /// room that is then removed with the rest.
+    /// so that the kernel's idea of the frame's protocol follows. What is no IP counts as
+    /// IPv4, of which less has to be left than of IPv6. A kernel without the
+    /// flag is told first that the outer header becomes one of the other family, and the
+    /// room that this opens or takes is reckoned in.
     #[inline(always)]
-    fn trim_head(&mut self, inner: Inner) -> Result<(), Refused> {
-        let ethernet = *self.at::<Ethernet>(TUNNEL_LEN).ok_or(Refused)?;
-        let (mut delta, mut flags) = (-(TUNNEL_LEN as i32), BPF_F_ADJ_ROOM_FIXED_GSO as u64);
-        if inner == Inner::Ipv6 {
-            if has(abilities::DECAP_L3) {
+    fn trim_head(&mut self, inner: Inner, outer: Family, len: u32) -> Result<(), Refused> {
+        let ethernet = *self.at::<Ethernet>(len as usize).ok_or(Refused)?;
+        let (mut delta, mut flags) = (-(len as i32), BPF_F_ADJ_ROOM_FIXED_GSO as u64);
+        match (inner, outer) {
+            (Inner::Ipv6, Family::V4) if has(abilities::DECAP_L3) => {
                 flags |= BPF_F_ADJ_ROOM_DECAP_L3_IPV6 as u64;
-            } else {
-                self.change_to_ipv6()?;
+            }
+            (Inner::Ipv4 | Inner::Other, Family::V6) if has(abilities::DECAP_L3) => {
+                flags |= BPF_F_ADJ_ROOM_DECAP_L3_IPV4 as u64;
+            }
+            (Inner::Ipv6, Family::V4) => {
+                self.change_proto(ethertype::IPV6)?;
                 delta -= IPV6_LONGER;
             }
+            (Inner::Ipv4 | Inner::Other, Family::V6) => {
+                self.change_proto(ethertype::IPV4)?;
+                delta += IPV6_LONGER;
+            }
+            _ => {}
         }
         self.adjust_room(delta, flags)?;
         *self.at_mut::<Ethernet>(0).ok_or(Refused)? = ethernet;
@@ -227,13 +253,6 @@ impl Packet for TcPacket {
     fn gso_size(&self) -> u32 {
         // SAFETY: the context is valid while the program runs.
         unsafe { (*self.skb).gso_size }
-    }
-
-    #[inline(always)]
-    fn segments(&self) -> u32 {
-        // SAFETY: the context is valid while the program runs.
-        let segments = unsafe { (*self.skb).gso_segs };
-        if segments == 0 { 1 } else { segments }
     }
 
     #[inline(always)]

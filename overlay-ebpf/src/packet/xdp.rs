@@ -4,7 +4,7 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use overlay_common::abi::Egress;
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{Header, Mac, TUNNEL_LEN, Tag};
+use overlay_common::wire::{Family, Header, Mac, Tag};
 
 use super::bounded;
 
@@ -96,6 +96,12 @@ impl Packet for XdpPacket {
         self.at::<Tag>(Tag::OFFSET)?.tci()
     }
 
+    /// A tag is among the bytes.
+    #[inline(always)]
+    fn stripped_vlan(&self) -> u16 {
+        0
+    }
+
     #[inline(always)]
     fn pop_vlan(&mut self) -> Result<(), Refused> {
         self.move_stations(0, Tag::LEN)?;
@@ -110,14 +116,18 @@ impl Packet for XdpPacket {
         Ok(())
     }
 
+    /// All bytes are readable.
     #[inline(always)]
-    fn grow_head(&mut self, _inner: Inner) -> Result<(), Refused> {
-        self.adjust_head(-(TUNNEL_LEN as i32))
+    fn require(&mut self, _len: u32) {}
+
+    #[inline(always)]
+    fn grow_head(&mut self, _inner: Inner, outer: Family) -> Result<(), Refused> {
+        self.adjust_head(-(outer.tunnel_len() as i32))
     }
 
     #[inline(always)]
-    fn trim_head(&mut self, _inner: Inner) -> Result<(), Refused> {
-        self.adjust_head(TUNNEL_LEN as i32)
+    fn trim_head(&mut self, _inner: Inner, _outer: Family, len: u32) -> Result<(), Refused> {
+        self.adjust_head(len as i32)
     }
 
     #[inline(always)]
@@ -136,11 +146,6 @@ impl Packet for XdpPacket {
     #[inline(always)]
     fn gso_size(&self) -> u32 {
         0
-    }
-
-    #[inline(always)]
-    fn segments(&self) -> u32 {
-        1
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook};
 use overlay_common::verdict::DropReason;
-use overlay_common::wire::TUNNEL_LEN;
+use overlay_common::wire::Family;
 use overlay_control::controller::{Origin, PeerState, PeerView, PortView, Role, SegmentView};
 
 use super::Daemon;
@@ -15,6 +15,7 @@ use crate::api::{Answer, DropRow, Failure, PeerRow, PortRow, Question, SegmentRo
 use crate::dataplane::bpffs;
 use crate::dataplane::features::Feature;
 use crate::dataplane::pins::Pins;
+use crate::netlink::Link;
 use crate::state::own_netns;
 
 /// A failure that is the machine's.
@@ -107,13 +108,13 @@ impl Daemon {
             return Vec::new();
         }
         let segments = self.controller.segments();
-        let too_wide = segments.iter().filter(|s| s.ports.max(s.peers) > BOUNDED_COPIES as usize);
+        let too_wide = segments.iter().filter(|s| s.ports > BOUNDED_COPIES as usize);
         too_wide
             .map(|segment| {
                 format!(
-                    "segment {} has {} ports and {} peers; without the kernel's `loop` (Linux \
-                     5.17) floods reach {BOUNDED_COPIES} of each",
-                    segment.name, segment.ports, segment.peers
+                    "segment {} has {} ports; without the kernel's `loop` (Linux 5.17) floods \
+                     reach {BOUNDED_COPIES}",
+                    segment.name, segment.ports
                 )
             })
             .collect()
@@ -136,6 +137,8 @@ impl Daemon {
             let why = peer.why.as_deref().unwrap_or("not resolved");
             problems.push(format!("peer {}: {why}", peer.name));
         }
+        let datagrams = self.datagrams.iter().flat_map(|datagrams| &datagrams.problems);
+        problems.extend(datagrams.cloned());
         if self.refused > 0 {
             problems
                 .push(format!("the kernel refused {} table entries; see the log", self.refused));
@@ -152,14 +155,25 @@ impl Daemon {
         let Some(longest) = of_role(Role::Access).max_by_key(|link| link.mtu) else {
             return Vec::new();
         };
-        let needed = longest.mtu.saturating_add(TUNNEL_LEN as u32);
+        let peers = self.controller.peers();
+        // Inner Ethernet header, IP, UDP and the tunnel's own header.
+        let needed = |uplink: &Link| {
+            let over = |peer: &&PeerView| peer.interface.as_ref() == Some(&uplink.name);
+            let is_v6 = peers.iter().filter(over).any(|peer| peer.vtep.is_ipv6());
+            let family = if is_v6 { Family::V6 } else { Family::V4 };
+            longest.mtu.saturating_add(family.tunnel_len() as u32)
+        };
         of_role(Role::Uplink)
-            .filter(|uplink| uplink.mtu < needed)
+            .filter(|uplink| uplink.mtu < needed(uplink))
             .map(|uplink| {
                 format!(
-                    "uplink {} has MTU {}; full frames of port {} (MTU {}) need {needed} and are \
+                    "uplink {} has MTU {}; full frames of port {} (MTU {}) need {} and are \
                      dropped as too-big: raise the one or lower the other",
-                    uplink.name, uplink.mtu, longest.name, longest.mtu
+                    uplink.name,
+                    uplink.mtu,
+                    longest.name,
+                    longest.mtu,
+                    needed(uplink)
                 )
             })
             .collect()

@@ -47,7 +47,7 @@ impl Daemon {
     /// Has the ways to the configured peers followed, and to no others.
     pub(super) fn track_peers(&mut self) {
         let vteps: HashSet<IpAddr> =
-            self.controller.config().peers.iter().map(|peer| peer.vtep.into()).collect();
+            self.controller.config().peers.iter().map(|peer| peer.vtep).collect();
         self.told.retain(|vtep, _| vteps.contains(vtep));
         self.next_hops.track(vteps);
     }
@@ -109,9 +109,9 @@ impl Daemon {
 
     pub(super) async fn refresh_routes(&mut self) {
         self.routes_due = None;
-        let source = self.controller.config().node.vtep.into();
+        let own = self.controller.config().node.vtep;
         let begun = Instant::now();
-        self.next_hops.refresh_routes(&self.netlink, source).await;
+        self.next_hops.refresh_routes(&self.netlink, |vtep| own.like(vtep)).await;
         self.routes_cost = begun.elapsed();
         self.tell_next_hops();
         self.prod().await;
@@ -284,6 +284,7 @@ impl Daemon {
             self.try_attach(&name).await;
         }
         if self.ticks.is_multiple_of(2) {
+            self.open_datagrams();
             self.follow_reach();
         }
     }

@@ -24,7 +24,7 @@ pub mod removal;
 mod start;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -41,6 +41,7 @@ use crate::api::server::{Reply, Request, Server};
 use crate::api::{Answer, Done, Question};
 use crate::dataplane::Dataplane;
 use crate::dataplane::punts::Readers;
+use crate::forwarder::datagrams::Datagrams;
 use crate::forwarder::{Forwarder, Learnt, Queues};
 use crate::instance::{Instance, Lock};
 use crate::netlink::next_hops::Way;
@@ -87,6 +88,7 @@ pub struct Daemon {
     learnt: Learnt,
     // The readers feed the forwarder, so they go first.
     readers: Option<Readers>,
+    datagrams: Option<Datagrams>,
     forwarder: Forwarder,
 
     signals: Signals,
@@ -191,6 +193,32 @@ impl Daemon {
         self.flush();
         let now = self.now();
         self.controller.handle_scan(self.dataplane.tables.fdb(), now, now);
+    }
+
+    /// Opens the sockets for what the programs leave to the kernel's stack, unless all are
+    /// open already: one for each VTEP address and tunnel port. What cannot be opened is tried
+    /// again later: an address that is new is not to be had yet.
+    fn open_datagrams(&mut self) {
+        let (vtep, ports) = (self.controller.config().node.vtep, self.controller.tunnel_ports());
+        let ports = || [ports.vxlan, ports.geneve].into_iter().filter(|port| *port != 0);
+        let addresses: Vec<SocketAddr> = vtep
+            .iter()
+            .flat_map(|address| ports().map(move |port| SocketAddr::new(address, port)))
+            .collect();
+        if self.datagrams.as_ref().is_some_and(|open| open.are(&addresses)) {
+            return;
+        }
+        let before = self.datagrams.take().map(|open| open.problems.clone()).unwrap_or_default();
+        let mirror = Arc::clone(&self.mirror);
+        match Datagrams::start(addresses, mirror, self.queues.clone()) {
+            Ok(open) => {
+                if open.problems != before {
+                    open.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+                }
+                self.datagrams = Some(open);
+            }
+            Err(error) => tracing::error!("{error:#}"),
+        }
     }
 
     /// Carries out what the controller wants, in the kernel and in the mirror.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use overlay_control::config::{Config, Peer, Segment};
+use overlay_control::config::{Config, Encap, Peer, Segment};
 
 use super::answers::failure;
 use super::ports::{Port, Wanted, wanted};
@@ -75,6 +75,7 @@ impl Daemon {
             }
         }
         self.controller.handle_config(config, self.now());
+        self.open_datagrams();
         self.track_peers();
         self.refresh_routes().await;
         self.flush();
@@ -129,6 +130,10 @@ fn differences(old: &Config, new: &Config) -> Vec<String> {
         }
     };
     value("vtep", old.node.vtep.to_string(), new.node.vtep.to_string());
+    let port = |config: &Config, encap| config.node.ports.of(encap).to_string();
+    for encap in Encap::ALL {
+        value(&format!("{}_port", encap.name()), port(old, encap), port(new, encap));
+    }
     value("ageing", old.node.ageing.to_string(), new.node.ageing.to_string());
     if old.node.fdb_entries != new.node.fdb_entries {
         changes.push(format!(

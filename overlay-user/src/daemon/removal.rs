@@ -27,6 +27,7 @@ impl Daemon {
             restore(&self.netlink, &device).await;
         }
         self.readers = None;
+        self.datagrams = None;
         let removed = self.dataplane.remove();
         let _ = std::fs::remove_file(self.instance.state());
         let _ = std::fs::remove_file(self.instance.socket());
@@ -44,6 +45,7 @@ impl Daemon {
             }
         }
         self.readers = None;
+        self.datagrams = None;
         let discarded = pins.discard_new_maps();
         if let Err(error) = discarded.and_then(|()| self.write_ledger()) {
             tracing::error!("{error:#}");

@@ -78,9 +78,9 @@ impl Daemon {
             tracing::info!(kernel = release(), "no {}: {instead}", about.name);
         }
 
-        let (queues, learnt, frames) = Queues::new();
+        let (queues, learnt, work) = Queues::new();
         let mirror = Arc::new(RwLock::new(TableSet::default()));
-        let forwarder = Forwarder::start(frames, Arc::clone(&mirror))?;
+        let forwarder = Forwarder::start(work, Arc::clone(&mirror), queues.clone())?;
         let (server, requests) = Server::start(&instance.socket())?;
         let ports = wanted(&config).into_iter().map(|(name, w)| (name, Port::new(w)));
         let mut daemon = Self {
@@ -98,6 +98,7 @@ impl Daemon {
             routes_cost: Duration::ZERO,
             ports: ports.collect::<BTreeMap<_, _>>(),
             ledger: Ledger::of(former.state.clone()),
+            datagrams: None,
             controller: Controller::new(config, Duration::ZERO),
             dataplane,
             mirror,
@@ -139,6 +140,7 @@ impl Daemon {
         }
         let queues = self.queues.clone();
         self.readers = Some(self.dataplane.read_punts(move |punted| queues.put(punted))?);
+        self.open_datagrams();
         if self.uses_filters() {
             self.monitor.follow_filters()?;
         }

@@ -3,13 +3,13 @@
 //! the kernel anew.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Result, bail};
 use aya::maps::{Array, Map, MapData};
 use overlay_common::abi::{
-    ABI_VERSION, FdbEntry, FdbKey, Node, Port, Segment, Vtep, VtepKey, maps,
+    ABI_VERSION, FdbEntry, FdbKey, Node, Port, Segment, Vtep, Vtep6Key, VtepKey, maps,
 };
 use overlay_common::wire::Mac;
 use overlay_control::controller::{Restored, RestoredPlace};
@@ -73,12 +73,19 @@ fn read(directory: &Path) -> Result<Vec<Restored>> {
     Ok(restored)
 }
 
-fn peers(directory: &Path, mask: u32) -> Result<HashMap<u32, Ipv4Addr>> {
+/// The VTEP of each peer.
+fn peers(directory: &Path, mask: u32) -> Result<HashMap<u32, IpAddr>> {
     let mut peers = HashMap::new();
     let path = directory.join(maps::VTEPS);
     shared::for_each_pinned(&path, mask, |VtepKey(address), vtep: Vtep| {
-        peers.insert(vtep.peer, Ipv4Addr::from(address));
+        peers.insert(vtep.peer(), IpAddr::from(address));
     })?;
+    let v6: aya::maps::HashMap<_, Wire<Vtep6Key>, Wire<Vtep>> =
+        aya::maps::HashMap::try_from(open(directory, maps::VTEPS6)?)?;
+    for entry in v6.iter() {
+        let (Wire(Vtep6Key(address)), Wire(vtep)) = entry?;
+        peers.insert(vtep.peer(), IpAddr::from(address));
+    }
     Ok(peers)
 }
 

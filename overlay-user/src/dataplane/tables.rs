@@ -9,7 +9,8 @@ use aya::Ebpf;
 use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use overlay_common::abi::{
     Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS, Masks,
-    Node, Peer, Permit, PermitKey, Port, PuntLimit, Record, Segment, Target, Vtep, VtepKey, maps,
+    Node, Peer, Permit, PermitKey, Port, PuntLimit, Record, Segment, Target, Vtep, Vtep6Key,
+    VtepKey, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
@@ -29,6 +30,7 @@ pub struct KernelTables {
     segments: Slots<Segment>,
     peers: Slots<Peer>,
     vteps: SharedTable<VtepKey, Vtep>,
+    vteps6: Hash<Vtep6Key, Vtep>,
     permits: SharedTable<PermitKey, Permit>,
     fdb: SharedTable<FdbKey, FdbEntry>,
     flood: Hash<FloodKey, Target>,
@@ -48,6 +50,7 @@ const PINNED: &[&str] = &[
     maps::SEGMENTS,
     maps::PEERS,
     maps::VTEPS,
+    maps::VTEPS6,
     maps::PERMITS,
     maps::FDB,
     maps::FLOOD,
@@ -68,6 +71,7 @@ impl KernelTables {
             segments: take(ebpf, maps::SEGMENTS)?,
             peers: take(ebpf, maps::PEERS)?,
             vteps: shared::take(ebpf, maps::VTEPS, seed)?,
+            vteps6: take(ebpf, maps::VTEPS6)?,
             permits: shared::take(ebpf, maps::PERMITS, seed)?,
             fdb: shared::take(ebpf, maps::FDB, seed)?,
             flood: take(ebpf, maps::FLOOD)?,
@@ -127,6 +131,8 @@ impl KernelTables {
             Action::DelVtep(key) => {
                 self.vteps.remove(key);
             }
+            Action::PutVtep6(key, vtep) => self.vteps6.insert(Wire(key), Wire(vtep), 0)?,
+            Action::DelVtep6(key) => remove(&mut self.vteps6, key)?,
             Action::PutPermit(key, permit) => {
                 put(&mut self.permits, &mut self.node, |m| &mut m.permits, (key, permit))?
             }

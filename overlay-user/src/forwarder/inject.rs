@@ -5,7 +5,10 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
+
+/// What may be on its way to devices, in bytes.
+const SEND_BUFFER: usize = 8 << 20;
 
 /// A packet socket that only sends.
 pub struct Injector {
@@ -17,6 +20,8 @@ impl Injector {
     pub fn open() -> Result<Self> {
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
             .context("cannot open a packet socket")?;
+        // A frame for a thousand peers is a thousand frames at once.
+        let _ = setsockopt(&socket, sockopt::SndBufForce, &SEND_BUFFER);
         Ok(Self { socket })
     }
 

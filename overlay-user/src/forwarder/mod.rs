@@ -1,12 +1,15 @@
-//! The slow path: frames that the programs could not finish, because a peer's
-//! next hop was not known, run through the same packet path once it is.
+//! The slow path: what the programs could not finish, run through the same packet path
+//! here: frames to a peer whose next hop was not known, flooded frames with more receivers
+//! than the kernel sends to, and tunnels' packets that came in pieces ([`datagrams`]).
 //!
 //! Readers never wait: they put what they read into bounded queues, and what
 //! finds no room is dropped and counted.
 
 mod checksum;
+pub mod datagrams;
 mod inject;
 mod queues;
+mod segments;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,13 +20,14 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender, bounded, never, select};
 use overlay_common::abi::{Egress, Hook, Punt, PuntReason};
-use overlay_common::path::{Ingress, from_access};
+use overlay_common::path::{Ingress, from_access, from_underlay};
 use overlay_common::verdict::{DropReason, Verdict};
 use overlay_control::frame::Frame;
-use overlay_control::tables::TableSet;
+use overlay_control::tables::{Punted as TablePunted, TableSet};
 
+use crate::dataplane::punts::Punted;
 use inject::Injector;
-pub use queues::{Learnt, Queues};
+pub use queues::{Assembled, Learnt, Queues, Work};
 
 /// How long a frame waits for its peer's next hop.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -37,15 +41,16 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Starts the thread, which takes frames from `frames` and forwards them by
-    /// `tables`, the mirror of the kernel's.
-    pub fn start(frames: Receiver<(Punt, Bytes)>, tables: Arc<RwLock<TableSet>>) -> Result<Self> {
+    /// Starts the thread, which takes frames from the queues and forwards them by
+    /// `tables`, the mirror of the kernel's. What it learns from packets that came in pieces
+    /// goes into `learnt`.
+    pub fn start(work: Work, tables: Arc<RwLock<TableSet>>, learnt: Queues) -> Result<Self> {
         let injector = Injector::open()?;
         let (retry, retries) = bounded(1);
         let thread = std::thread::Builder::new()
             .name("forwarder".to_owned())
             .spawn(move || {
-                Worker { tables, injector, waiting: VecDeque::new() }.run(&frames, &retries);
+                Worker { tables, injector, learnt, waiting: VecDeque::new() }.run(&work, &retries);
             })
             .context("cannot start a thread")?;
         Ok(Self { retry: Some(retry), thread: Some(thread) })
@@ -76,6 +81,7 @@ struct Waiting {
 struct Worker {
     tables: Arc<RwLock<TableSet>>,
     injector: Injector,
+    learnt: Queues,
     waiting: VecDeque<Waiting>,
 }
 
@@ -86,15 +92,24 @@ enum Outcome {
 }
 
 impl Worker {
-    fn run(mut self, frames: &Receiver<(Punt, Bytes)>, retries: &Receiver<()>) {
+    fn run(mut self, work: &Work, retries: &Receiver<()>) {
         loop {
             let expiry = match self.waiting.front() {
                 Some(first) => crossbeam::channel::at(first.until),
                 None => never(),
             };
+            // One of those that are ready, by chance: each gets its turn.
             select! {
-                recv(frames) -> received => match received {
-                    Ok((punt, frame)) => self.take(punt, frame),
+                recv(work.frames) -> received => match received {
+                    Ok((punt, frame)) => self.take(punt, &frame),
+                    Err(_) => return,
+                },
+                recv(work.floods) -> received => match received {
+                    Ok((punt, frame)) => self.flood(&punt, &frame),
+                    Err(_) => return,
+                },
+                recv(work.assembled) -> received => match received {
+                    Ok(packet) => self.take_assembled(&packet),
                     Err(_) => return,
                 },
                 recv(retries) -> received => match received {
@@ -106,14 +121,58 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, punt: Punt, frame: Bytes) {
-        if let Outcome::Unresolved = self.forward(&punt, &frame) {
+    fn take(&mut self, punt: Punt, frame: &Bytes) {
+        if punt.reason == PuntReason::Control as u8 {
+            tracing::debug!(ifindex = punt.ifindex, len = frame.len(), "a control packet");
+            return;
+        }
+        for frame in self.parts(&punt, frame) {
+            if let Outcome::Done = self.forward(&punt, &frame) {
+                continue;
+            }
             if self.waiting.len() >= WAITING {
                 self.count(punt.ifindex, DropReason::PeerUnresolved);
             } else {
                 self.waiting.push_back(Waiting { punt, frame, until: Instant::now() + PATIENCE });
             }
         }
+    }
+
+    fn flood(&self, punt: &Punt, frame: &Bytes) {
+        for part in self.parts(punt, frame) {
+            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+            let mut frame = Frame::new(&part);
+            let result = from_access::run_rest(&mut frame, &*tables, punt);
+            drop(tables);
+            self.send_all(punt.ifindex, &mut frame, result);
+        }
+    }
+
+    /// The frames that a super-frame stands for, with finished checksums.
+    fn parts(&self, punt: &Punt, frame: &Bytes) -> Vec<Bytes> {
+        let mut bytes = frame.to_vec();
+        checksum::finish(&mut bytes);
+        match segments::of(bytes, u32::from(punt.gso_size)) {
+            Some(parts) => parts.into_iter().map(Bytes::from).collect(),
+            None => {
+                self.count(punt.ifindex, DropReason::ResizeFailed);
+                Vec::new()
+            }
+        }
+    }
+
+    fn take_assembled(&self, packet: &Assembled) {
+        let ingress = Ingress { ifindex: packet.ifindex, hook: Hook::User };
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let mut frame = Frame::new(&packet.frame);
+        let result = from_underlay::run(&mut frame, &*tables, ingress);
+        for punted in tables.take_punts() {
+            if punted.punt.reason == PuntReason::Learn as u8 {
+                self.learnt.put(Punted::Frame(punted.punt, Bytes::new()));
+            }
+        }
+        drop(tables);
+        self.send_all(packet.ifindex, &mut frame, result);
     }
 
     fn retry(&mut self) {
@@ -134,43 +193,47 @@ impl Worker {
     }
 
     fn forward(&self, punt: &Punt, bytes: &Bytes) -> Outcome {
-        let mut bytes = bytes.to_vec();
-        checksum::finish(&mut bytes);
         let mut frame = match punt.vlan {
-            0 => Frame::new(&bytes),
-            tci => Frame::with_stripped_vlan(&bytes, tci),
+            0 => Frame::new(bytes),
+            tci => Frame::with_stripped_vlan(bytes, tci),
         };
         let ingress = Ingress { ifindex: punt.ifindex, hook: Hook::User };
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        let result = from_access::run(&mut frame, &*tables, ingress);
+        let result = from_access::run_again(&mut frame, &*tables, ingress, punt);
+        let punts = tables.take_punts();
+        drop(tables);
         // News of source addresses were punted by the kernel's run already.
-        let unresolved = tables
-            .take_punts()
-            .iter()
-            .any(|punted| punted.punt.reason == PuntReason::PeerUnresolved as u8);
-        if unresolved {
+        let reason = |punted: &TablePunted| PuntReason::from_u8(punted.punt.reason);
+        if punts.iter().any(|punted| reason(punted) == Some(PuntReason::PeerUnresolved)) {
             return Outcome::Unresolved;
         }
-        let copies = std::mem::take(&mut frame.copies);
-        for copy in copies {
-            let mut sent = Frame::new(&copy.bytes);
-            sent.stripped_vlan = copy.vlan;
-            self.send(&tables, punt.ifindex, copy.egress, &sent);
+        // Where the station is not behind that peer any more, the frame is flooded.
+        for rest in punts.into_iter().filter(|p| reason(p) == Some(PuntReason::Flood)) {
+            self.flood(&rest.punt, &Bytes::from(rest.frame));
         }
-        match result {
-            Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
-                self.send(&tables, punt.ifindex, egress, &frame);
-            }
-            Ok(Verdict::Pass | Verdict::Defer | Verdict::Consumed) => {}
-            Err(reason) => tables.record_drop(punt.ifindex, reason),
-        }
+        self.send_all(punt.ifindex, &mut frame, result);
         Outcome::Done
     }
 
-    fn send(&self, tables: &TableSet, ifindex: u32, egress: Egress, frame: &Frame) {
+    fn send_all(&self, ifindex: u32, frame: &mut Frame, result: Result<Verdict, DropReason>) {
+        for copy in std::mem::take(&mut frame.copies) {
+            let mut sent = Frame::new(&copy.bytes);
+            sent.stripped_vlan = copy.vlan;
+            self.send(ifindex, copy.egress, &sent);
+        }
+        match result {
+            Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
+                self.send(ifindex, egress, frame);
+            }
+            Ok(Verdict::Pass | Verdict::Defer | Verdict::Consumed) => {}
+            Err(reason) => self.count(ifindex, reason),
+        }
+    }
+
+    fn send(&self, ifindex: u32, egress: Egress, frame: &Frame) {
         if let Err(error) = self.injector.send(egress.ifindex, &frame.to_wire()) {
             tracing::debug!(%error, egress = egress.ifindex, "a frame could not be sent");
-            tables.record_drop(ifindex, DropReason::CopyFailed);
+            self.count(ifindex, DropReason::CopyFailed);
         }
     }
 

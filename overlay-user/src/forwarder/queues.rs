@@ -13,14 +13,39 @@ use crate::dataplane::punts::Punted;
 
 /// News of source addresses that wait for the controller.
 const LEARN: usize = 16_384;
-/// Frames that wait for the forwarder.
+/// Frames of each kind that wait for the forwarder.
 const FRAMES: usize = 1024;
+/// Packets that came in pieces, of up to 64 KiB each, that do.
+const ASSEMBLED: usize = 256;
+
+/// A tunnel's packet that the kernel's own stack put together, as it would have come in on
+/// this device.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The device.
+    pub ifindex: u32,
+    /// From the Ethernet header on.
+    pub frame: Bytes,
+}
+
+/// The forwarder's end. Each kind of work has a queue of its own, so that much of one does
+/// not keep the others waiting.
+pub struct Work {
+    /// Frames to peers without a next hop, and control packets.
+    pub frames: Receiver<(Punt, Bytes)>,
+    /// Flooded frames.
+    pub floods: Receiver<(Punt, Bytes)>,
+    /// Packets that came in pieces.
+    pub assembled: Receiver<Assembled>,
+}
 
 /// The readers' end.
 #[derive(Clone)]
 pub struct Queues {
     learn: Sender<Punt>,
     frames: Sender<(Punt, Bytes)>,
+    floods: Sender<(Punt, Bytes)>,
+    assembled: Sender<Assembled>,
     wake: Arc<Notify>,
     full: Arc<Mutex<BTreeMap<DropKey, u64>>>,
 }
@@ -33,12 +58,16 @@ pub struct Learnt {
 
 impl Queues {
     /// The readers' end, the controller's and the forwarder's.
-    pub fn new() -> (Self, Learnt, Receiver<(Punt, Bytes)>) {
+    pub fn new() -> (Self, Learnt, Work) {
         let (learn, records) = bounded(LEARN);
-        let (frames, forwarder) = bounded(FRAMES);
+        let (frames, work_frames) = bounded(FRAMES);
+        let (floods, work_floods) = bounded(FRAMES);
+        let (assembled, work_assembled) = bounded(ASSEMBLED);
+        let work = Work { frames: work_frames, floods: work_floods, assembled: work_assembled };
         let wake = Arc::new(Notify::new());
-        let queues = Self { learn, frames, wake: Arc::clone(&wake), full: Arc::default() };
-        (queues, Learnt { records, wake }, forwarder)
+        let (wake_readers, full) = (Arc::clone(&wake), Arc::default());
+        let queues = Self { learn, frames, floods, assembled, wake: wake_readers, full };
+        (queues, Learnt { records, wake }, work)
     }
 
     /// Puts what a reader has read into its queue, or counts it.
@@ -49,14 +78,22 @@ impl Queues {
                     self.count_if_full(punt.ifindex, self.learn.try_send(punt));
                     self.wake.notify_one();
                 }
-                Some(PuntReason::PeerUnresolved) => {
+                Some(PuntReason::PeerUnresolved | PuntReason::Control) => {
                     self.count_if_full(punt.ifindex, self.frames.try_send((punt, frame)));
+                }
+                Some(PuntReason::Flood) => {
+                    self.count_if_full(punt.ifindex, self.floods.try_send((punt, frame)));
                 }
                 None => {}
             },
             // The kernel does not say which device they came from.
             Punted::Lost(count) => self.count(0, count),
         }
+    }
+
+    /// Hands over a packet that the kernel's stack put together, or counts it.
+    pub fn put_assembled(&self, packet: Assembled) {
+        self.count_if_full(packet.ifindex, self.assembled.try_send(packet));
     }
 
     /// What found no room, by the device that it came in on.
@@ -104,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_drops_and_counts() {
-        let (queues, learnt, _frames) = Queues::new();
+        let (queues, learnt, _work) = Queues::new();
         for _ in 0..LEARN + 3 {
             queues.put(learn(7));
         }
@@ -116,11 +153,15 @@ mod tests {
 
     #[test]
     fn reasons_have_queues_of_their_own() {
-        let (queues, learnt, frames) = Queues::new();
-        let punt = Punt { reason: PuntReason::PeerUnresolved as u8, ..Punt::default() };
-        queues.put(Punted::Frame(punt, Bytes::from_static(b"frame")));
+        let (queues, learnt, work) = Queues::new();
+        for (reason, frame) in [(PuntReason::PeerUnresolved, "frame"), (PuntReason::Flood, "flood")]
+        {
+            let punt = Punt { reason: reason as u8, ..Punt::default() };
+            queues.put(Punted::Frame(punt, Bytes::from_static(frame.as_bytes())));
+        }
         queues.put(learn(1));
-        assert_eq!(frames.try_recv().unwrap().1, "frame");
+        assert_eq!(work.frames.try_recv().unwrap().1, "frame");
+        assert_eq!(work.floods.try_recv().unwrap().1, "flood");
         assert_eq!(learnt.take(10).count(), 1);
     }
 }

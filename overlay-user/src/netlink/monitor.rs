@@ -64,6 +64,9 @@ impl Monitor {
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv4Rule,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv6Route,
+            MulticastGroup::Ipv6Rule,
             // With nexthop_compat_mode = 0 a next-hop object changes without a
             // message for each route that uses it.
             MulticastGroup::Nexthop,

@@ -50,9 +50,17 @@ impl NextHops {
     }
 
     /// Asks for the way to every peer again.
-    pub async fn refresh_routes(&mut self, netlink: &Netlink, source: IpAddr) {
+    /// `source` is this node's VTEP of the same family.
+    pub async fn refresh_routes(
+        &mut self,
+        netlink: &Netlink,
+        source: impl Fn(IpAddr) -> Option<IpAddr>,
+    ) {
         for (vtep, route) in &mut self.routes {
-            *route = netlink.route_to(*vtep, source).await;
+            *route = match source(*vtep) {
+                Some(source) => netlink.route_to(*vtep, source).await,
+                None => None,
+            };
         }
     }
 

@@ -2,14 +2,13 @@
 
 use overlay_common::abi::Hook;
 use overlay_common::verdict::DropReason as Why;
-use overlay_common::wire::{Mac, Outer, bytes_of};
+use overlay_common::wire::{Encap, Mac, Outer4, bytes_of};
 use overlay_control::sample::{
-    DANGLING_STATION, DOWN_PORT, LOCAL_VTEP, PEER_VTEPS, STATIC_STATION, UPLINK_MAC, next_hop,
-    station,
+    DANGLING_STATION, DOWN_PORT, PEER_VTEPS, STATIC_STATION, UPLINK_MAC, station,
 };
 
 use crate::host::Observed;
-use crate::outer::tunnel;
+use crate::outer::{Datagram, tunnel};
 use crate::vector::{Direction, Outcome, Vector, ethernet, tagged};
 
 /// What must become of a frame.
@@ -67,26 +66,10 @@ impl Picked {
 
 /// Compares byte by byte, but for the source port, which only has its range.
 fn is_tunnel(sent: &[u8], peer: u8, vni: u32, tos: u8, inner: &[u8]) -> bool {
-    if sent.len() < 50 {
-        return false;
-    }
-    let vtep = PEER_VTEPS[usize::from(peer) - 1];
-    let total = (inner.len() + 36) as u16;
-    let mut ip = vec![0x45, tos];
-    ip.extend(total.to_be_bytes());
-    ip.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
-    ip.extend(LOCAL_VTEP);
-    ip.extend(vtep);
-    let sum = overlay_common::wire::checksum::full(&ip);
-    ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    let head = ethernet(next_hop(peer), UPLINK_MAC, 0x0800, &ip);
-    let port = u16::from_be_bytes([sent[34], sent[35]]);
-    let mut tail = 4789_u16.to_be_bytes().to_vec();
-    tail.extend((total - 20).to_be_bytes());
-    tail.extend([0, 0, 8, 0, 0, 0]);
-    tail.extend(&(vni << 8).to_be_bytes()[..]);
-    tail.extend(inner);
-    sent[..34] == head && port >= 49152 && sent[36..] == tail
+    let Some(at) = sent.len().checked_sub(inner.len() + 16) else { return false };
+    let port = u16::from_be_bytes([sent[at], sent[at + 1]]);
+    let expected = Datagram { vni, ecn: tos, ..Datagram::of(peer) }.sent_by_node(port, inner);
+    port >= 49152 && sent == expected
 }
 
 fn ipv4(tos: u8, protocol: u8, payload_len: usize) -> Vec<u8> {
@@ -162,6 +145,8 @@ pub fn vectors() -> Vec<Picked> {
     inner_refusals(&mut picks);
     foreign(&mut picks);
     congestion(&mut picks);
+    other_tunnels(&mut picks);
+    geneve_refusals(&mut picks);
     picks.0
 }
 
@@ -276,7 +261,7 @@ fn local_switching(picks: &mut Picks) {
 
 /// What peer 1 sends.
 fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
-    [bytes_of::<Outer>(&tunnel(PEER_VTEPS[0], vni, inner.len())), inner].concat()
+    [bytes_of::<Outer4>(&tunnel(PEER_VTEPS[0], vni, inner.len())), inner].concat()
 }
 
 fn inner_to(destination: Mac) -> Vec<u8> {
@@ -338,23 +323,27 @@ fn decapsulation(picks: &mut Picks) {
 fn outer_refusals(picks: &mut Picks) {
     let inner = inner_to(station(2));
     let good = tunnel(PEER_VTEPS[0], 100, inner.len());
-    let with = |change: &dyn Fn(&mut Outer)| {
+    let with = |change: &dyn Fn(&mut Outer4)| {
         let mut outer = good;
         change(&mut outer);
         outer.ip.seal();
-        [bytes_of::<Outer>(&outer), &inner[..]].concat()
+        [bytes_of::<Outer4>(&outer), &inner[..]].concat()
     };
     let mut refuse = |name: &str, frame, why| picks.underlay(name, frame, Expect::Dropped(why));
     let from =
-        |vtep, vni| [bytes_of::<Outer>(&tunnel(vtep, vni, inner.len())), &inner[..]].concat();
+        |vtep, vni| [bytes_of::<Outer4>(&tunnel(vtep, vni, inner.len())), &inner[..]].concat();
     refuse("unknown VTEP", from([192, 0, 2, 9], 100), Why::UnknownVtep);
     refuse("unknown VNI", from_peer(101, &inner), Why::UnknownVni);
     refuse("VNI 0", from_peer(0, &inner), Why::UnknownVni);
     refuse("VNI of another peer", from(PEER_VTEPS[1], 200), Why::VniNotPermitted);
     refuse("VNI of no peer", from_peer(300, &inner), Why::VniNotPermitted);
-    refuse("I flag clear", with(&|o| o.vxlan.flags = 0), Why::NoVniFlag);
-    refuse("all flags but I", with(&|o| o.vxlan.flags = 0xf7), Why::NoVniFlag);
-    refuse("more fragments", with(&|o| o.ip.set_fragment(0x2000)), Why::OuterFragment);
+    let flags = |flags: u8| {
+        let mut frame = from_peer(100, &inner);
+        frame[42] = flags;
+        frame
+    };
+    refuse("I flag clear", flags(0), Why::NoVniFlag);
+    refuse("all flags but I", flags(0xf7), Why::NoVniFlag);
     let len = (inner.len() + 36) as u16;
     refuse("IP length beyond the frame", with(&|o| o.ip.set_total_len(len + 1)), Why::Truncated);
     refuse("IP length short of UDP's", with(&|o| o.ip.set_total_len(len - 1)), Why::BadLength);
@@ -365,15 +354,6 @@ fn outer_refusals(picks: &mut Picks) {
     let mut wrong = with(&|_| {});
     wrong[24] ^= 1;
     refuse("wrong IP checksum", wrong, Why::BadChecksum);
-    let mut options = good;
-    options.ip.set_version_ihl(0x46);
-    options.ip.set_total_len(len + 4);
-    let bytes = bytes_of(&options);
-    let with_options = [&bytes[..34], &[1; 4], &bytes[34..], &inner[..]].concat();
-    refuse("IP options", with_options, Why::OuterOptions);
-    refuse("IP header length 4", with(&|o| o.ip.set_version_ihl(0x41)), Why::BadLength);
-    refuse("IP header length 16", with(&|o| o.ip.set_version_ihl(0x44)), Why::BadLength);
-    refuse("IP header length 60", with(&|o| o.ip.set_version_ihl(0x4f)), Why::OuterOptions);
     let whole = from_peer(100, &inner);
     for cut in [34, 41, 42, 43, 49, 50, 63, 64, whole.len() - 1] {
         refuse(&format!("cut to {cut} bytes"), whole[..cut].to_vec(), Why::Truncated);
@@ -414,6 +394,42 @@ fn foreign(picks: &mut Picks) {
         change(&mut frame);
         frame
     };
+    // The kernel's stack puts these together, for the daemon's socket.
+    let good = tunnel(PEER_VTEPS[0], 100, inner.len());
+    let header = |change: &dyn Fn(&mut Outer4)| {
+        let mut outer = good;
+        change(&mut outer);
+        outer.ip.seal();
+        outer
+    };
+    let ip = |change| [bytes_of::<Outer4>(&header(change)), &inner[..]].concat();
+    let len = (inner.len() + 36) as u16;
+    let options = header(&|o| {
+        o.ip.set_version_ihl(0x46);
+        o.ip.set_total_len(len + 4);
+    });
+    let bytes = bytes_of(&options);
+    pass("IP options", [&bytes[..34], &[1; 4], &bytes[34..], &inner[..]].concat());
+    pass("a first fragment", ip(&|o| o.ip.set_fragment(0x2000)));
+    pass("IP header length 4", ip(&|o| o.ip.set_version_ihl(0x41)));
+    pass("IP header length 16", ip(&|o| o.ip.set_version_ihl(0x44)));
+    pass("IP header length 60", ip(&|o| o.ip.set_version_ihl(0x4f)));
+    let over_v6 = Datagram::of(5).sent_to_node(&inner);
+    for (name, header) in
+        [("hop-by-hop options", 0), ("a fragment", 44), ("destination options", 60), ("TCP", 6)]
+    {
+        let mut frame = over_v6.clone();
+        frame[20] = header;
+        pass(&format!("{name} over IPv6"), frame);
+    }
+    let mut elsewhere = over_v6.clone();
+    elsewhere[53] = 77;
+    pass("another destination over IPv6", elsewhere);
+    let mut port = over_v6.clone();
+    port[57] = 0;
+    pass("another UDP port over IPv6", port);
+    pass("UDP port 0", with(&|f| f[36..38].fill(0)));
+    pass("cut inside the IPv6 header", over_v6[..53].to_vec());
     pass("another destination", with(&|f| f[33] = 77));
     pass("another UDP port", with(&|f| f[37] = 0));
     pass("TCP", with(&|f| f[23] = 6));
@@ -456,9 +472,112 @@ fn congestion(picks: &mut Picks) {
                 };
                 let (i, o) = (NAMES[usize::from(inner)], NAMES[usize::from(outer)]);
                 let family = if v6 { "IPv6" } else { "IPv4" };
-                let frame = [bytes_of::<Outer>(&header), &sent[..]].concat();
+                let frame = [bytes_of::<Outer4>(&header), &sent[..]].concat();
                 picks.underlay(&format!("{i} {family} in {o}"), frame, expect);
             }
         }
+    }
+}
+
+/// Geneve, and both encapsulations over IPv6.
+fn other_tunnels(picks: &mut Picks) {
+    let v4 = |to: u8| ethernet(station(to), station(1), 0x0800, &ipv4(2, 6, 40));
+    let v6 = |to: u8| ethernet(station(to), station(1), 0x86dd, &ipv6(1, 6));
+    let other = |to: u8| ethernet(station(to), station(1), 0x0806, &arp());
+    for (peer, tunnel) in [(4, "Geneve over IPv4"), (5, "VXLAN over IPv6"), (6, "Geneve over IPv6")]
+    {
+        for (what, inner, tos) in [
+            ("IPv4", v4(0x10 + peer), 2),
+            ("IPv6", v6(0x10 + peer), 1),
+            ("ARP", other(0x10 + peer), 0),
+        ] {
+            let expect = Expect::Tunnelled { peer, vni: 100, tos, inner: inner.clone() };
+            picks.access(&format!("{what} into {tunnel}"), inner, expect);
+        }
+        for (what, inner) in [("IPv4", v4(2)), ("IPv6", v6(2)), ("ARP", other(2))] {
+            let name = |about: &str| format!("{what} out of {tunnel}{about}");
+            let delivered = || Expect::Delivered(inner.clone(), None);
+            picks.underlay(&name(""), Datagram::of(peer).sent_to_node(&inner), delivered());
+            let mut padded = Datagram::of(peer).sent_to_node(&inner);
+            padded.extend([0; 7]);
+            picks.underlay(&name(", padded"), padded, delivered());
+            let summed = Datagram { udp_checksum: 0xbeef, ..Datagram::of(peer) };
+            picks.underlay(&name(", with a checksum"), summed.sent_to_node(&inner), delivered());
+            if Datagram::of(peer).encap == Encap::Geneve {
+                for words in [1, 2, 17, 63] {
+                    let frame = Datagram::with_options(peer, words).sent_to_node(&inner);
+                    picks.underlay(
+                        &name(&format!(", {words} words of options")),
+                        frame,
+                        delivered(),
+                    );
+                }
+            }
+        }
+        let marked = Datagram { ecn: 3, ..Datagram::of(peer) };
+        let expect =
+            Expect::Delivered(ethernet(station(2), station(1), 0x0800, &ipv4(3, 6, 40)), None);
+        picks.underlay(&format!("congestion on {tunnel}"), marked.sent_to_node(&v4(2)), expect);
+        let broadcast = ethernet(Mac::BROADCAST, station(0x10 + peer), 0x0806, &arp());
+        let frame = Datagram::of(peer).sent_to_node(&broadcast);
+        picks.underlay_by_tc(&format!("broadcast out of {tunnel}"), frame, Expect::Consumed);
+        let nothing = Datagram::of(peer).sent_to_node(&[]);
+        let why = Expect::Dropped(Why::InnerTruncated);
+        picks.underlay(&format!("nothing in {tunnel}"), nothing, why);
+        let whole = Datagram::of(peer).sent_to_node(&v4(2));
+        let headers = whole.len() - v4(2).len();
+        for cut in [headers - 9, headers - 8, headers - 1, headers, whole.len() - 1] {
+            let name = format!("{tunnel} cut to {cut} bytes");
+            picks.underlay(&name, whole[..cut].to_vec(), Expect::Dropped(Why::Truncated));
+        }
+        let mut short = whole.clone();
+        short[headers - 11] ^= 1;
+        let name = format!("a wrong UDP length in {tunnel}");
+        picks.underlay(&name, short, Expect::Dropped(Why::BadLength));
+    }
+    let mut stranger = Datagram::of(5).sent_to_node(&v4(2));
+    stranger[37] = 0x99;
+    picks.underlay("unknown VTEP over IPv6", stranger, Expect::Dropped(Why::UnknownVtep));
+    let long = ethernet(station(0x15), station(1), 0x0800, &ipv4(0, 6, 1461));
+    picks.access("one byte too long for IPv6", long, Expect::Dropped(Why::TooBig));
+    let over_v6 = tagged(&ethernet(Mac::BROADCAST, station(8), 0x0800, &ipv4(0, 17, 9)), 50);
+    picks.access_by_tc(
+        "broadcast over IPv6, and for user space to send over IPv4",
+        over_v6,
+        Expect::Consumed,
+    );
+}
+
+fn geneve_refusals(picks: &mut Picks) {
+    let inner = inner_to(station(2));
+    for peer in [4, 6] {
+        let mut refuse = |name: &str, datagram: Datagram, why| {
+            let name = format!("{name} from peer {peer}");
+            picks.underlay(&name, datagram.sent_to_node(&inner), Expect::Dropped(why));
+        };
+        let usual = || Datagram::of(peer);
+        let flags = |flags| Datagram { geneve: [0, flags], ..usual() };
+        refuse("Geneve version 1", Datagram { geneve: [0x40, 0], ..usual() }, Why::GeneveVersion);
+        refuse("a critical option", flags(0x40), Why::GeneveCritical);
+        refuse("another protocol", Datagram { protocol: 0x0800, ..usual() }, Why::GeneveProtocol);
+        let beyond = Datagram { geneve: [63, 0], ..usual() };
+        refuse("options beyond the packet", beyond, Why::BadLength);
+        refuse("another's VNI", Datagram { vni: 300, ..usual() }, Why::VniNotPermitted);
+        refuse("no such VNI", Datagram { vni: 101, ..usual() }, Why::UnknownVni);
+        let other = match peer {
+            4 => Datagram { encap: Encap::Vxlan, ..usual() },
+            _ => Datagram { peer: 5, encap: Encap::Geneve, ..usual() },
+        };
+        refuse("the other encapsulation", other, Why::EncapMismatch);
+        let control = Datagram { geneve: [0, 0x80], protocol: 0x1234, ..usual() };
+        let name = format!("a control packet from peer {peer}");
+        picks.underlay(&name, control.sent_to_node(&inner), Expect::Consumed);
+        let reserved = Datagram { geneve: [0, 0x3f], ..usual() };
+        let name = format!("reserved Geneve bits from peer {peer}");
+        picks.underlay(
+            &name,
+            reserved.sent_to_node(&inner),
+            Expect::Delivered(inner.clone(), None),
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! What a vector is, and how they are generated.
 
-use overlay_common::wire::{Mac, Outer, TUNNEL_LEN, bytes_of};
+use overlay_common::wire::{Encap, Mac, Outer4, bytes_of};
 use overlay_control::sample::{PEER_VTEPS, STATIC_STATION, station};
 use proptest::prelude::*;
 
-use crate::outer;
+use crate::outer::{self, Datagram};
 
 /// The path that a vector goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +56,57 @@ pub fn strategy() -> impl Strategy<Value = Vector> {
             let mut header = outer::tunnel(vtep, vni, frame.len());
             header.ip.set_tos(tos & 3);
             header.ip.seal();
-            let mut frame = [bytes_of::<Outer>(&header), &frame].concat();
-            if let Some((at, value)) = damage {
-                let at = at.index(TUNNEL_LEN + 14);
-                frame[at] = value;
-            }
-            Vector { name: String::new(), direction: Direction::FromUnderlay, frame }
+            from_underlay([bytes_of::<Outer4>(&header), &frame].concat(), damage, Outer4::LEN)
         });
-    prop_oneof![access, underlay]
+    let damage = (any::<prop::sample::Index>(), any::<u8>());
+    let other = (inner(), datagram(), proptest::option::weighted(0.3, damage)).prop_map(
+        |(frame, datagram, damage)| {
+            let bytes = datagram.sent_to_node(&frame);
+            let headers = bytes.len() - frame.len();
+            from_underlay(bytes, damage, headers)
+        },
+    );
+    prop_oneof![2 => access, 1 => underlay, 1 => other]
+}
+
+/// A frame in a tunnel, perhaps with a byte of its headers changed.
+fn from_underlay(
+    mut frame: Vec<u8>,
+    damage: Option<(prop::sample::Index, u8)>,
+    headers: usize,
+) -> Vector {
+    if let Some((at, value)) = damage {
+        let at = at.index(headers + 14);
+        frame[at] = value;
+    }
+    Vector { name: String::new(), direction: Direction::FromUnderlay, frame }
+}
+
+/// What the peers send that are not VXLAN over IPv4, and what nobody sends.
+fn datagram() -> impl Strategy<Value = Datagram> {
+    let encap = prop_oneof![
+        4 => Just(None),
+        1 => Just(Some(Encap::Vxlan)),
+        1 => Just(Some(Encap::Geneve)),
+    ];
+    (4_u8..=6, encap, vni(), 0_u8..4, 0_u8..64, any::<[u8; 4]>()).prop_map(
+        |(peer, encap, vni, ecn, words, [flags, version, protocol, checksum])| {
+            let usual = Datagram::of(peer);
+            let encap = encap.unwrap_or(usual.encap);
+            let words = if encap == Encap::Geneve && words > 32 { words } else { 0 };
+            // Now and then another version, flags and protocol.
+            let odd = |value: u8| if value < 32 { value } else { 0 };
+            Datagram {
+                encap,
+                vni,
+                ecn,
+                geneve: [words | odd(version) << 6, odd(flags) << 5],
+                protocol: 0x6558 ^ u16::from(odd(protocol)),
+                udp_checksum: u16::from(checksum),
+                ..Datagram::with_options(peer, words)
+            }
+        },
+    )
 }
 
 /// Inserts an 802.1Q tag.
@@ -73,7 +116,7 @@ pub fn tagged(frame: &[u8], tci: u16) -> Vec<u8> {
 }
 
 fn tag() -> impl Strategy<Value = u16> {
-    prop_oneof![Just(0), Just(20), Just(40), Just(0x6014), any::<u16>()]
+    prop_oneof![Just(0), Just(20), Just(40), Just(50), Just(0x6014), any::<u16>()]
 }
 
 fn vtep() -> impl Strategy<Value = [u8; 4]> {
@@ -84,11 +127,11 @@ fn vtep() -> impl Strategy<Value = [u8; 4]> {
 }
 
 fn vni() -> impl Strategy<Value = u32> {
-    prop_oneof![6 => Just(100), 2 => Just(200), 1 => Just(300), 1 => 0_u32..1 << 24]
+    prop_oneof![6 => Just(100), 2 => Just(200), 1 => Just(300), 1 => Just(400), 1 => 0_u32..1 << 24]
 }
 
 fn address() -> impl Strategy<Value = Mac> {
-    let known = [1, 2, 3, 4, 5, 7, 0x11, 0x12, 0x13, 0x66, 0x77].map(station);
+    let known = [1, 2, 3, 4, 5, 7, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x66, 0x77].map(station);
     prop_oneof![
         8 => proptest::sample::select(known.to_vec()),
         1 => Just(STATIC_STATION),

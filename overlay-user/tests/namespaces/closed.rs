@@ -179,15 +179,21 @@ fn headers_that_no_vtep_sends() -> Result<()> {
             .collect();
         target.expect_drops(ours, "a clear I flag", "no-vni-flag", &flags)?;
 
-        let options = (1..=10).map(|words| with_options(target, words)).collect::<Vec<_>>();
-        target.expect_drops(ours, "outer options", "outer-options", &options)?;
+        // These go through the host's stack, and are judged then.
+        let options = (1..=10)
+            .map(|words| with_options(&good, [192, 0, 2, 99], target.tunnel.dst, words))
+            .collect::<Vec<_>>();
+        target.expect_drops(ours, "outer options of a stranger", "unknown-vtep", &options)?;
 
-        let first_fragment = with(&good, 20, &[0x20, 0]);
-        target.expect_drops(ours, "a first fragment", "outer-fragment", &[first_fragment])?;
-        // Without its first part it is nobody's, and comes to nothing.
-        target.attacker.send(&with(&good, 20, &[0x00, 3]))?;
-        target.attacker.send(&with(&good, 20, &[0x20, 3]))?;
-        target.expect_nothing_inside("later fragments")?;
+        // A part alone is nobody's, and comes to nothing. A good frame goes the same way,
+        // behind them.
+        for fragment in [[0x20, 0], [0x00, 3], [0x20, 3]] {
+            target.attacker.send(&with(&good, 20, &fragment))?;
+        }
+        let last = Tunnel { ..target.tunnel }.wrap(&marked(BROADCAST, INSIDE, "last of all"));
+        target.attacker.send(&with_options(&last, target.tunnel.src, target.tunnel.dst, 1))?;
+        let seen = target.hosts[0].before(SOON, |frame| has_mark(frame, "last of all"))?;
+        ensure!(!seen.iter().any(|frame| has_mark(frame, MARK)), "parts: {seen:02x?}");
 
         let mut flipped = good.clone();
         flipped[24] ^= 0x10;
@@ -195,10 +201,9 @@ fn headers_that_no_vtep_sends() -> Result<()> {
     })
 }
 
-fn with_options(target: &Target, words: usize) -> Vec<u8> {
-    let good = target.frame();
+/// A frame from this address with so many words of options.
+fn with_options(good: &[u8], src: [u8; 4], dst: [u8; 4], words: usize) -> Vec<u8> {
     let payload = &good[34..];
-    let (src, dst) = (target.tunnel.src, target.tunnel.dst);
     let options = vec![1; words * 4];
     let header = frame::ipv4_header(src, dst, &options, 17, payload.len() as u16);
     [&good[..14], &header, payload].concat()

@@ -24,4 +24,5 @@ mod next_hop;
 mod real_peer;
 mod reload;
 mod segments;
+mod tunnels;
 mod uplink;

@@ -144,23 +144,31 @@ fn a_peer_that_does_not_answer_yet() -> Result<()> {
     const BEHIND_PEER: [u8; 6] = [2, 0, 0, 0, 0, 9];
     const SOON: Duration = Duration::from_secs(2);
     const QUIET: Duration = Duration::from_millis(300);
+    let source = [2, 0, 0, 0, 0, 1];
     if !require_root("a_peer_that_does_not_answer_yet") {
         return Ok(());
     }
-    for mode in ["tc", "xdp"] {
+    for (mode, is_tagged) in [("tc", false), ("tc", true), ("xdp", false), ("xdp", true)] {
         let testbed = TwoGateways::new()?;
         let (near, far) = (&testbed.gw1.netns, &testbed.gw2.netns);
         far.exec("ip addr flush dev eth0")?;
         let entry = "[[segment.fdb]]\nmac = \"02:00:00:00:00:09\"\npeer = \"silent\"\n\n[[peer]]";
         let config = testbed.gw1.config(mode, mode, &[("silent", TwoGateways::VTEP2)]);
-        let config = config.replacen("[[peer]]", entry, 1);
+        let mut config = config.replacen("[[peer]]", entry, 1);
+        if is_tagged {
+            config = config.replace("\"eth1\"", "\"eth1\"\nvlan = 10");
+        }
+        let from_host = |mark: &str| {
+            let frame = marked(BEHIND_PEER, source, mark);
+            let tag: &[u8] = if is_tagged { &[0x81, 0x00, 0x60, 0x0a] } else { &[] };
+            [&frame[..12], tag, &frame[12..]].concat()
+        };
         let ours = Overlay::start(near, &testbed.gw1.name, &config)?;
         ensure!(ours.show("peers")?[0]["state"] != "ready", "{:?}", ours.show("peers")?);
         let host = RawSocket::open(&testbed.host1, "eth0")?;
         let wire = RawSocket::open(far, "eth0")?;
-        let source = [2, 0, 0, 0, 0, 1];
         for number in 0..5 {
-            host.send(&marked(BEHIND_PEER, source, &format!("early {number}")))?;
+            host.send(&from_host(&format!("early {number}")))?;
         }
         let seen = wire.collect(QUIET, |frame| has_mark_within(frame, "early"))?;
         ensure!(seen.is_empty(), "{mode}: sent to nobody: {seen:02x?}");
@@ -176,7 +184,7 @@ fn a_peer_that_does_not_answer_yet() -> Result<()> {
             (lost + kept == 5).then_some(())
         })
         .with_context(|| format!("{mode}: {kept} kept: {:?}", ours.drops()))?;
-        host.send(&marked(BEHIND_PEER, source, "late"))?;
+        host.send(&from_host("late"))?;
         let seen = wire.find(SOON, |frame| has_mark(frame, "late"))?;
         ensure!(seen.is_some(), "{mode}: {:?}\n{}", ours.drops()?, ours.log());
     }

@@ -1,6 +1,6 @@
 //! Port and VLAN → segment.
 
-use crate::abi::{AccessKey, FdbKey};
+use crate::abi::{AccessKey, FdbKey, Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::tables::Tables;
@@ -21,6 +21,37 @@ pub struct Frame {
     pub destination: FdbKey,
     /// Source address, in its segment.
     pub source: FdbKey,
+}
+
+impl Frame {
+    /// Hands the frame to user space, as it is; `generation` is that of a flood list.
+    #[inline(always)]
+    pub fn punt<P: Packet, T: Tables>(
+        &self,
+        packet: &mut P,
+        tables: &T,
+        reason: PuntReason,
+        generation: u16,
+    ) -> Result<(), DropReason> {
+        let len = packet.len();
+        if len > Punt::LONGEST {
+            return Err(DropReason::TooBig);
+        }
+        let punt = Punt {
+            reason: reason as u8,
+            hook: self.ingress.hook as u8,
+            segment: self.segment,
+            ifindex: self.ingress.ifindex,
+            source: Target::port(self.port),
+            frame_len: len,
+            captured: len,
+            mac: self.source.mac,
+            vlan: packet.stripped_vlan(),
+            gso_size: packet.gso_size() as u16,
+            generation,
+        };
+        tables.punt(packet, punt)
+    }
 }
 
 /// Finds the port that an interface and a VLAN make up. Priority-tagged frames

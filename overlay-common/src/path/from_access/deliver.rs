@@ -4,7 +4,7 @@ use super::classify::Frame;
 use super::strip;
 use crate::abi::Direction;
 use crate::packet::Packet;
-use crate::path::flow::wire_len;
+use crate::path::flow::{counted, wire_len};
 use crate::path::local;
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
@@ -22,11 +22,12 @@ pub fn run<P: Packet, T: Tables>(
         return Ok(Verdict::Defer);
     }
     strip::run(packet, frame)?;
-    if wire_len(packet) > port.max_frame {
+    let wire_len = wire_len(packet);
+    if wire_len > port.max_frame {
         return Err(DropReason::TooBig);
     }
-    let (packets, bytes) = (packet.segments(), packet.len());
-    let verdict = local::deliver(packet, tables, index, port)?;
+    let (packets, bytes) = counted(packet, wire_len);
+    let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
     Ok(verdict)
 }

@@ -1,16 +1,24 @@
 //! Broadcast, unknown unicast, multicast: one copy to each other port and to
 //! each peer of the segment (head-end replication).
+//!
+//! The kernel sends to peers over one address family and to a limited number of them:
+//! between two copies only the outer headers are written anew. User space sends to the
+//! rest ([`rest`]).
+
+use core::marker::PhantomData;
 
 use super::classify::Frame;
 use super::{encap, strip};
-use crate::abi::{Direction, FloodKey, FloodList};
+use crate::abi::{Direction, FloodKey, FloodList, PuntReason, Target};
 use crate::packet::Packet;
-use crate::path::flow::{Flow, wire_len};
+use crate::path::flow::{Flow, counted, wire_len};
 use crate::path::local;
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
+use crate::wire::{Family, Outer, Outer4, Outer6};
 
-/// Sends the copies, to local ports first, while the frame is still plain.
+/// Sends the copies: hands over what user space is to send, then those to local ports, while
+/// the frame is plain.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(
     packet: &mut P,
@@ -22,25 +30,59 @@ pub fn run<P: Packet, T: Tables>(
     }
     let segment = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?;
     let (list, vni) = (segment.flood, segment.vni);
-    strip::run(packet, frame)?;
-    let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
-    let (packets, bytes) = (packet.segments(), packet.len());
-    tables.count_port(frame.port, Direction::Rx, packets, bytes);
-
     let ifindex = frame.ingress.ifindex;
+    strip::run(packet, frame)?;
+    if list.rest() != 0
+        && let Err(reason) = frame.punt(packet, tables, PuntReason::Flood, list.generation())
+    {
+        tables.count_drop(ifindex, reason, list.rest());
+    }
+    let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
+    let sizes = Sizes::of(packet);
+    tables.count_port(frame.port, Direction::Rx, sizes.packets, sizes.bytes);
+
     let has_ports = local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex);
-    if !has_ports && list.peers() == 0 {
+    if !has_ports && list.peers() + list.rest() == 0 {
         return Err(DropReason::NoReceiver);
     }
     if list.peers() != 0 {
-        to_peers(packet, tables, frame, &flow, list, vni)?;
+        match list.family() {
+            Family::V4 => to_peers::<Outer4, P, T>(packet, tables, frame, &flow, list, vni)?,
+            Family::V6 => to_peers::<Outer6, P, T>(packet, tables, frame, &flow, list, vni)?,
+        }
     }
+    Ok(Verdict::Consumed)
+}
+
+/// Sends the copies that the kernel does not send, of a plain frame.
+///
+/// # Errors
+///
+/// The reason for which none is sent: where the list is not that of `generation` any more,
+/// others may be the rest now.
+#[inline(always)]
+pub fn rest<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    index: u16,
+    generation: u16,
+    ifindex: u32,
+) -> Result<Verdict, DropReason> {
+    let segment = tables.segment(index).ok_or(DropReason::TableInconsistent)?;
+    let (list, vni) = (segment.flood, segment.vni);
+    if list.generation() != generation {
+        return Err(DropReason::TableInconsistent);
+    }
+    let flow = &Flow::of(packet).ok_or(DropReason::Truncated)?;
+    let sizes = Sizes::of(packet);
+    let copies = Copies { packet, tables, flow, list, segment: index, vni, ifindex, sizes };
+    tables.repeat(list.rest(), &mut Rest(copies));
     Ok(Verdict::Consumed)
 }
 
 /// Opens the room once, then rewrites the outer headers for each peer.
 #[inline(always)]
-fn to_peers<P: Packet, T: Tables>(
+fn to_peers<O: Outer, P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: &Frame,
@@ -48,25 +90,35 @@ fn to_peers<P: Packet, T: Tables>(
     list: FloodList,
     vni: u32,
 ) -> Result<(), DropReason> {
-    let (packets, bytes, wire_len) = (packet.segments(), packet.len(), wire_len(packet));
-    packet.grow_head(flow.inner).map_err(|_| DropReason::ResizeFailed)?;
-    let ifindex = frame.ingress.ifindex;
-    let sizes = Sizes { packets, bytes, wire_len };
-    let segment = frame.segment;
-    let mut copies = Copies { packet, tables, flow, list, segment, vni, ifindex, sizes };
-    tables.repeat(list.peers(), &mut copies);
+    let sizes = Sizes::of(packet);
+    packet.grow_head(flow.inner, O::FAMILY).map_err(|_| DropReason::ResizeFailed)?;
+    let (segment, ifindex) = (frame.segment, frame.ingress.ifindex);
+    let copies = Copies { packet, tables, flow, list, segment, vni, ifindex, sizes };
+    tables.repeat(list.peers(), &mut Kernel::<O, P, T>(copies, PhantomData));
     Ok(())
 }
 
 /// Of the inner frame.
 #[derive(Clone, Copy)]
 struct Sizes {
+    /// As they are counted.
     packets: u32,
     bytes: u32,
+    /// The longest packet.
     wire_len: u32,
+    len: u32,
 }
 
-/// A turn sends a copy to one peer.
+impl Sizes {
+    #[inline(always)]
+    fn of<P: Packet>(packet: &P) -> Self {
+        let wire_len = wire_len(packet);
+        let (packets, bytes) = counted(packet, wire_len);
+        Self { packets, bytes, wire_len, len: packet.len() }
+    }
+}
+
+/// What all copies have in common.
 struct Copies<'a, P, T> {
     packet: &'a mut P,
     tables: &'a T,
@@ -78,40 +130,78 @@ struct Copies<'a, P, T> {
     sizes: Sizes,
 }
 
-impl<P: Packet, T: Tables> Turns for Copies<'_, P, T> {
+/// A turn sends a copy to one peer, in room that is open already.
+struct Kernel<'a, O, P, T>(Copies<'a, P, T>, PhantomData<O>);
+
+/// A turn sends a copy to one peer, and opens the room for it.
+struct Rest<'a, P, T>(Copies<'a, P, T>);
+
+impl<O: Outer, P: Packet, T: Tables> Turns for Kernel<'_, O, P, T> {
     #[inline(always)]
     fn turn(&mut self, slot: u32) {
+        let copies = &mut self.0;
         // Peers stand behind the ports.
-        let slot = slot.wrapping_add(self.list.ports());
-        let generation = self.list.generation();
-        let key = FloodKey { segment: self.segment, generation, slot };
-        let Some(target) = self.tables.flood(&key) else { return };
-        let (index, Sizes { packets, bytes, .. }) = (target.index(), self.sizes);
-        match to_peer(self.packet, self.tables, self.flow, index, self.vni, self.sizes) {
+        let Some(index) = copies.peer_at(slot.wrapping_add(copies.list.ports())) else { return };
+        let sent = copies.send::<O>(index);
+        copies.count(index, sent);
+    }
+}
+
+impl<P: Packet, T: Tables> Turns for Rest<'_, P, T> {
+    #[inline(always)]
+    fn turn(&mut self, slot: u32) {
+        let copies = &mut self.0;
+        let before = copies.list.ports().wrapping_add(copies.list.peers());
+        let Some(index) = copies.peer_at(slot.wrapping_add(before)) else { return };
+        let sent = copies.grow_and_send(index);
+        copies.count(index, sent);
+    }
+}
+
+impl<P: Packet, T: Tables> Copies<'_, P, T> {
+    #[inline(always)]
+    fn peer_at(&self, slot: u32) -> Option<u32> {
+        let key = FloodKey { segment: self.segment, generation: self.list.generation(), slot };
+        self.tables.flood(&key).map(Target::index)
+    }
+
+    /// Sends one copy in room that is open. A peer that is not resolved misses it: user
+    /// space resolves every peer of a flood list on its own account. So does one that has
+    /// just changed its family.
+    #[inline(always)]
+    fn send<O: Outer>(&mut self, index: u32) -> Result<(), DropReason> {
+        let peer = self.tables.peer(index).ok_or(DropReason::TableInconsistent)?;
+        if !peer.is_ready() || peer.family() != O::FAMILY {
+            return Err(DropReason::PeerUnresolved);
+        }
+        if self.sizes.wire_len > peer.max_frame as u32 {
+            return Err(DropReason::TooBig);
+        }
+        encap::run::<O, P>(self.packet, peer, self.flow, self.vni, self.sizes.len)?;
+        self.packet.copy_to(peer.egress).map_err(|_| DropReason::CopyFailed)
+    }
+
+    /// Sends one copy of the plain frame, and leaves it plain.
+    #[inline(always)]
+    fn grow_and_send(&mut self, index: u32) -> Result<(), DropReason> {
+        let peer = self.tables.peer(index).ok_or(DropReason::TableInconsistent)?;
+        let (inner, family) = (self.flow.inner, peer.family());
+        self.packet.grow_head(inner, family).map_err(|_| DropReason::ResizeFailed)?;
+        let sent = match family {
+            Family::V4 => self.send::<Outer4>(index),
+            Family::V6 => self.send::<Outer6>(index),
+        };
+        let len = family.tunnel_len() as u32;
+        self.packet.trim_head(inner, family, len).map_err(|_| DropReason::ResizeFailed)?;
+        sent
+    }
+
+    #[inline(always)]
+    fn count(&self, index: u32, sent: Result<(), DropReason>) {
+        let Sizes { packets, bytes, .. } = self.sizes;
+        match sent {
             Ok(()) => self.tables.count_peer(index, Direction::Tx, packets, bytes),
             Err(reason) => self.tables.count_drop(self.ifindex, reason, 1),
         }
     }
-}
-
-/// Sends one copy. A peer that is not resolved misses it: user space resolves
-/// every peer of a flood list on its own account.
-#[inline(always)]
-fn to_peer<P: Packet, T: Tables>(
-    packet: &mut P,
-    tables: &T,
-    flow: &Flow,
-    index: u32,
-    vni: u32,
-    sizes: Sizes,
-) -> Result<(), DropReason> {
-    let peer = tables.peer(index).ok_or(DropReason::TableInconsistent)?;
-    if !peer.is_ready() {
-        return Err(DropReason::PeerUnresolved);
-    }
-    if sizes.wire_len > peer.max_frame as u32 {
-        return Err(DropReason::TooBig);
-    }
-    encap::run(packet, peer, flow, vni, sizes.bytes)?;
-    packet.copy_to(peer.egress).map_err(|_| DropReason::CopyFailed)
 }

@@ -12,7 +12,7 @@ mod resolve;
 mod strip;
 mod transmit;
 
-use crate::abi::Target;
+use crate::abi::{Punt, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::path::learn::{self, Sighting};
@@ -40,6 +40,46 @@ pub fn run<P: Packet, T: Tables>(
     let source = Target::port(frame.port);
     learn::run(packet, tables, Sighting { key: frame.source, source, learning: true, ingress });
     result
+}
+
+/// Carries a frame that was handed to user space untouched
+/// ([`PuntReason::PeerUnresolved`]), if it still belongs where it did then: the port may have
+/// become another segment's, and a tag that was stripped is not told from none where it is zero.
+///
+/// # Errors
+///
+/// As for [`run`].
+///
+/// [`PuntReason::PeerUnresolved`]: crate::abi::PuntReason::PeerUnresolved
+#[inline(always)]
+pub fn run_again<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+    punt: &Punt,
+) -> Result<Verdict, DropReason> {
+    let frame = classify::run(packet, tables, ingress)?;
+    if frame.segment != punt.segment || Target::port(frame.port) != punt.source {
+        return Err(DropReason::UnknownVlan);
+    }
+    run(packet, tables, ingress)
+}
+
+/// Sends the copies of a flooded frame that the kernel left to user space
+/// ([`PuntReason::Flood`]). The frame is plain; it was admitted, and learnt from, before.
+///
+/// # Errors
+///
+/// The reason for which none is sent.
+///
+/// [`PuntReason::Flood`]: crate::abi::PuntReason::Flood
+#[inline(always)]
+pub fn run_rest<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    punt: &Punt,
+) -> Result<Verdict, DropReason> {
+    flood::rest(packet, tables, punt.segment, punt.generation, punt.ifindex)
 }
 
 #[inline(always)]

@@ -2,11 +2,12 @@
 
 use super::classify::Frame;
 use super::{encap, strip};
-use crate::abi::{Direction, Punt, PuntReason, Target};
+use crate::abi::{Direction, Peer, PuntReason};
 use crate::packet::Packet;
-use crate::path::flow::{Flow, wire_len};
+use crate::path::flow::{Flow, counted, wire_len};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
+use crate::wire::{Family, Outer, Outer4, Outer6};
 
 /// Encapsulates a frame towards a peer. One whose next hop is not known yet goes
 /// to user space, which finds it out.
@@ -19,7 +20,8 @@ pub fn run<P: Packet, T: Tables>(
 ) -> Result<Verdict, DropReason> {
     let peer = tables.peer(index).ok_or(DropReason::TableInconsistent)?;
     if !peer.is_ready() {
-        return unresolved(packet, tables, frame);
+        frame.punt(packet, tables, PuntReason::PeerUnresolved, 0)?;
+        return Ok(Verdict::Consumed);
     }
     if !packet.reaches(peer.egress) {
         return Ok(Verdict::Defer);
@@ -27,36 +29,29 @@ pub fn run<P: Packet, T: Tables>(
     let segment = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?;
     strip::run(packet, frame)?;
     let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
-    if wire_len(packet) > peer.max_frame as u32 {
+    let wire_len = wire_len(packet);
+    if wire_len > peer.max_frame as u32 {
         return Err(DropReason::TooBig);
     }
-    let (packets, bytes) = (packet.segments(), packet.len());
-    packet.grow_head(flow.inner).map_err(|_| DropReason::ResizeFailed)?;
-    encap::run(packet, peer, &flow, segment.vni, bytes)?;
+    let (packets, bytes) = counted(packet, wire_len);
+    match peer.family() {
+        Family::V4 => wrap::<Outer4, P>(packet, peer, &flow, segment.vni)?,
+        Family::V6 => wrap::<Outer6, P>(packet, peer, &flow, segment.vni)?,
+    }
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
     tables.count_peer(index, Direction::Tx, packets, bytes);
     Ok(Verdict::Transmit(peer.egress))
 }
 
-/// Hands the untouched frame to user space.
+/// Opens the room and writes the headers.
 #[inline(always)]
-fn unresolved<P: Packet, T: Tables>(
+fn wrap<O: Outer, P: Packet>(
     packet: &mut P,
-    tables: &T,
-    frame: &Frame,
-) -> Result<Verdict, DropReason> {
+    peer: &Peer,
+    flow: &Flow,
+    vni: u32,
+) -> Result<(), DropReason> {
     let len = packet.len();
-    let punt = Punt {
-        reason: PuntReason::PeerUnresolved as u8,
-        hook: frame.ingress.hook as u8,
-        segment: frame.segment,
-        ifindex: frame.ingress.ifindex,
-        source: Target::port(frame.port),
-        frame_len: len,
-        captured: len,
-        mac: frame.source.mac,
-        vlan: 0,
-    };
-    tables.punt(packet, punt)?;
-    Ok(Verdict::Consumed)
+    packet.grow_head(flow.inner, O::FAMILY).map_err(|_| DropReason::ResizeFailed)?;
+    encap::run::<O, P>(packet, peer, flow, vni, len)
 }

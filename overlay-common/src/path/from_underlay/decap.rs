@@ -4,7 +4,7 @@ use super::admit::Frame;
 use crate::packet::{Inner, Packet};
 use crate::path::ecn;
 use crate::verdict::DropReason;
-use crate::wire::{Ethernet, Ipv4, Ipv6, TUNNEL_LEN};
+use crate::wire::{Ethernet, Ipv4, Ipv6};
 
 /// Leaves the plain inner frame.
 #[inline(always)]
@@ -16,17 +16,19 @@ pub fn run<P: Packet>(packet: &mut P, frame: &Frame) -> Result<(), DropReason> {
     if frame.ecn != ecn::NOT_ECT {
         mark(packet, frame)?;
     }
-    packet.trim_head(frame.inner).map_err(|_| DropReason::ResizeFailed)
+    packet
+        .trim_head(frame.inner, frame.family, frame.outer_len)
+        .map_err(|_| DropReason::ResizeFailed)
 }
 
 /// Combines outer and inner ECN fields. What is not IP, or not wholly there, has
 /// none.
 #[inline(always)]
 fn mark<P: Packet>(packet: &mut P, frame: &Frame) -> Result<(), DropReason> {
-    const OFFSET: usize = TUNNEL_LEN + Ethernet::LEN;
+    let offset = frame.outer_len as usize + Ethernet::LEN;
     match frame.inner {
         Inner::Ipv4 => {
-            if let Some(ip) = packet.at_mut::<Ipv4>(OFFSET) {
+            if let Some(ip) = packet.at_mut::<Ipv4>(offset) {
                 let old = ip.ecn();
                 let new = ecn::decapsulate(frame.ecn, old)?;
                 if new != old {
@@ -35,7 +37,7 @@ fn mark<P: Packet>(packet: &mut P, frame: &Frame) -> Result<(), DropReason> {
             }
         }
         Inner::Ipv6 => {
-            if let Some(ip) = packet.at_mut::<Ipv6>(OFFSET) {
+            if let Some(ip) = packet.at_mut::<Ipv6>(offset) {
                 let old = ip.ecn();
                 let new = ecn::decapsulate(frame.ecn, old)?;
                 if new != old {

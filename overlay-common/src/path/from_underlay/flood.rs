@@ -5,6 +5,7 @@ use super::admit::Frame;
 use super::decap;
 use crate::abi::Direction;
 use crate::packet::Packet;
+use crate::path::flow::{counted, wire_len};
 use crate::path::local;
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
@@ -21,7 +22,8 @@ pub fn run<P: Packet, T: Tables>(
     }
     let list = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?.flood;
     decap::run(packet, frame)?;
-    tables.count_peer(frame.peer, Direction::Rx, packet.segments(), packet.len());
+    let (packets, bytes) = counted(packet, wire_len(packet));
+    tables.count_peer(frame.peer, Direction::Rx, packets, bytes);
     let ifindex = frame.ingress.ifindex;
     match local::flood(packet, tables, list, frame.segment, None, ifindex) {
         true => Ok(Verdict::Consumed),

@@ -1,6 +1,6 @@
 //! From the underlay: out of the tunnel.
 //!
-//! classify → admit → resolve, then deliver to one local port or flood to all;
+//! classify → unwrap → admit → resolve, then deliver to one local port or flood to all;
 //! both decapsulate on their way; and learn at last.
 
 mod admit;
@@ -9,16 +9,20 @@ mod decap;
 mod deliver;
 mod flood;
 mod resolve;
+mod unwrap;
 
-use crate::abi::Target;
+use crate::abi::{Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::path::learn::{self, Sighting};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
+use crate::wire::Family;
 
 use admit::Frame;
+use classify::Datagram;
 use resolve::Destination;
+use unwrap::Tunnel;
 
 /// Carries one frame from an uplink.
 ///
@@ -32,14 +36,64 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     ingress: Ingress,
 ) -> Result<Verdict, DropReason> {
-    let Some(tunnel) = classify::run(packet, tables)? else {
+    let Some(datagram) = classify::run(packet, tables)? else {
         return Ok(Verdict::Pass);
     };
-    let frame = admit::run(packet, tables, ingress, &tunnel)?;
+    let tunnel = unwrap::run(packet, &datagram)?;
+    if tunnel.is_control {
+        return control(packet, tables, ingress, &datagram);
+    }
+    // Nearly all tunnels are of this length. Where the compiler knows it, it knows the place of
+    // everything behind, too.
+    match tunnel.inner {
+        PLAIN_V4 if !T::SHORT => {
+            open(packet, tables, ingress, &datagram, &Tunnel { inner: PLAIN_V4, ..tunnel })
+        }
+        _ => open(packet, tables, ingress, &datagram, &tunnel),
+    }
+}
+
+/// The bytes of a tunnel over IPv4 without options.
+const PLAIN_V4: u32 = Family::V4.tunnel_len() as u32;
+
+/// Takes the frame out of its tunnel.
+#[inline(always)]
+fn open<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+    datagram: &Datagram,
+    tunnel: &Tunnel,
+) -> Result<Verdict, DropReason> {
+    let frame = admit::run(packet, tables, ingress, datagram, tunnel)?;
     let result = forward(packet, tables, &frame);
     let (source, learning) = (Target::peer(frame.peer), frame.learning);
     learn::run(packet, tables, Sighting { key: frame.source, source, learning, ingress });
     result
+}
+
+/// Hands a control packet to user space, outer headers and all (RFC 8926, 3.4).
+#[inline(always)]
+fn control<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+    datagram: &Datagram,
+) -> Result<Verdict, DropReason> {
+    if datagram.len > Punt::LONGEST {
+        return Err(DropReason::TooBig);
+    }
+    let punt = Punt {
+        reason: PuntReason::Control as u8,
+        hook: ingress.hook as u8,
+        ifindex: ingress.ifindex,
+        source: Target::peer(datagram.vtep.peer()),
+        frame_len: datagram.len,
+        captured: datagram.len,
+        ..Punt::default()
+    };
+    tables.punt(packet, punt)?;
+    Ok(Verdict::Consumed)
 }
 
 #[inline(always)]

@@ -122,9 +122,7 @@ pub static ALL: [About; 12] = [
         since: "5.17",
         commit: "e6f2dd0f8067",
         used_for: "floods to as many receivers as a segment has",
-        without: Some(
-            "floods reach 64 local ports and 64 peers; copies beyond are counted as copy-failed",
-        ),
+        without: Some("floods reach 64 local ports; copies beyond are counted as copy-failed"),
     },
     About {
         feature: Feature::LiveFrames,
@@ -147,9 +145,9 @@ pub static ALL: [About; 12] = [
         name: "decap-l3",
         since: "6.3",
         commit: "d219df60a70e",
-        used_for: "tc takes IPv6 out of IPv4 in one step",
+        used_for: "tc takes a frame out of a tunnel over the other family in one step",
         without: Some(
-            "it takes two steps; before Linux 5.14 tunnelled UDP super-frames of IPv6 are dropped \
+            "it takes two steps; before Linux 5.14 UDP super-frames in such tunnels are dropped \
              as resize-failed",
         ),
     },

@@ -44,6 +44,39 @@ fn ours_against_a_peer_in_a_vrf() -> Result<()> {
     against(&testbed)
 }
 
+/// The kernel's geneve device, over both families.
+#[test]
+fn ours_against_the_kernels_geneve() -> Result<()> {
+    if !can_run("ours_against_the_kernels_geneve", &[Device::Geneve]) {
+        return Ok(());
+    }
+    for testbed in [TwoGateways::new()?, TwoGateways::over_ipv6()?] {
+        let (gw1, gw2) = (&testbed.gw1, &testbed.gw2);
+        let checksum = if gw1.vtep.contains(':') { "udp6zerocsumrx" } else { "" };
+        for command in [
+            "link add br0 type bridge",
+            &format!(
+                "link add gnv0 type geneve id {} remote {} {checksum}",
+                TwoGateways::VNI,
+                gw1.vtep
+            ),
+            "link set gnv0 mtu 1500",
+            "link set eth1 master br0",
+            "link set gnv0 master br0",
+            "link set gnv0 up",
+            "link set br0 up",
+        ] {
+            gw2.netns.exec(&format!("ip {command}"))?;
+        }
+        let config = gw1.config("auto", "auto", &[("other", gw2.vtep)]);
+        let config = config.replace("\"vxlan\"", "\"geneve\"");
+        let ours = Overlay::start(&gw1.netns, &gw1.name, &config)?;
+        ours.wait_for_peers()?;
+        between_hosts(&testbed)?;
+    }
+    Ok(())
+}
+
 fn against(testbed: &TwoGateways) -> Result<()> {
     let (uplink, access) = ("auto", "auto");
     let config = testbed.gw1.config(uplink, access, &[("other", TwoGateways::VTEP2)]);
