@@ -114,13 +114,16 @@ fn segment<const N: usize>(
     rest: &[u32],
 ) {
     const GENERATION: u16 = 3;
-    let targets =
-        ports.map(Target::port).into_iter().chain(peers.iter().chain(rest).copied().map(Target::peer));
+    let targets = ports
+        .map(Target::port)
+        .into_iter()
+        .chain(peers.iter().chain(rest).copied().map(Target::peer));
     for (slot, target) in (0..).zip(targets) {
         let key = FloodKey { segment: index, generation: GENERATION, slot };
         tables.apply(&Action::PutFlood(key, target));
     }
-    let flood = FloodList::new(GENERATION, N as u16, Family::V4, peers.len() as u16, rest.len() as u16);
+    let flood =
+        FloodList::new(GENERATION, N as u16, Family::V4, peers.len() as u16, rest.len() as u16);
     tables.apply(&Action::PutSegment(SegmentId(index), Segment { flood, vni, reserved: 0 }));
     permit(tables, PermitKey::ANY, index, vni);
 }
