@@ -5,7 +5,7 @@ use overlay_testbed::ovs::Switch;
 use overlay_testbed::{Device, TwoGateways};
 
 use super::can_run;
-use crate::harness::{Overlay, between_hosts};
+use crate::harness::{Overlay, between_hosts, http_download, ping};
 
 #[test]
 fn ours_against_open_vswitch() -> Result<()> {
@@ -72,7 +72,11 @@ fn ours_against_the_kernels_geneve() -> Result<()> {
         let config = config.replace("\"vxlan\"", "\"geneve\"");
         let ours = Overlay::start(&gw1.netns, &gw1.name, &config)?;
         ours.wait_for_peers()?;
-        between_hosts(&testbed)?;
+        let (one, two) = (&testbed.host1, &testbed.host2);
+        ping(one, TwoGateways::HOST2)?;
+        ping(two, TwoGateways::HOST1)?;
+        http_download(one, (two, TwoGateways::HOST2))?;
+        http_download(two, (one, TwoGateways::HOST1))?;
     }
     Ok(())
 }
