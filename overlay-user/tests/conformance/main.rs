@@ -16,7 +16,7 @@ use home::Home;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use overlay_common::abi::{Counters, Hook};
-use overlay_testbed::require_root;
+use overlay_testbed::{is_emulated, require_root};
 use overlay_user::dataplane::features::{Feature, Features};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRng, TestRunner};
@@ -24,6 +24,8 @@ use vector::{Direction, Vector};
 
 /// How many generated vectors there are beside the hand-picked ones.
 const GENERATED: usize = 400;
+/// The first of them, where a machine is emulated and much slower.
+const GENERATED_IN_GUESTS: usize = 100;
 
 #[test]
 fn hand_picked_vectors_hold_on_the_host() {
@@ -124,7 +126,8 @@ fn generated() -> Vec<Vector> {
     let rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let strategy = vector::strategy();
-    (0..GENERATED)
+    let count = if is_emulated() { GENERATED_IN_GUESTS } else { GENERATED };
+    (0..count)
         .map(|number| {
             let mut vector = strategy.new_tree(&mut runner).expect("a vector").current();
             let direction = match vector.direction {

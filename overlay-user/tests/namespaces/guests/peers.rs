@@ -75,8 +75,8 @@ fn ours_against_the_kernels_geneve() -> Result<()> {
         let (one, two) = (&testbed.host1, &testbed.host2);
         ping(one, TwoGateways::HOST2)?;
         ping(two, TwoGateways::HOST1)?;
+        // TCP goes both ways in one.
         http_download(one, (two, TwoGateways::HOST2))?;
-        http_download(two, (one, TwoGateways::HOST1))?;
     }
     Ok(())
 }
