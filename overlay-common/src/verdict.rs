@@ -58,9 +58,9 @@ drop_reasons! {
     BadLength = 2, "bad-length";
     /// The outer IPv4 header's checksum is wrong (RFC 1122, 3.2.1.2).
     BadChecksum = 3, "bad-checksum";
-    /// The outer IPv4 header carries options; a VTEP sends none.
+    /// Not used any more: outer IPv4 headers with options go through the host's stack.
     OuterOptions = 4, "outer-options";
-    /// The outer packet is a fragment (RFC 7348, 4.3: VTEPs must not fragment).
+    /// Not used any more: outer fragments go through the host's stack.
     OuterFragment = 5, "outer-fragment";
     /// The VXLAN header's I flag is clear (RFC 7348, section 5).
     NoVniFlag = 6, "no-vni-flag";

@@ -39,7 +39,9 @@ const AT_ONCE: usize = 64;
 pub struct Datagrams {
     /// What they were opened for.
     addresses: Vec<SocketAddr>,
-    /// Those that could not be opened, in sentences.
+    /// Those that could not be opened.
+    shut: Vec<SocketAddr>,
+    /// The same, in sentences.
     pub problems: Vec<String>,
     stop: Arc<EventFd>,
     thread: Option<JoinHandle<()>>,
@@ -59,14 +61,14 @@ impl Datagrams {
     ) -> Result<Self> {
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).context("cannot make an eventfd")?;
         let stop = Arc::new(stop);
-        let (mut sockets, mut problems) = (Vec::new(), Vec::new());
+        let (mut sockets, mut shut, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         for address in &addresses {
             match open(*address) {
                 Ok(socket) => sockets.push((*address, socket)),
-                Err(error) => problems.push(format!(
-                    "tunnels' packets that come in pieces, or with IP options, are not taken: \
-                     UDP {address}: {error}"
-                )),
+                Err(error) => {
+                    shut.push(*address);
+                    problems.push(problem(*address, error));
+                }
             }
         }
         let wake = Arc::clone(&stop);
@@ -74,12 +76,12 @@ impl Datagrams {
             .name("datagrams".to_owned())
             .spawn(move || read(&sockets, &wake, &tables, &queues))
             .context("cannot start a thread")?;
-        Ok(Self { addresses, problems, stop, thread: Some(thread) })
+        Ok(Self { addresses, shut, problems, stop, thread: Some(thread) })
     }
 
-    /// Whether these are all the sockets that there are to be.
+    /// Whether these are the sockets for those addresses, as far as they can be had now.
     pub fn are(&self, addresses: &[SocketAddr]) -> bool {
-        self.addresses == addresses && self.problems.is_empty()
+        self.addresses == addresses && self.shut.iter().all(|address| open(*address).is_err())
     }
 }
 
@@ -90,6 +92,23 @@ impl Drop for Datagrams {
             let _ = thread.join();
         }
     }
+}
+
+/// What does not work without a socket, and what to do about it.
+fn problem(address: SocketAddr, error: Errno) -> String {
+    let help = match error {
+        Errno::EADDRINUSE => {
+            "; a program or a vxlan or geneve device has that port: end it, or \
+                              give it or this gateway another (vxlan_port, geneve_port)"
+        }
+        Errno::EADDRNOTAVAIL => "; the address is not usable yet; it is tried again",
+        _ => "",
+    };
+    format!(
+        "tunnels' packets that come in pieces, or with IP options, are not taken: UDP {address}: \
+         {}{help}",
+        error.desc()
+    )
 }
 
 /// A socket that tells the device, the destination and the traffic class of what it
@@ -304,10 +323,7 @@ mod tests {
     #[test]
     fn a_peers_datagram_becomes_a_plain_packet_with_what_it_came_with() {
         for host in ["127.0.0.1", "::1"] {
-            let Ok(sender) = UdpSocket::bind((host, 0)) else {
-                assert_eq!(host, "::1", "a host without IPv4");
-                continue;
-            };
+            let sender = UdpSocket::bind((host, 0)).expect("IPv4 and IPv6 on the loopback device");
             let local = UdpSocket::bind((host, 0)).unwrap().local_addr().unwrap();
             let (queues, _learnt, work) = Queues::new();
             let tables = tables(&[sender.local_addr().unwrap().ip()]);
@@ -350,6 +366,9 @@ mod tests {
         let (queues, _learnt, _work) = Queues::new();
         let datagrams = Datagrams::start(vec![address], tables(&[]), queues).unwrap();
         assert!(datagrams.problems[0].contains(&address.to_string()), "{:?}", datagrams.problems);
-        assert!(!datagrams.are(&[address]), "it is tried again");
+        assert!(datagrams.problems[0].contains("vxlan_port"), "{:?}", datagrams.problems);
+        assert!(datagrams.are(&[address]), "nothing is to be had by another try");
+        drop(socket);
+        assert!(!datagrams.are(&[address]), "now there is");
     }
 }
