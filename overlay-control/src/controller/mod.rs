@@ -311,6 +311,7 @@ impl Controller {
     }
 
     /// The UDP ports that tunnels arrive at.
+    ///
     /// What arrives at the port of an encapsulation that no peer has is not the overlay's.
     /// Where there is no peer at all, VXLAN is, and is dropped.
     pub fn tunnel_ports(&self) -> TunnelPorts {

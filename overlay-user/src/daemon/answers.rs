@@ -122,7 +122,7 @@ impl Daemon {
 
     /// What is wrong now, in sentences.
     pub(super) fn problems(&self, peers: &[PeerView]) -> Vec<String> {
-        let mut problems = self.mtu_problems();
+        let mut problems = self.mtu_problems(peers);
         problems.extend(self.flood_problems());
         for (name, port) in &self.ports {
             match self.link_named(name) {
@@ -147,7 +147,7 @@ impl Daemon {
     }
 
     /// Uplinks that cannot carry the longest frames of the access ports.
-    fn mtu_problems(&self) -> Vec<String> {
+    fn mtu_problems(&self, peers: &[PeerView]) -> Vec<String> {
         let of_role = |role| {
             let ports = self.ports.iter().filter(move |(_, port)| port.wanted.role == role);
             ports.filter_map(|(name, _)| self.link_named(name))
@@ -155,7 +155,6 @@ impl Daemon {
         let Some(longest) = of_role(Role::Access).max_by_key(|link| link.mtu) else {
             return Vec::new();
         };
-        let peers = self.controller.peers();
         // Inner Ethernet header, IP, UDP and the tunnel's own header.
         let needed = |uplink: &Link| {
             let over = |peer: &&PeerView| peer.interface.as_ref() == Some(&uplink.name);
