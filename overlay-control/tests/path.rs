@@ -481,6 +481,18 @@ fn the_rest_of_a_flood_is_that_of_the_list_it_was_punted_by() {
     assert_eq!(result, Err(DropReason::TableInconsistent));
 }
 
+/// Found by fuzzing.
+#[test]
+fn a_frame_that_its_tag_made_long_enough_is_not_handed_over() {
+    let tables = node();
+    let bytes = ethernet(Mac::BROADCAST, 0x0806, &[]);
+    let tagged = [&bytes[..12], &[0x81, 0, 0, 50]].concat();
+    let result = from_access::run(&mut Frame::new(&tagged), &tables, ingress());
+    assert_eq!(result, Err(DropReason::Truncated));
+    let is_flood = |p: &overlay_control::tables::Punted| p.punt.reason == PuntReason::Flood as u8;
+    assert!(!tables.take_punts().iter().any(is_flood), "dropped, and handed over");
+}
+
 #[test]
 fn what_no_perf_record_can_hold_is_not_punted() {
     let tables = node();
