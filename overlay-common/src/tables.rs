@@ -3,8 +3,8 @@
 //! The kernel programs implement this on maps, the host on a mirror of them.
 
 use crate::abi::{
-    Access, AccessKey, Direction, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port,
-    Punt, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit,
+    PermitKey, PolicerKey, Port, Punt, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
@@ -37,6 +37,9 @@ pub trait Tables {
     fn refresh(&self, key: &FdbKey, epoch: u32);
     /// A slot of a flood list.
     fn flood(&self, key: &FloodKey) -> Option<Target>;
+    /// Holds a frame against the limits of a port, a peer or a segment; none are there where
+    /// there is no entry.
+    fn police(&self, key: &PolicerKey, charge: Charge) -> Result<(), DropReason>;
     /// Takes the turns 0, 1, … `count` − 1. This is a table operation because
     /// the kernel bounds loops in a way of its own.
     fn repeat<R: Turns>(&self, count: u32, turns: &mut R);

@@ -112,6 +112,10 @@ drop_reasons! {
     GeneveCritical = 28, "geneve-critical";
     /// Geneve carries something that is no Ethernet frame.
     GeneveProtocol = 29, "geneve-protocol";
+    /// Over the limit on flooded frames of its port, peer or segment.
+    Storm = 30, "storm";
+    /// Over the limit on packets or bits of its port, peer or segment.
+    Policed = 31, "policed";
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! One change of one table: what the controller asks its caller to do.
 
 use overlay_common::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port, PuntLimit,
-    PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Policer,
+    PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
@@ -52,6 +52,10 @@ pub enum Action {
     PutFdb(FdbKey, FdbEntry),
     /// A MAC address is forgotten.
     DelFdb(FdbKey),
+    /// What a port, a peer or a segment may send.
+    PutPolicer(PolicerKey, Policer),
+    /// It may send anything.
+    DelPolicer(PolicerKey),
     /// How often user space wants to hear of something.
     PutPuntLimit(PuntReason, PuntLimit),
 }

@@ -3,14 +3,14 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | segments | 1: VNI 100, learns from peers; 2: VNI 200, does not; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4 |
+//! | segments | 1: VNI 100, learns from peers; 2: VNI 200, does not; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4; 5: VNI 500, whose limit lets nothing pass |
 //! | ports | see the constants |
-//! | peers | see [`PEERS`]; 2 is not reachable by XDP, 3 is not resolved |
+//! | peers | see [`PEERS`]; 2 is not reachable by XDP, 3 is not resolved, the floods of 6 are over its limit |
 
 use overlay_common::abi::{
-    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Node, Peer,
-    Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
-    VtepKey,
+    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter, Node,
+    Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment,
+    Target, TunnelPorts, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
@@ -36,7 +36,7 @@ pub struct SamplePeer {
     pub ends: Ends,
     /// How it wraps its frames.
     pub encap: Encap,
-    /// Its permission profile: 1 may use VNI 100, 200 and 400, 2 VNI 100.
+    /// Its permission profile: 1 may use VNI 100, 200, 400 and 500, 2 VNI 100.
     pub profile: u32,
 }
 
@@ -79,6 +79,11 @@ pub const DOWN_PORT: u32 = 7;
 /// Port 8: VLAN 50 of the ingress device, segment 4.
 pub const OVER_IPV6_PORT: u32 = 8;
 
+/// Port 9: VLAN 60 of the ingress device, segment 1; floods are over its limit, the rest is not.
+pub const CALM_PORT: u32 = 9;
+/// Port 10: VLAN 70 of the ingress device, segment 5.
+pub const SHUT_PORT: u32 = 10;
+
 /// The station behind a port, by the port's index, or behind a peer, by 0x10 + the
 /// peer's index.
 pub const fn station(index: u8) -> Mac {
@@ -119,6 +124,7 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
     })];
     let open = PuntLimit { per_second: 1_000_000, burst: 1_000_000 };
     actions.extend(PuntReason::ALL.map(|reason| Action::PutPuntLimit(reason, open)));
+    actions.extend(policers());
     actions.extend(ports(devices));
     actions.extend(peers(devices));
     actions.extend(floods());
@@ -126,10 +132,27 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
     actions
 }
 
+/// A limit is used up for good, or far from it.
+fn policers() -> [Action; 3] {
+    let (shut, wide) =
+        (Meter::per_second(1).shut_until(u64::MAX), Meter::per_second(1_000_000_000_000));
+    let calm = Policer { packets: wide, bytes: wide, floods: shut };
+    [
+        Action::PutPolicer(PolicerKey::source(Target::port(CALM_PORT)), calm),
+        Action::PutPolicer(PolicerKey::source(Target::peer(6)), calm),
+        Action::PutPolicer(PolicerKey::segment(5), Policer { bytes: shut, ..Policer::default() }),
+    ]
+}
+
 fn ports(devices: &Devices) -> Vec<Action> {
     let access = |vlan, port, segment| {
         let key = AccessKey { ifindex: devices.ingress, vlan, reserved: 0 };
-        Action::PutAccess(key, Access { port, segment, reserved: 0 })
+        let flags = match port {
+            CALM_PORT => Policed::PORT,
+            SHUT_PORT => Policed::SEGMENT,
+            _ => 0,
+        };
+        Action::PutAccess(key, Access { port, segment, flags })
     };
     let port = |id, ifindex, flags, max_frame, vlan, segment| {
         let egress = Egress { ifindex, flags };
@@ -141,6 +164,8 @@ fn ports(devices: &Devices) -> Vec<Action> {
         access(20, SECOND_PORT, 2),
         access(40, LONELY_PORT, 3),
         access(50, OVER_IPV6_PORT, 4),
+        access(60, CALM_PORT, 1),
+        access(70, SHUT_PORT, 5),
         port(INGRESS_PORT, devices.ingress, Egress::XDP, 1514, 0, 1),
         port(PLAIN_PORT, plain, Egress::XDP, 1514, 0, 1),
         port(TAGGED_PORT, tagged, Egress::XDP, 1514, 30, 1),
@@ -149,6 +174,8 @@ fn ports(devices: &Devices) -> Vec<Action> {
         port(LONELY_PORT, devices.ingress, Egress::XDP, 1514, 40, 3),
         port(DOWN_PORT, 0, 0, 1514, 0, 1),
         port(OVER_IPV6_PORT, devices.ingress, Egress::XDP, 1514, 50, 4),
+        port(CALM_PORT, devices.ingress, Egress::XDP, 1514, 60, 1),
+        port(SHUT_PORT, devices.ingress, Egress::XDP, 1514, 70, 5),
     ]
 }
 
@@ -168,6 +195,7 @@ fn peers(devices: &Devices) -> Vec<Action> {
         entry.flags |= if index == 3 { 0 } else { Peer::READY };
         actions.push(Action::PutPeer(PeerId(index), entry));
         let vtep = Vtep::new(index, peer.encap, peer.profile);
+        let vtep = if index == 6 { vtep.policed() } else { vtep };
         actions.push(match peer.ends {
             Ends::V4(_, to) => Action::PutVtep(VtepKey(to), vtep),
             Ends::V6(_, to) => Action::PutVtep6(Vtep6Key(to), vtep),
@@ -181,9 +209,11 @@ fn peers(devices: &Devices) -> Vec<Action> {
         permit(PermitKey::ANY, 200, 2, 0),
         permit(PermitKey::ANY, 300, 3, Permit::LEARN),
         permit(PermitKey::ANY, 400, 4, Permit::LEARN),
+        permit(PermitKey::ANY, 500, 5, Permit::LEARN | Policed::SEGMENT),
         permit(1, 100, 1, Permit::LEARN),
         permit(1, 200, 2, 0),
         permit(1, 400, 4, Permit::LEARN),
+        permit(1, 500, 5, Permit::LEARN | Policed::SEGMENT),
         permit(2, 100, 1, Permit::LEARN),
     ]);
     actions
@@ -194,11 +224,12 @@ fn floods() -> Vec<Action> {
     let peer = Target::peer;
     // Local ports, the peers that the kernel sends to, and those that user space does.
     type Receivers<'a> = (u16, &'a [Target], Family, &'a [Target], &'a [Target]);
-    let lists: [Receivers<'_>; 4] = [
+    let lists: [Receivers<'_>; 5] = [
         (1, &ports, Family::V4, &[peer(1), peer(2)], &[]),
         (2, &[Target::port(SECOND_PORT)], Family::V4, &[peer(1), peer(4)], &[]),
         (3, &[Target::port(LONELY_PORT)], Family::V4, &[], &[]),
         (4, &[Target::port(OVER_IPV6_PORT)], Family::V6, &[peer(5), peer(6)], &[peer(1), peer(4)]),
+        (5, &[Target::port(SHUT_PORT)], Family::V4, &[peer(1)], &[]),
     ];
     let mut actions = Vec::new();
     for (segment, ports, family, peers, rest) in lists {
@@ -231,6 +262,8 @@ fn stations() -> Vec<Action> {
     actions.extend([
         entry(station(SECOND_PORT as u8), 2, Target::port(SECOND_PORT), 0),
         entry(station(0x11), 2, Target::peer(1), 0),
+        entry(station(SHUT_PORT as u8), 5, Target::port(SHUT_PORT), 0),
+        entry(station(0x11), 5, Target::peer(1), 0),
         entry(STATIC_STATION, 1, Target::peer(1), FdbEntry::STATIC),
         entry(DANGLING_STATION, 1, Target::port(1 << 20), 0),
     ]);

@@ -5,13 +5,13 @@
 //! do: an array has an entry of zeroes at every index that was never written.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use overlay_common::abi::{
-    Access, AccessKey, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, Hook, MAX_PEERS,
-    MAX_PORTS, Node, Peer, Permit, PermitKey, Port, Punt, PuntLimit, PuntReason, Segment, Target,
-    Vtep, Vtep6Key, VtepKey,
+    Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, Hook,
+    MAX_PEERS, MAX_PORTS, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, Punt,
+    PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -52,6 +52,9 @@ pub struct TableSet {
     permits: HashMap<PermitKey, Permit>,
     fdb: HashMap<FdbKey, Place>,
     flood: HashMap<FloodKey, Target>,
+    policers: HashMap<PolicerKey, Mutex<Policer>>,
+    /// In ns of the monotonic clock.
+    time: AtomicU64,
     limits: [PuntLimit; PuntReason::COUNT],
     counted: Mutex<Counted>,
     punts: Mutex<Vec<Punted>>,
@@ -103,6 +106,8 @@ impl TableSet {
             permits: HashMap::new(),
             fdb: HashMap::new(),
             flood: HashMap::new(),
+            policers: HashMap::new(),
+            time: AtomicU64::new(0),
             limits: [PuntLimit::default(); PuntReason::COUNT],
             counted: Mutex::default(),
             punts: Mutex::default(),
@@ -173,8 +178,19 @@ impl TableSet {
             Action::DelFdb(key) => {
                 self.fdb.remove(&key);
             }
+            Action::PutPolicer(key, policer) => {
+                self.policers.insert(key, Mutex::new(policer));
+            }
+            Action::DelPolicer(key) => {
+                self.policers.remove(&key);
+            }
             Action::PutPuntLimit(reason, limit) => self.limits[reason as usize] = limit,
         }
+    }
+
+    /// Tells the limits what time it is, in ns of a monotonic clock: there is none here.
+    pub fn set_time(&self, now: u64) {
+        self.time.store(now, Relaxed);
     }
 
     /// Every FDB entry, in no particular order.
@@ -258,6 +274,13 @@ impl Tables for TableSet {
 
     fn flood(&self, key: &FloodKey) -> Option<Target> {
         self.flood.get(key).copied()
+    }
+
+    fn police(&self, key: &PolicerKey, charge: Charge) -> Result<(), DropReason> {
+        match self.policers.get(key) {
+            Some(policer) => lock(policer).take(charge, self.time.load(Relaxed)),
+            None => Ok(()),
+        }
     }
 
     fn repeat<R: Turns>(&self, count: u32, turns: &mut R) {

@@ -4,9 +4,9 @@ use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use overlay_common::abi::{
-    ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS,
-    Node, PERMIT_BUCKETS, Peer, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target,
-    VTEP_BUCKETS, Vtep, Vtep6Key,
+    ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
+    MAX_SEGMENTS, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket,
+    PuntLimit, PuntReason, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -36,6 +36,9 @@ pub static FDB: Array<Bucket> = buckets(MIN_BUCKETS);
 pub static FLOOD: HashMap<FloodKey, Target> =
     HashMap::with_max_entries(MAX_FLOOD_SLOTS, BPF_F_NO_PREALLOC);
 #[map]
+pub static POLICERS: HashMap<PolicerKey, Policer> =
+    HashMap::with_max_entries(MAX_POLICERS, BPF_F_NO_PREALLOC);
+#[map]
 pub static DEVICES: DevMapHash = DevMapHash::with_max_entries(MAX_PORTS, 0);
 #[map]
 pub static DROPS: PerCpuHashMap<DropKey, u64> =
@@ -50,7 +53,7 @@ pub static PUNTS: PerfEventArray<Punt> = PerfEventArray::new(0);
 pub static PUNT_LIMITS: Array<PuntLimit> = Array::with_max_entries(PuntReason::COUNT as u32, 0);
 #[map]
 pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
-    PerCpuArray::with_max_entries(PuntReason::COUNT as u32, 0);
+    PerCpuArray::with_max_entries(PuntBucket::COUNT, 0);
 
 /// A hash table's buckets. User space maps them into its memory, which also puts
 /// each bucket on a cache line of its own.

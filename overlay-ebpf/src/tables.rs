@@ -9,9 +9,9 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::maps::Array;
 use overlay_common::abi::{
-    Access, AccessKey, BOUNDED_COPIES, Count, Direction, DropKey, FdbEntry, FdbKey, FloodKey,
-    MAX_PEERS, MAX_PORTS, Masks, Node, Peer, Permit, PermitKey, Port, Punt, PuntReason, Segment,
-    Target, Vtep, Vtep6Key, VtepKey,
+    Access, AccessKey, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry, FdbKey,
+    FloodKey, MAX_PEERS, MAX_PORTS, Masks, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt,
+    PuntBucket, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -162,6 +162,11 @@ impl<R: Form> Tables for KernelTables<R> {
         unsafe { maps::FLOOD.get(key).copied() }
     }
 
+    #[inline(always)]
+    fn police(&self, key: &PolicerKey, charge: Charge) -> Result<(), DropReason> {
+        if R::OUTLINED { policed(*key, charge) } else { policed_here(*key, charge) }
+    }
+
     /// Copies that could not be sent for want of turns are counted.
     #[inline(always)]
     fn repeat<T: Turns>(&self, count: u32, turns: &mut T) {
@@ -234,10 +239,26 @@ fn drop_counted_here(key: DropKey, packets: u32) {
     }
 }
 
+/// Not inlined: most have no limits.
+#[inline(never)]
+fn policed(key: PolicerKey, charge: Charge) -> Result<(), DropReason> {
+    policed_here(key, charge)
+}
+
+#[inline(always)]
+fn policed_here(key: PolicerKey, charge: Charge) -> Result<(), DropReason> {
+    match maps::POLICERS.get_ptr_mut(key) {
+        // SAFETY: an entry of plain words, which other CPUs may write at the same time: a
+        // word is written whole. The helper only reads a clock.
+        Some(policer) => unsafe { (*policer).take(charge, bpf_ktime_get_ns()) },
+        None => Ok(()),
+    }
+}
+
 /// Sends the record, and behind it as much of the frame as it announces.
 #[inline(always)]
 fn hand_over(context: *mut c_void, punt: Punt) -> Result<(), DropReason> {
-    if !allowed(punt.reason) {
+    if !allowed(punt.reason, punt.source) {
         return Err(DropReason::PuntLimited);
     }
     let flags = BPF_F_CURRENT_CPU | (punt.captured as u64) << 32;
@@ -254,12 +275,13 @@ fn hand_over(context: *mut c_void, punt: Punt) -> Result<(), DropReason> {
     if code == 0 { Ok(()) } else { Err(DropReason::PuntQueueFull) }
 }
 
-/// Takes a token for a reason, on this CPU.
+/// Takes a token for a reason, and a source where each has a share, on this CPU.
 #[inline(always)]
-fn allowed(reason: u8) -> bool {
-    const _: () = assert!(PuntReason::COUNT <= u8::MAX as usize);
+fn allowed(reason: u8, source: Target) -> bool {
+    let Some(known) = PuntReason::from_u8(reason) else { return false };
+    let position = PuntBucket::position(known, source);
     let (Some(limit), Some(bucket)) =
-        (maps::PUNT_LIMITS.get(reason as u32), maps::PUNT_BUCKETS.get_ptr_mut(reason as u32))
+        (maps::PUNT_LIMITS.get(reason as u32), maps::PUNT_BUCKETS.get_ptr_mut(position))
     else {
         return false;
     };

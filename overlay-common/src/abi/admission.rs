@@ -39,21 +39,33 @@ pub struct Access {
     pub port: u32,
     /// Index in `SEGMENTS`.
     pub segment: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// [`Policed`] bits.
+    pub flags: u16,
 }
 record!(Access, 8);
+
+/// Bits that say whose limits a frame is held against, in [`Access::flags`] and
+/// [`Permit::flags`].
+pub struct Policed;
+
+impl Policed {
+    /// Those of the port that it comes from, or of the peer, of which the peer's [`Vtep`] says
+    /// it; in a [`Permit`] this bit means something else.
+    pub const PORT: u16 = 1;
+    /// Those of its segment.
+    pub const SEGMENT: u16 = 1 << 1;
+}
 
 impl Value for Access {
     /// Segments are numbered from 1, so no value is 0.
     #[inline(always)]
     fn to_word(self) -> u64 {
-        (self.segment as u64) << 32 | self.port as u64
+        (self.flags as u64) << 48 | (self.segment as u64) << 32 | self.port as u64
     }
 
     #[inline(always)]
     fn from_word(word: u64) -> Self {
-        Self { port: word as u32, segment: (word >> 32) as u16, reserved: 0 }
+        Self { port: word as u32, segment: (word >> 32) as u16, flags: (word >> 48) as u16 }
     }
 }
 
@@ -86,7 +98,7 @@ record!(Vtep6Key, 16);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Vtep {
-    /// Index in `PEERS`, and above it the encapsulation.
+    /// Index in `PEERS`, and above it the encapsulation and whether it has limits.
     peer: u32,
     /// The permission profile: peers with equal sets of segments share one, so
     /// that `PERMITS` grows with the number of distinct sets, not with
@@ -97,6 +109,8 @@ record!(Vtep, 8);
 
 impl Vtep {
     const GENEVE: u32 = 1 << 31;
+    const POLICED: u32 = 1 << 30;
+    const INDEX: u32 = Self::POLICED - 1;
 
     /// The peer with this index, which wraps its frames so.
     pub const fn new(peer: u32, encap: Encap, profile: u32) -> Self {
@@ -104,13 +118,24 @@ impl Vtep {
             Encap::Vxlan => 0,
             Encap::Geneve => Self::GENEVE,
         };
-        Self { peer: peer & !Self::GENEVE | bit, profile }
+        Self { peer: peer & Self::INDEX | bit, profile }
+    }
+
+    /// The same peer, which has limits of its own.
+    pub const fn policed(self) -> Self {
+        Self { peer: self.peer | Self::POLICED, ..self }
     }
 
     /// Index in `PEERS`.
     #[inline(always)]
     pub const fn peer(self) -> u32 {
-        self.peer & !Self::GENEVE
+        self.peer & Self::INDEX
+    }
+
+    /// Whether what comes from the peer is held against limits of its own.
+    #[inline(always)]
+    pub const fn is_policed(self) -> bool {
+        self.peer & Self::POLICED != 0
     }
 
     /// How the peer wraps its frames.
@@ -168,7 +193,7 @@ impl PermitKey {
 pub struct Permit {
     /// Index in `SEGMENTS`.
     pub segment: u16,
-    /// [`Permit::LEARN`] or 0.
+    /// [`Permit::LEARN`] and [`Policed::SEGMENT`].
     pub flags: u16,
     /// Zero.
     pub reserved: u32,

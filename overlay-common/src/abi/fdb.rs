@@ -77,6 +77,13 @@ impl Target {
         self.0 & Self::PEER_BIT != 0
     }
 
+    /// One of `shares` (a power of two) that its neighbours do not have.
+    #[inline(always)]
+    pub const fn share(self, shares: u32) -> u32 {
+        // Ports and peers that follow one another have shares that do.
+        (self.0 ^ self.0 >> 31) & (shares - 1)
+    }
+
     /// The index in `PEERS` or `PORTS`.
     #[inline(always)]
     pub const fn index(self) -> u32 {

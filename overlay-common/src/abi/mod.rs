@@ -9,20 +9,22 @@ mod counters;
 mod egress;
 mod fdb;
 mod node;
+mod policer;
 mod punt;
 mod segment;
 
-pub use admission::{Access, AccessKey, Permit, PermitKey, Vtep, Vtep6Key, VtepKey};
+pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Key, VtepKey};
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port};
 pub use fdb::{FdbEntry, FdbKey, Target};
 pub use node::{Masks, Node, TunnelPorts};
+pub use policer::{Charge, Meter, Policer, PolicerKey};
 pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
 pub use segment::{FloodKey, FloodList, Segment};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///
@@ -66,6 +68,8 @@ pub mod maps {
     pub const FDB: &str = "FDB";
     /// Hash: [`FloodKey`](super::FloodKey) → [`Target`](super::Target).
     pub const FLOOD: &str = "FLOOD";
+    /// Hash: [`PolicerKey`](super::PolicerKey) → [`Policer`](super::Policer).
+    pub const POLICERS: &str = "POLICERS";
     /// Device hash: ifindex → ifindex, the devices that XDP may redirect to.
     pub const DEVICES: &str = "DEVICES";
     /// Per-CPU hash: [`DropKey`](super::DropKey) → packets (`u64`).
@@ -80,7 +84,8 @@ pub mod maps {
     pub const PUNTS: &str = "PUNTS";
     /// Array: punt reason → [`PuntLimit`](super::PuntLimit).
     pub const PUNT_LIMITS: &str = "PUNT_LIMITS";
-    /// Per-CPU array: punt reason → [`PuntBucket`](super::PuntBucket).
+    /// Per-CPU array: punt reason and share → [`PuntBucket`](super::PuntBucket), at
+    /// [`PuntBucket::position`](super::PuntBucket::position).
     pub const PUNT_BUCKETS: &str = "PUNT_BUCKETS";
 }
 
@@ -152,6 +157,8 @@ const _: () = assert!(2 * MAX_PEERS * 2 <= VTEP_BUCKETS * crate::hash::SLOTS as 
 /// change takes.
 pub const PERMIT_BUCKETS: u32 = 1 << 18;
 const _: () = assert!(MAX_PERMITS / 15 * 16 == PERMIT_BUCKETS * crate::hash::SLOTS as u32);
+/// Entries in [`maps::POLICERS`]: one a port, peer and segment.
+pub const MAX_POLICERS: u32 = MAX_PORTS + MAX_PEERS + MAX_SEGMENTS;
 /// Entries in [`maps::FLOOD`]. A list that changes is there twice for a moment,
 /// so a configuration may use half of them.
 pub const MAX_FLOOD_SLOTS: u32 = 1 << 20;

@@ -47,6 +47,13 @@ impl PuntReason {
         }
     }
 
+    /// Whether each source has a share of its own: what many may send all the time is not to
+    /// be crowded out by one of them.
+    #[inline(always)]
+    pub const fn is_shared_out(self) -> bool {
+        matches!(self, Self::Learn)
+    }
+
     /// Whether the frame goes along with the record.
     pub const fn carries_frame(self) -> bool {
         !matches!(self, Self::Learn)
@@ -88,7 +95,8 @@ impl Punt {
     pub const LONGEST: u32 = 65_000;
 }
 
-/// A token bucket's size and rate, for one reason on one CPU.
+/// A token bucket's size and rate, for one reason on one CPU; where the sources have shares
+/// ([`PuntReason::is_shared_out`]), for each of [`PuntBucket::SHARES`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct PuntLimit {
@@ -111,6 +119,18 @@ pub struct PuntBucket {
 record!(PuntBucket, 16);
 
 impl PuntBucket {
+    /// How many shares a reason has.
+    pub const SHARES: u32 = 16;
+    /// Buckets of all reasons and shares.
+    pub const COUNT: u32 = PuntReason::COUNT as u32 * Self::SHARES;
+
+    /// Where the bucket is for a reason's punts from a port or peer.
+    #[inline(always)]
+    pub const fn position(reason: PuntReason, source: Target) -> u32 {
+        let share = if reason.is_shared_out() { source.share(Self::SHARES) } else { 0 };
+        reason as u32 * Self::SHARES + share
+    }
+
     const TOKEN: u64 = 1_000_000_000;
     /// Longer gaps fill any bucket; the bound keeps the product below 2⁶⁴.
     const LONGEST_GAP: u64 = 4_000_000_000;

@@ -75,6 +75,7 @@ fn segment(draft: DraftSegment, modes: &BTreeMap<String, Mode>) -> Option<Segmen
         name: draft.name?.value,
         vni: draft.vni?.value,
         learning: draft.learning.is_none_or(|at| at.value),
+        limits: draft.limits,
         ports: draft.ports.into_iter().map(|d| port(d, modes)).collect::<Option<_>>()?,
         fdb: draft.fdb.into_iter().map(static_mac).collect::<Option<_>>()?,
     })
@@ -83,7 +84,13 @@ fn segment(draft: DraftSegment, modes: &BTreeMap<String, Mode>) -> Option<Segmen
 fn port(draft: DraftPort, modes: &BTreeMap<String, Mode>) -> Option<AccessPort> {
     let interface = draft.interface?.value;
     let mode = modes.get(&interface).copied().unwrap_or_default();
-    Some(AccessPort { interface, vlan: draft.vlan.map(|at| at.value), mode })
+    Some(AccessPort {
+        interface,
+        vlan: draft.vlan.map(|at| at.value),
+        mode,
+        sticky: draft.sticky.is_some_and(|at| at.value),
+        limits: draft.limits,
+    })
 }
 
 fn static_mac(draft: DraftStatic) -> Option<StaticMac> {
@@ -103,5 +110,6 @@ fn peer(draft: DraftPeer) -> Option<Peer> {
         encap: draft.encap.map(|at| at.value).unwrap_or_default(),
         port: draft.port.map(|at| at.value),
         segments: draft.segments?.value.into_iter().map(|at| at.value).collect(),
+        limits: draft.limits,
     })
 }

@@ -169,6 +169,8 @@ pub struct Segment {
     pub vni: Vni,
     /// Whether MACs behind peers are learnt from the data plane.
     pub learning: bool,
+    /// `[segment.limit]`: of what enters it.
+    pub limits: Limits,
     /// `[[segment.port]]`.
     pub ports: Vec<AccessPort>,
     /// `[[segment.fdb]]`.
@@ -184,6 +186,23 @@ pub struct AccessPort {
     pub vlan: Option<u16>,
     /// The hook asked for.
     pub mode: Mode,
+    /// Whether an address that was learnt here stays here for as long as it is known.
+    pub sticky: bool,
+    /// `[segment.port.limit]`: of what comes from it.
+    pub limits: Limits,
+}
+
+/// What may come from a port or a peer, or enter a segment; `None`: without limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bits a second.
+    pub bits: Option<u64>,
+    /// Packets a second.
+    pub packets: Option<u64>,
+    /// Flooded packets a second (broadcast, multicast, unknown unicast).
+    pub floods: Option<u64>,
+    /// Addresses in the FDB that were learnt.
+    pub macs: Option<u32>,
 }
 
 /// `[[segment.fdb]]`: an address that neither ages nor moves.
@@ -222,6 +241,8 @@ pub struct Peer {
     pub port: Option<u16>,
     /// The names of the segments that it may use.
     pub segments: Vec<String>,
+    /// `[peer.limit]`: of what comes from it.
+    pub limits: Limits,
 }
 
 /// The hook that a port asks for.

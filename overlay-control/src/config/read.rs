@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::document::Section;
 use super::source::{At, Problems};
-use super::{Encap, Mode, Vteps, values};
+use super::{Encap, Limits, Mode, Vteps, values};
 
 /// The file. A `None` where a value is required was reported.
 pub struct Draft {
@@ -37,6 +37,7 @@ pub struct DraftSegment {
     pub name: Option<At<String>>,
     pub vni: Option<At<Vni>>,
     pub learning: Option<At<bool>>,
+    pub limits: Limits,
     pub ports: Vec<DraftPort>,
     pub fdb: Vec<DraftStatic>,
 }
@@ -46,6 +47,8 @@ pub struct DraftPort {
     pub interface: Option<At<String>>,
     pub vlan: Option<At<u16>>,
     pub mode: Option<At<Mode>>,
+    pub sticky: Option<At<bool>>,
+    pub limits: Limits,
 }
 
 pub struct DraftStatic {
@@ -61,6 +64,7 @@ pub struct DraftPeer {
     pub encap: Option<At<Encap>>,
     pub port: Option<At<u16>>,
     pub segments: Option<At<Vec<At<String>>>>,
+    pub limits: Limits,
 }
 
 /// Reads the whole file. After an error of syntax nothing else is judged: what
@@ -144,6 +148,7 @@ fn segment(mut s: Section, p: &mut Problems) -> DraftSegment {
         name: s.required(p, "name", values::name, "add name = \"blue\""),
         vni: s.required(p, "vni", values::vni, "add vni = 100, the same on every gateway"),
         learning: s.optional(p, "learning", values::boolean),
+        limits: limits(s.table(p, "limit", "[segment.limit]"), p),
         ports: each(s.tables(p, "port", "[[segment.port]]"), p, port),
         fdb: each(s.tables(p, "fdb", "[[segment.fdb]]"), p, static_mac),
     };
@@ -157,6 +162,8 @@ fn port(mut s: Section, p: &mut Problems) -> DraftPort {
         interface: s.required(p, "interface", values::interface, "add interface = \"eth1\""),
         vlan: s.optional(p, "vlan", values::vlan),
         mode: s.optional(p, "mode", values::mode),
+        sticky: s.optional(p, "sticky", values::boolean),
+        limits: limits(s.table(p, "limit", "[segment.port.limit]"), p),
     };
     s.finish(p);
     port
@@ -196,9 +203,23 @@ fn peer(mut s: Section, p: &mut Problems) -> DraftPeer {
         encap: s.optional(p, "encap", values::encap),
         port: s.optional(p, "port", values::udp_port),
         segments: s.required(p, "segments", values::names, segments),
+        limits: limits(s.table(p, "limit", "[peer.limit]"), p),
     };
     s.finish(p);
     peer
+}
+
+/// What is legal by itself; what is not was reported, and stands for no limit.
+fn limits(section: Option<Section>, p: &mut Problems) -> Limits {
+    let Some(mut s) = section else { return Limits::default() };
+    let limits = Limits {
+        bits: s.optional(p, "bits", values::bits).map(|at| at.value),
+        packets: s.optional(p, "packets", values::packets).map(|at| at.value),
+        floods: s.optional(p, "floods", values::packets).map(|at| at.value),
+        macs: s.optional(p, "macs", values::macs).map(|at| at.value),
+    };
+    s.finish(p);
+    limits
 }
 
 /// The parser's words, and what to do about them.

@@ -146,6 +146,21 @@ pub fn fdb_entries(value: &DeValue) -> Result<u32, Wrong> {
     Ok(integer(value, 1..=16_777_216, "addresses; 1048576 is the default")? as u32)
 }
 
+/// Bits a second.
+pub fn bits(value: &DeValue) -> Result<u64, Wrong> {
+    integer(value, 8_000..=1_000_000_000_000, "bits a second; 1000000000 are 1 Gbit/s")
+}
+
+/// Packets a second.
+pub fn packets(value: &DeValue) -> Result<u64, Wrong> {
+    integer(value, 1..=1_000_000_000, "packets a second; leave it out for no limit")
+}
+
+/// Learnt addresses.
+pub fn macs(value: &DeValue) -> Result<u32, Wrong> {
+    Ok(integer(value, 0..=16_777_216, "addresses; leave it out for no limit")? as u32)
+}
+
 /// A switch.
 pub fn boolean(value: &DeValue) -> Result<bool, Wrong> {
     match value {

@@ -49,9 +49,9 @@ use settle::{Dirty, Installed, Retired};
 use topology::{Ids, Topology};
 use way::{Obstacle, Way, Ways};
 
-/// How many news of stations a second, and at once, each CPU sends. A station
-/// that is not heard is learnt from its next frame.
-const LEARN_LIMIT: PuntLimit = PuntLimit { per_second: 20_000, burst: 2_000 };
+/// How many news of stations a second, and at once, each CPU sends for each share of ports
+/// and peers. A station that is not heard is learnt from its next frame.
+const LEARN_LIMIT: PuntLimit = PuntLimit { per_second: 10_000, burst: 2_000 };
 /// The same for frames to peers without a resolved next hop.
 const UNRESOLVED_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
 /// The same for flooded frames, of which user space may send a thousand copies each.
@@ -188,7 +188,9 @@ impl Controller {
         }
         self.settle();
         let key = FdbKey { mac: punt.mac, segment: punt.segment };
-        self.fdb.learn(key, target, self.epoch(), &mut self.actions);
+        let (bounds, epoch) = (self.topology.bounds(segment, target), self.epoch());
+        let is_sticky = |target| self.topology.is_sticky(target);
+        self.fdb.learn((key, target), bounds, is_sticky, epoch, &mut self.actions);
         self.next_scan = self.next_scan.min(self.now + self.scan_interval());
     }
 

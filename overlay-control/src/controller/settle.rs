@@ -1,7 +1,7 @@
 //! From what the controller believes to table actions.
 //!
 //! Wanted entries are compared with those that were put before. What others
-//! point to is put first and removed last: ports and peers, then flood lists,
+//! point to is put first and removed last: limits, ports and peers, then flood lists,
 //! permits, VTEPs, static addresses, access; and back again. What a packet on its
 //! way may still come upon is removed a moment later ([`GRACE`]).
 
@@ -10,16 +10,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use overlay_common::abi::{
-    Access, AccessKey, Egress, FdbKey, Peer, Permit, PermitKey, Port, Segment, Target, Vtep,
-    Vtep6Key, VtepKey,
+    Access, AccessKey, Egress, FdbKey, Meter, Peer, Permit, PermitKey, Policed, Policer,
+    PolicerKey, Port, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
 use super::Controller;
 use super::fdb::Origin;
 use super::flood::Receivers;
+use super::topology::{self, Topology};
 use super::way::Tunnel;
 use crate::action::Action;
+use crate::config::Limits;
 
 /// How long a packet may be on its way between two look-ups: far longer than any
 /// program runs, and not noticed by people.
@@ -37,6 +39,7 @@ pub struct Installed {
     peers: BTreeMap<PeerId, Peer>,
     vteps: BTreeMap<IpAddr, Vtep>,
     permits: BTreeMap<PermitKey, Permit>,
+    policers: BTreeMap<PolicerKey, Policer>,
 }
 
 /// What has to be compared again.
@@ -67,6 +70,7 @@ impl Controller {
         let dirty = std::mem::take(&mut self.dirty);
         if dirty.config {
             self.put_node();
+            self.put_policers();
             self.put_ports();
             self.put_peers(self.topology.peers.keys().copied().collect());
             self.put_segments(self.topology.segments.keys().copied().collect());
@@ -189,7 +193,8 @@ impl Controller {
             profiles.flat_map(|(profile, set)| set.iter().map(move |id| (profile, *id)));
         let entry = |(profile, id): (u32, SegmentId)| {
             let spec = segments.get(&id)?;
-            let flags = if spec.learning { Permit::LEARN } else { 0 };
+            let learn = if spec.learning { Permit::LEARN } else { 0 };
+            let flags = learn | limited(spec.limits, Policed::SEGMENT);
             let permit = Permit { segment: id.0, flags, reserved: 0 };
             Some((PermitKey { profile, vni: spec.vni }, permit))
         };
@@ -198,7 +203,18 @@ impl Controller {
 
     fn vteps(&self) -> BTreeMap<IpAddr, Vtep> {
         let peers = self.topology.peers.iter();
-        peers.map(|(id, spec)| (spec.vtep, Vtep::new(id.0, spec.encap, spec.profile))).collect()
+        let entry = |(id, spec): (&PeerId, &topology::Peer)| {
+            let vtep = Vtep::new(id.0, spec.encap, spec.profile);
+            (spec.vtep, if policer(spec.limits).is_some() { vtep.policed() } else { vtep })
+        };
+        peers.map(entry).collect()
+    }
+
+    /// A limit that stays the same is not written again, so that what was used up of it stays
+    /// used up.
+    fn put_policers(&mut self) {
+        let wanted = policers(&self.topology);
+        put(&mut self.installed.policers, &wanted, &mut self.actions, Action::PutPolicer);
     }
 
     fn sync_access(&mut self) {
@@ -209,7 +225,10 @@ impl Controller {
                 continue;
             };
             let key = AccessKey { ifindex: link.ifindex, vlan: spec.vlan, reserved: 0 };
-            wanted.insert(key, Access { port: id.0, segment: segment.0, reserved: 0 });
+            let of_segment =
+                self.topology.segments.get(&segment).map(|spec| spec.limits).unwrap_or_default();
+            let flags = limited(spec.limits, Policed::PORT) | limited(of_segment, Policed::SEGMENT);
+            wanted.insert(key, Access { port: id.0, segment: segment.0, flags });
         }
         put(&mut self.installed.access, &wanted, &mut self.actions, Action::PutAccess);
         let gone = gone(&mut self.installed.access, |key| wanted.contains_key(key));
@@ -226,6 +245,10 @@ impl Controller {
         out.extend(vteps.into_iter().map(del_vtep));
         let permits = gone(&mut installed.permits, |key| permits.contains_key(key));
         out.extend(permits.into_iter().map(Action::DelPermit));
+
+        let policers = policers(topology);
+        let policers = gone(&mut installed.policers, |key| policers.contains_key(key));
+        out.extend(policers.into_iter().map(Action::DelPolicer));
 
         self.fdb.drop_configured(&topology.statics, out);
         let admitted = |key: FdbKey, target, origin: Origin| {
@@ -245,6 +268,32 @@ impl Controller {
     fn retire(&mut self, retired: Retired) {
         self.retired.push_back((self.now + GRACE, retired));
     }
+}
+
+fn policers(topology: &Topology) -> BTreeMap<PolicerKey, Policer> {
+    let of_source = |target, limits| (PolicerKey::source(target), limits);
+    let ports = topology.ports.iter().map(|(id, spec)| of_source(Target::port(id.0), spec.limits));
+    let peers = topology.peers.iter().map(|(id, spec)| of_source(Target::peer(id.0), spec.limits));
+    let segments =
+        topology.segments.iter().map(|(id, spec)| (PolicerKey::segment(id.0), spec.limits));
+    let all = ports.chain(peers).chain(segments);
+    all.filter_map(|(key, limits)| Some((key, policer(limits)?))).collect()
+}
+
+/// `None` where there is no limit on what may be sent.
+fn policer(limits: Limits) -> Option<Policer> {
+    let meter = |rate: Option<u64>| rate.map_or(Meter::OPEN, Meter::per_second);
+    let policer = Policer {
+        packets: meter(limits.packets),
+        bytes: meter(limits.bits.map(|bits| bits / 8)),
+        floods: meter(limits.floods),
+    };
+    (policer != Policer::default()).then_some(policer)
+}
+
+/// The bit where there is a limit, else 0.
+fn limited(limits: Limits, bit: u16) -> u16 {
+    if policer(limits).is_some() { bit } else { 0 }
 }
 
 fn put_vtep(vtep: IpAddr, entry: Vtep) -> Action {

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use overlay_common::abi::{FdbEntry, FdbKey};
+use overlay_common::abi::{FdbEntry, FdbKey, Target};
 use overlay_common::id::{PeerId, PortId};
 
 use super::topology::{self, PortKey};
@@ -87,6 +87,30 @@ impl Controller {
         self.fdb.totals
     }
 
+    /// Ports, peers and segments from or in which no more addresses are learnt, in sentences.
+    pub fn full(&self) -> Vec<String> {
+        let topology = &self.topology;
+        let learned = |target| self.fdb.learned_from(target);
+        let ports = topology.ports.iter().map(|(id, port)| {
+            let name = match port.vlan {
+                0 => format!("port {}", port.interface),
+                vlan => format!("port {} vlan {vlan}", port.interface),
+            };
+            (name, port.limits.macs, learned(Target::port(id.0)))
+        });
+        let peers = topology.peers.iter().map(|(id, peer)| {
+            (format!("peer {}", peer.name), peer.limits.macs, learned(Target::peer(id.0)))
+        });
+        let segments = topology.segments.iter().map(|(id, segment)| {
+            (format!("segment {}", segment.name), segment.limits.macs, self.fdb.learned_in(id.0))
+        });
+        let reached = |(name, macs, count): (String, Option<u32>, usize)| {
+            let most = macs.filter(|most| count >= *most as usize)?;
+            Some(format!("{name} has {count} learnt addresses, and limit.macs is {most}"))
+        };
+        ports.chain(peers).chain(segments).filter_map(reached).collect()
+    }
+
     fn uplink_view(&self, uplink: &Uplink) -> PortView {
         let id = self.ids.port(&PortKey::uplink(uplink));
         let view = self.port_view(id, &uplink.interface, Role::Uplink);
@@ -94,7 +118,7 @@ impl Controller {
     }
 
     fn access_view(&self, segment: &Segment, port: &AccessPort) -> PortView {
-        let id = self.ids.port(&PortKey::access(segment, port));
+        let id = self.ids.port(&PortKey::access(&segment.name, port));
         PortView {
             vlan: port.vlan,
             segment: Some(segment.name.clone()),
@@ -116,6 +140,7 @@ impl Controller {
             up: link.is_some_and(|link| link.up),
             mtu: link.map(|link| link.mtu),
             attached: self.links.attached(interface).is_some(),
+            fdb: id.map_or(0, |id| self.fdb.learned_from(Target::port(id.0))),
         }
     }
 
@@ -134,6 +159,10 @@ impl Controller {
             interface: device.map(|link| link.name.clone()),
             next_hop: next_hop.map(|hop| hop.gateway),
             mac: next_hop.and_then(|hop| hop.mac),
+            fdb: self
+                .ids
+                .peer(&peer.name)
+                .map_or(0, |id| self.fdb.learned_from(Target::peer(id.0))),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use overlay_common::abi::{FdbKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, Target};
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
+use super::fdb::Bounds;
 use super::indices::Indices;
 use super::profiles::Profiles;
-use crate::config::{self, Config, Encap, Place};
+use crate::config::{self, Config, Encap, Limits, Place};
 
 /// Who owns which index. A port that changes its segment is another port: no
 /// entry of the old segment may lead to it.
@@ -35,6 +36,8 @@ pub struct Port {
     pub interface: String,
     pub vlan: u16,
     pub segment: Option<SegmentId>,
+    pub sticky: bool,
+    pub limits: Limits,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub struct Segment {
     pub name: String,
     pub vni: u32,
     pub learning: bool,
+    pub limits: Limits,
     pub ports: Vec<PortId>,
     pub peers: Vec<PeerId>,
     /// Its place in the configuration.
@@ -57,6 +61,7 @@ pub struct Peer {
     pub port: u16,
     pub segments: BTreeSet<SegmentId>,
     pub profile: u32,
+    pub limits: Limits,
 }
 
 /// Everything that has an index.
@@ -112,21 +117,26 @@ impl PortKey {
         Self { interface: uplink.interface.clone(), vlan: 0, segment: None }
     }
 
-    pub fn access(segment: &config::Segment, port: &config::AccessPort) -> Self {
+    pub fn access(segment: &str, port: &config::AccessPort) -> Self {
         Self {
             interface: port.interface.clone(),
             vlan: port.vlan.unwrap_or(0),
-            segment: Some(segment.name.clone()),
+            segment: Some(segment.to_owned()),
         }
     }
 }
 
 fn port_keys(config: &Config) -> impl Iterator<Item = PortKey> {
-    let uplinks = config.uplinks.iter().map(PortKey::uplink);
-    let access = |segment: &config::Segment| {
-        segment.ports.iter().map(|port| PortKey::access(segment, port)).collect::<Vec<_>>()
-    };
-    uplinks.chain(config.segments.iter().flat_map(access))
+    ports(config).map(|(key, _)| key)
+}
+
+/// Uplinks, then access ports with what the configuration says of them.
+fn ports(config: &Config) -> impl Iterator<Item = (PortKey, Option<&config::AccessPort>)> {
+    let uplinks = config.uplinks.iter().map(|uplink| (PortKey::uplink(uplink), None));
+    let access = config.segments.iter().flat_map(|segment| {
+        segment.ports.iter().map(|port| (PortKey::access(&segment.name, port), Some(port)))
+    });
+    uplinks.chain(access)
 }
 
 impl Topology {
@@ -154,6 +164,24 @@ impl Topology {
         }
     }
 
+    /// How many addresses may be learnt in a segment, and from where.
+    pub fn bounds(&self, segment: SegmentId, source: Target) -> Bounds {
+        let limits = if source.is_peer() {
+            self.peers.get(&PeerId(source.index())).map(|spec| spec.limits)
+        } else {
+            self.ports.get(&PortId(source.index())).map(|spec| spec.limits)
+        };
+        Bounds {
+            source: limits.and_then(|limits| limits.macs),
+            segment: self.segments.get(&segment).and_then(|spec| spec.limits.macs),
+        }
+    }
+
+    /// Whether addresses that were learnt there stay there.
+    pub fn is_sticky(&self, target: Target) -> bool {
+        !target.is_peer() && self.ports.get(&PortId(target.index())).is_some_and(|p| p.sticky)
+    }
+
     fn add_segments(&mut self, config: &Config, ids: &mut Ids) {
         for (position, segment) in config.segments.iter().enumerate() {
             if ids.segments.take(&segment.name).is_none() {
@@ -164,6 +192,7 @@ impl Topology {
                 name: segment.name.clone(),
                 vni: segment.vni.value(),
                 learning: segment.learning,
+                limits: segment.limits,
                 ports: Vec::new(),
                 peers: Vec::new(),
                 position,
@@ -173,7 +202,7 @@ impl Topology {
     }
 
     fn add_ports(&mut self, config: &Config, ids: &mut Ids) {
-        for key in port_keys(config) {
+        for (key, access) in ports(config) {
             let segment = match &key.segment {
                 None => None,
                 Some(name) => match ids.segment(name) {
@@ -190,7 +219,14 @@ impl Topology {
                 spec.ports.push(id);
             }
             self.interfaces.entry(key.interface.clone()).or_default().push(id);
-            self.ports.insert(id, Port { interface: key.interface, vlan: key.vlan, segment });
+            let spec = Port {
+                interface: key.interface,
+                vlan: key.vlan,
+                segment,
+                sticky: access.is_some_and(|port| port.sticky),
+                limits: access.map(|port| port.limits).unwrap_or_default(),
+            };
+            self.ports.insert(id, spec);
         }
     }
 
@@ -212,7 +248,8 @@ impl Topology {
             self.vteps.insert(peer.vtep, id);
             let port = peer.port.unwrap_or_else(|| config.node.ports.of(peer.encap));
             let (name, vtep, encap) = (peer.name.clone(), peer.vtep, peer.encap);
-            let spec = Peer { name, vtep, encap, port, segments, profile };
+            let limits = peer.limits;
+            let spec = Peer { name, vtep, encap, port, segments, profile, limits };
             self.peers.insert(id, spec);
         }
         let used = self.peers.values().map(|peer| peer.profile).collect();

@@ -50,6 +50,8 @@ pub struct PortView {
     pub mtu: Option<u32>,
     /// Whether the caller has attached a program to it.
     pub attached: bool,
+    /// How many addresses were learnt from it.
+    pub fdb: usize,
 }
 
 /// A segment.
@@ -113,6 +115,8 @@ pub struct PeerView {
     pub next_hop: Option<IpAddr>,
     /// The next hop's MAC.
     pub mac: Option<Mac>,
+    /// How many addresses were learnt from it.
+    pub fdb: usize,
 }
 
 /// An address in the FDB.
@@ -143,6 +147,11 @@ pub struct FdbTotals {
     pub aged: u64,
     /// Addresses forgotten because their port or peer went away.
     pub flushed: u64,
-    /// Addresses not learnt because the FDB was full.
+    /// Addresses not learnt because the FDB was full, or so nearly full that what is left is
+    /// for sources that have fewer.
     pub refused: u64,
+    /// Addresses not learnt because their port, peer or segment has as many as it may have.
+    pub limited: u64,
+    /// Frames from elsewhere with an address that its port holds.
+    pub held: u64,
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use overlay_common::id::Vni;
 use overlay_common::wire::Mac;
 use overlay_control::config::{
-    AccessPort, Encap, Mode, Node, Peer, Place, Segment, StaticMac, UdpPorts, Uplink, Vteps,
+    AccessPort, Encap, Limits, Mode, Node, Peer, Place, Segment, StaticMac, UdpPorts, Uplink, Vteps,
 };
 
 use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted};
@@ -30,11 +30,18 @@ mode      = "xdp"
 name     = "blue"
 vni      = 100
 learning = false
+limit    = { macs = 100 }
 
 [[segment.port]]
 interface = "eth1"
 vlan      = 10
 mode      = "tc"
+sticky    = true
+[segment.port.limit]
+bits    = 1000000000
+packets = 100000
+floods  = 1000
+macs    = 0
 
 [[segment.port]]
 interface = "eth2"
@@ -61,6 +68,7 @@ vtep     = "2001:db8::3"
 encap    = "geneve"
 port     = 6083
 segments = []
+limit    = { floods = 1 }
 "#,
     );
     assert_eq!(
@@ -77,7 +85,16 @@ segments = []
         }
     );
     assert_eq!(config.uplinks, [Uplink { interface: "eth0".into(), mode: Mode::Xdp }]);
-    let port = |interface: &str, vlan, mode| AccessPort { interface: interface.into(), vlan, mode };
+    let port = |interface: &str, vlan, mode| {
+        let (sticky, limits) = (false, Limits::default());
+        AccessPort { interface: interface.into(), vlan, mode, sticky, limits }
+    };
+    let limits = Limits {
+        bits: Some(1_000_000_000),
+        packets: Some(100_000),
+        floods: Some(1000),
+        macs: Some(0),
+    };
     let static_mac = |last, place| StaticMac { mac: Mac([2, 0, 0, 0, 2, last]), place };
     assert_eq!(
         config.segments,
@@ -85,7 +102,11 @@ segments = []
             name: "blue".into(),
             vni: Vni::new(100).unwrap(),
             learning: false,
-            ports: vec![port("eth1", Some(10), Mode::Tc), port("eth2", None, Mode::XdpGeneric)],
+            limits: Limits { macs: Some(100), ..Limits::default() },
+            ports: vec![
+                AccessPort { sticky: true, limits, ..port("eth1", Some(10), Mode::Tc) },
+                port("eth2", None, Mode::XdpGeneric),
+            ],
             fdb: vec![
                 static_mac(2, Place::Peer("gw2".into())),
                 static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(10) }),
@@ -101,6 +122,7 @@ segments = []
                 encap: Encap::Vxlan,
                 port: None,
                 segments: vec!["blue".into()],
+                limits: Limits::default(),
             },
             Peer {
                 name: "gw3".into(),
@@ -108,6 +130,7 @@ segments = []
                 encap: Encap::Geneve,
                 port: Some(6083),
                 segments: vec![],
+                limits: Limits { floods: Some(1), ..Limits::default() },
             }
         ]
     );
@@ -122,6 +145,9 @@ fn what_is_left_out_has_its_default() {
     assert!(config.segments[0].learning);
     assert_eq!(config.segments[0].ports[0].vlan, None);
     assert_eq!(config.segments[0].ports[0].mode, Mode::Auto);
+    assert!(!config.segments[0].ports[0].sticky);
+    let limits = [config.segments[0].limits, config.segments[0].ports[0].limits];
+    assert_eq!((limits, config.peers[0].limits), (Default::default(), Limits::default()));
     assert_eq!((config.peers[0].encap, config.peers[0].port), (Encap::Vxlan, None));
     assert_eq!(config.node.ports, UdpPorts { vxlan: 4789, geneve: 6081 });
     assert_eq!((config.node.vtep.v4, config.node.vtep.v6), (Some([192, 0, 2, 1].into()), None));

@@ -122,3 +122,17 @@ fn switches_modes_and_encapsulations_are_checked() {
     encap("\"gre\"", "encap \"gre\" does not exist");
     encap("4789", "encap is an integer, not a string");
 }
+
+#[test]
+fn limits_are_checked() {
+    let limit = |text: &str, message: &str, help: &str| {
+        let port = "[[segment.port]]\ninterface = \"eth1\"\nlimit = ";
+        refused(&format!("{NODE}{UPLINK}{BLUE}{port}{text}\n"), &[(message, help)]);
+    };
+    limit("{ bits = ¦7999 }", "bits is 7999: out of range", "a number from 8000");
+    limit("{ packets = ¦0 }", "packets is 0: out of range", "a number from 1 to");
+    limit("{ floods = ¦\"1k\" }", "floods is a string, not an integer", "packets a second");
+    limit("{ macs = ¦16777217 }", "macs is 16777217: out of range", "leave it out for no limit");
+    limit("{ ¦rate = 5 }", "unknown key rate in [segment.port.limit]", "takes bits, packets");
+    limit("¦5", "limit is an integer, not a table", "write [segment.port.limit], once");
+}

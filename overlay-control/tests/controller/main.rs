@@ -5,6 +5,7 @@
 mod ageing;
 mod gateway;
 mod learning;
+mod limits;
 mod links;
 mod lists;
 mod loading;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use overlay_common::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port, PuntLimit,
-    PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Policed, Policer,
+    PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_control::action::Action;
@@ -22,6 +22,7 @@ pub struct Mirror {
     pub flood: BTreeMap<FloodKey, Target>,
     pub fdb: BTreeMap<FdbKey, FdbEntry>,
     pub limits: BTreeMap<PuntReason, PuntLimit>,
+    pub policers: BTreeMap<PolicerKey, Policer>,
 }
 
 impl Mirror {
@@ -46,6 +47,8 @@ impl Mirror {
             Action::DelFlood(k) => drop(self.flood.remove(&k)),
             Action::PutFdb(k, v) => drop(self.fdb.insert(k, v)),
             Action::DelFdb(k) => drop(self.fdb.remove(&k)),
+            Action::PutPolicer(k, v) => drop(self.policers.insert(k, v)),
+            Action::DelPolicer(k) => drop(self.policers.remove(&k)),
             Action::PutPuntLimit(k, v) => drop(self.limits.insert(k, v)),
         }
     }
@@ -62,6 +65,12 @@ impl Mirror {
                 "{key:?} leads to {port:?}, which is not there"
             );
             assert!(self.segments.contains_key(&segment), "{key:?} leads to {segment:?}");
+            if access.flags & Policed::PORT != 0 {
+                self.check_policer(PolicerKey::source(Target::port(access.port)));
+            }
+            if access.flags & Policed::SEGMENT != 0 {
+                self.check_policer(PolicerKey::segment(access.segment));
+            }
         }
         for (key, entry) in &self.fdb {
             assert!(self.has(entry.target), "{key:?} leads to {:?}, not there", entry.target);
@@ -70,11 +79,22 @@ impl Mirror {
         }
         for (key, vtep) in &self.vteps {
             assert!(self.has(Target::peer(vtep.peer())), "{key:?} leads to peer {}", vtep.peer());
+            if vtep.is_policed() {
+                self.check_policer(PolicerKey::source(Target::peer(vtep.peer())));
+            }
         }
         for (key, permit) in &self.permits {
             let segment = SegmentId(permit.segment);
             assert!(self.segments.contains_key(&segment), "{key:?} leads to {segment:?}");
+            if permit.flags & Policed::SEGMENT != 0 {
+                self.check_policer(PolicerKey::segment(permit.segment));
+            }
         }
+    }
+
+    /// Without its entry a limit would not hold.
+    fn check_policer(&self, key: PolicerKey) {
+        assert!(self.policers.contains_key(&key), "there is no {key:?}");
     }
 
     /// What must hold when all actions are carried out and the retired is gone.

@@ -56,7 +56,7 @@ fn ports_follow_their_devices() {
 
     let access = |vlan| tables.access.get(&AccessKey { ifindex: 4, vlan, reserved: 0 });
     let port = gateway.port("eth2", 10).0;
-    assert_eq!(access(10), Some(&Access { port, segment: blue, reserved: 0 }));
+    assert_eq!(access(10), Some(&Access { port, segment: blue, flags: 0 }));
     assert_eq!(access(20).map(|access| access.segment), Some(red));
     assert_eq!(access(0), None);
     assert_eq!(tables.access.len(), 2, "an uplink is no access port");

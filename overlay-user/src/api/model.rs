@@ -176,8 +176,13 @@ pub struct Status {
     pub fdb_aged: u64,
     /// Addresses forgotten because their port or peer went away.
     pub fdb_flushed: u64,
-    /// Addresses not learnt because the FDB was full.
+    /// Addresses not learnt because the FDB was full, or so nearly full that what is left is
+    /// for ports and peers that have fewer.
     pub fdb_refused: u64,
+    /// Addresses not learnt because their port, peer or segment has `limit.macs` of them.
+    pub fdb_limited: u64,
+    /// Frames from elsewhere with an address that a sticky port holds.
+    pub fdb_held: u64,
     /// Packets dropped, for all reasons.
     pub drops: u64,
     /// What is wrong now, in sentences.
@@ -207,6 +212,8 @@ pub struct PortRow {
     pub ifindex: Option<u32>,
     /// The device's MTU.
     pub mtu: Option<u32>,
+    /// How many addresses were learnt from it.
+    pub fdb: usize,
     /// Overlay packets taken in; on an uplink, those of the peers that are now
     /// reached through it.
     pub rx_packets: u64,
@@ -256,6 +263,8 @@ pub struct PeerRow {
     pub next_hop: Option<String>,
     /// The next hop's MAC.
     pub mac: Option<String>,
+    /// How many addresses were learnt from it.
+    pub fdb: usize,
     /// Packets from it, of inner frames.
     pub rx_packets: u64,
     /// Their bytes.

@@ -97,6 +97,8 @@ impl Daemon {
             fdb_aged: totals.aged,
             fdb_flushed: totals.flushed,
             fdb_refused: totals.refused,
+            fdb_limited: totals.limited,
+            fdb_held: totals.held,
             drops: self.drops().values().sum(),
             problems: self.problems(&peers),
         }
@@ -124,6 +126,7 @@ impl Daemon {
     pub(super) fn problems(&self, peers: &[PeerView]) -> Vec<String> {
         let mut problems = self.mtu_problems(peers);
         problems.extend(self.flood_problems());
+        problems.extend(self.controller.full());
         for (name, port) in &self.ports {
             match self.link_named(name) {
                 _ if port.live.is_none() => {
@@ -215,6 +218,7 @@ impl Daemon {
             up: view.up,
             ifindex: view.ifindex,
             mtu: view.mtu,
+            fdb: view.fdb,
             rx_packets: counters.rx_packets,
             rx_bytes: counters.rx_bytes,
             tx_packets: counters.tx_packets,
@@ -241,6 +245,7 @@ impl Daemon {
             interface: view.interface,
             next_hop: view.next_hop.map(|ip| ip.to_string()),
             mac: view.mac.map(|mac| mac.to_string()),
+            fdb: view.fdb,
             rx_packets: counters.rx_packets,
             rx_bytes: counters.rx_bytes,
             tx_packets: counters.tx_packets,

@@ -12,7 +12,7 @@ mod queues;
 mod segments;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,8 @@ impl Forwarder {
         let thread = std::thread::Builder::new()
             .name("forwarder".to_owned())
             .spawn(move || {
-                Worker { tables, injector, learnt, waiting: VecDeque::new() }.run(&work, &retries);
+                let (waiting, started) = (VecDeque::new(), Instant::now());
+                Worker { tables, injector, learnt, waiting, started }.run(&work, &retries);
             })
             .context("cannot start a thread")?;
         Ok(Self { retry: Some(retry), thread: Some(thread) })
@@ -83,6 +84,7 @@ struct Worker {
     injector: Injector,
     learnt: Queues,
     waiting: VecDeque<Waiting>,
+    started: Instant,
 }
 
 /// Whether a frame is done with.
@@ -121,6 +123,13 @@ impl Worker {
         }
     }
 
+    /// The tables as of now.
+    fn tables(&self) -> RwLockReadGuard<'_, TableSet> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        tables.set_time(self.started.elapsed().as_nanos() as u64);
+        tables
+    }
+
     fn take(&mut self, punt: Punt, frame: &Bytes) {
         if punt.reason == PuntReason::Control as u8 {
             tracing::debug!(ifindex = punt.ifindex, len = frame.len(), "a control packet");
@@ -140,7 +149,7 @@ impl Worker {
 
     fn flood(&self, punt: &Punt, frame: &Bytes) {
         for part in self.parts(punt, frame) {
-            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+            let tables = self.tables();
             let mut frame = Frame::new(&part);
             let result = from_access::run_rest(&mut frame, &*tables, punt);
             drop(tables);
@@ -163,7 +172,7 @@ impl Worker {
 
     fn take_assembled(&self, packet: &Assembled) {
         let ingress = Ingress { ifindex: packet.ifindex, hook: Hook::User };
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables();
         let mut frame = Frame::new(&packet.frame);
         let result = from_underlay::run(&mut frame, &*tables, ingress);
         for punted in tables.take_punts() {
@@ -198,7 +207,7 @@ impl Worker {
             tci => Frame::with_stripped_vlan(bytes, tci),
         };
         let ingress = Ingress { ifindex: punt.ifindex, hook: Hook::User };
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables();
         let result = from_access::run_again(&mut frame, &*tables, ingress, punt);
         let punts = tables.take_punts();
         drop(tables);
@@ -238,7 +247,7 @@ impl Worker {
     }
 
     fn count(&self, ifindex: u32, reason: DropReason) {
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.tables();
         tables.record_drop(ifindex, reason);
     }
 }

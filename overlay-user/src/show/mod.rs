@@ -28,7 +28,8 @@ pub fn status(status: &Status) -> String {
         format!("  segments  {}", status.segments),
         format!("  peers     {} of {} ready", status.peers_ready, status.peers),
         format!(
-            "  fdb       {} of {} ({} loaded; learned {}, moved {}, aged {}, flushed {}, refused {})",
+            "  fdb       {} of {} ({} loaded; learned {}, moved {}, aged {}, flushed {}, \
+             refused {}, limited {}, held {})",
             status.fdb,
             status.fdb_entries,
             status.fdb_loaded,
@@ -36,7 +37,9 @@ pub fn status(status: &Status) -> String {
             status.fdb_moved,
             status.fdb_aged,
             status.fdb_flushed,
-            status.fdb_refused
+            status.fdb_refused,
+            status.fdb_limited,
+            status.fdb_held
         ),
         format!("  drops     {}", status.drops),
     ];
@@ -72,6 +75,7 @@ pub fn ports(rows: &[PortRow]) -> String {
         "HOOK",
         "UP",
         "MTU",
+        ">FDB",
         ">RX PACKETS",
         ">RX BYTES",
         ">TX PACKETS",
@@ -87,6 +91,7 @@ pub fn ports(rows: &[PortRow]) -> String {
             or_dash(row.hook.as_ref()),
             if row.up { "up" } else { "down" }.to_owned(),
             or_dash(row.mtu.as_ref()),
+            row.fdb.to_string(),
             row.rx_packets.to_string(),
             units::bytes(row.rx_bytes),
             row.tx_packets.to_string(),
@@ -124,6 +129,7 @@ pub fn peers(rows: &[PeerRow]) -> String {
         "INTERFACE",
         "NEXT HOP",
         "MAC",
+        ">FDB",
         ">RX PACKETS",
         ">RX BYTES",
         ">TX PACKETS",
@@ -140,6 +146,7 @@ pub fn peers(rows: &[PeerRow]) -> String {
             or_dash(row.interface.as_ref()),
             or_dash(row.next_hop.as_ref()),
             or_dash(row.mac.as_ref()),
+            row.fdb.to_string(),
             row.rx_packets.to_string(),
             units::bytes(row.rx_bytes),
             row.tx_packets.to_string(),

@@ -15,7 +15,7 @@ use crate::kernel::{Counted, Kernel};
 use crate::vector::Vector;
 
 /// The indexes of ports and peers whose counters are compared.
-pub const INDEXES: RangeInclusive<u32> = 1..=8;
+pub const INDEXES: RangeInclusive<u32> = 1..=10;
 
 /// What left through each device.
 type Copies = BTreeMap<u32, Vec<Vec<u8>>>;

@@ -147,6 +147,7 @@ pub fn vectors() -> Vec<Picked> {
     congestion(&mut picks);
     other_tunnels(&mut picks);
     geneve_refusals(&mut picks);
+    limits(&mut picks);
     picks.0
 }
 
@@ -257,6 +258,36 @@ fn local_switching(picks: &mut Picks) {
     picks.access_by_tc("unknown unicast", tcp_to(station(0x72)), Expect::Consumed);
     let second = tagged(&ethernet(Mac::BROADCAST, station(5), 0x88b5, &[3; 46]), 20);
     picks.access_by_tc("broadcast in the second segment", second, Expect::Consumed);
+}
+
+/// Limits that are used up, and some that are far from it.
+fn limits(picks: &mut Picks) {
+    let plain = tcp_to(station(0x11));
+    let tunnel = Expect::Tunnelled { peer: 1, vni: 100, tos: 0, inner: plain.clone() };
+    picks.access("a port within its limits", tagged(&plain, 60), tunnel);
+    let local = tcp_to(station(2));
+    let delivered = Expect::Delivered(local.clone(), None);
+    picks.access("a port within its limits, to a port", tagged(&local, 60), delivered);
+    let flood = ethernet(Mac::BROADCAST, station(9), 0x0806, &arp());
+    picks.access_by_tc("a flood over its limit", tagged(&flood, 60), Expect::Dropped(Why::Storm));
+    let shut = |to| tagged(&ethernet(to, station(10), 0x0800, &ipv4(0, 6, 40)), 70);
+    let policed = Expect::Dropped(Why::Policed);
+    picks.access("a segment over its limit, to a peer", shut(station(0x11)), policed.clone());
+    picks.access_by_tc("a segment over its limit, flooded", shut(Mac::BROADCAST), policed.clone());
+
+    let from = |peer, vni, to| {
+        let inner = ethernet(to, station(0x10 + peer), 0x0800, &ipv4(0, 6, 40));
+        Datagram { vni, ..Datagram::of(peer) }.sent_to_node(&inner)
+    };
+    let within = ethernet(station(2), station(0x16), 0x0800, &ipv4(0, 6, 40));
+    let sent = Datagram { vni: 100, ..Datagram::of(6) }.sent_to_node(&within);
+    picks.underlay("a peer within its limits", sent, Expect::Delivered(within, None));
+    let storm = Expect::Dropped(Why::Storm);
+    picks.underlay_by_tc("a peer's flood over its limit", from(6, 100, Mac::BROADCAST), storm);
+    let to_port = from(1, 500, station(10));
+    picks.underlay("a segment over its limit, from a peer", to_port, policed.clone());
+    let flood = from(1, 500, Mac::BROADCAST);
+    picks.underlay_by_tc("a segment over its limit, flooded by a peer", flood, policed);
 }
 
 /// What peer 1 sends.

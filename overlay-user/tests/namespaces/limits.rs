@@ -7,76 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::BROADCAST;
 use overlay_testbed::{
-    Netns, RawSocket, TwoGateways, is_emulated, require_root, require_tools, set_mtu, veth,
+    RawSocket, TwoGateways, is_emulated, require_root, require_tools, set_mtu,
     wait_until,
 };
 
-use crate::harness::{Overlay, alone, has_feature, has_mark, marked, ping};
+use crate::harness::{Overlay, SOON, TwoPorts, alone, has_feature, has_mark, marked, ping};
 
-const INSIDE: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const INSIDE: [u8; 6] = TwoPorts::FIRST;
 const SILENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
-const SOON: Duration = Duration::from_secs(2);
-
-/// A gateway with two access ports and an uplink, and what `[node]` says more.
-struct Bench {
-    gateway: Netns,
-    outside: Netns,
-    _hosts: Netns,
-    ends: [RawSocket; 2],
-}
-
-impl Bench {
-    fn new() -> Result<Self> {
-        let gateway = Netns::new("gw")?;
-        let outside = Netns::new("outside")?;
-        let hosts = Netns::new("hosts")?;
-        veth(&gateway, "eth0", &outside, "eth0")?;
-        gateway.exec("ip addr add 192.0.2.1/24 dev eth0")?;
-        outside.exec("ip addr add 192.0.2.2/24 dev eth0")?;
-        for device in ["eth1", "eth2"] {
-            veth(&gateway, device, &hosts, device)?;
-        }
-        let ends = [RawSocket::open(&hosts, "eth1")?, RawSocket::open(&hosts, "eth2")?];
-        Ok(Self { gateway, outside, _hosts: hosts, ends })
-    }
-
-    fn start(&self, node: &str) -> Result<Overlay<'_>> {
-        self.start_with(node, "")
-    }
-
-    /// With more peers than the one at the far end.
-    fn start_with(&self, node: &str, peers: &str) -> Result<Overlay<'_>> {
-        self.start_as("", node, "", peers)
-    }
-
-    /// With more ports, too, and without some features of the kernel.
-    fn start_as(
-        &self,
-        without: &'static str,
-        node: &str,
-        ports: &str,
-        peers: &str,
-    ) -> Result<Overlay<'_>> {
-        let name = self.gateway.name();
-        let config = format!(
-            "[node]\nname = \"{name}\"\nvtep = \"192.0.2.1\"\n{node}\n\
-             [[uplink]]\ninterface = \"eth0\"\n\
-             [[segment]]\nname = \"blue\"\nvni = 100\n\
-             [[segment.port]]\ninterface = \"eth1\"\n\
-             [[segment.port]]\ninterface = \"eth2\"\n{ports}\
-             [[peer]]\nname = \"peer\"\nvtep = \"192.0.2.2\"\nsegments = [\"blue\"]\n{peers}"
-        );
-        let ours = Overlay::start_without(without, &self.gateway, name, &config)?;
-        ours.wait_for_peers()?;
-        Ok(ours)
-    }
-
-    /// Whether a frame between the two ports arrives.
-    fn passes(&self, mark: &str) -> Result<bool> {
-        self.ends[0].send(&marked(BROADCAST, INSIDE, mark))?;
-        Ok(self.ends[1].find(SOON, |frame| has_mark(frame, mark))?.is_some())
-    }
-}
 
 #[test]
 fn silent_addresses_age_and_others_stay() -> Result<()> {
@@ -84,7 +22,7 @@ fn silent_addresses_age_and_others_stay() -> Result<()> {
         return Ok(());
     }
     const AGEING: Duration = Duration::from_secs(10);
-    let bench = Bench::new()?;
+    let bench = TwoPorts::new()?;
     let ours = bench.start("ageing = 10")?;
     bench.ends[1].send(&marked(BROADCAST, SILENT, "once"))?;
     ensure!(bench.passes("first")?);
@@ -108,7 +46,7 @@ fn a_full_fdb_refuses_and_goes_on() -> Result<()> {
         return Ok(());
     }
     const ROOM: usize = 1024;
-    let bench = Bench::new()?;
+    let bench = TwoPorts::new()?;
     let ours = bench.start(&format!("fdb_entries = {ROOM}"))?;
     ensure!(bench.passes("before")?);
     ours.wait_for_mac("blue", INSIDE, "eth1")?;
@@ -136,7 +74,7 @@ fn a_spray_of_addresses_does_not_stop_learning() -> Result<()> {
     if !require_root("a_spray_of_addresses_does_not_stop_learning") {
         return Ok(());
     }
-    let bench = Bench::new()?;
+    let bench = TwoPorts::new()?;
     let ours = bench.start("")?;
     ensure!(bench.passes("before")?);
     let _alone = alone();
@@ -222,7 +160,7 @@ fn floods_reach_as_many_ports_as_the_kernel_has_turns() -> Result<()> {
     if !require_root("floods_reach_as_many_ports_as_the_kernel_has_turns") {
         return Ok(());
     }
-    let bench = Bench::new()?;
+    let bench = TwoPorts::new()?;
     // Every VTEP is behind one router, which the far end's socket stands for.
     bench.gateway.exec("ip route add 198.51.100.0/24 via 192.0.2.2")?;
     let far = RawSocket::open(&bench.outside, "eth0")?;

@@ -24,5 +24,6 @@ mod next_hop;
 mod real_peer;
 mod reload;
 mod segments;
+mod storms;
 mod tunnels;
 mod uplink;

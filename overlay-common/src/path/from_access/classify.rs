@@ -3,6 +3,7 @@
 use crate::abi::{AccessKey, FdbKey, Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
+use crate::path::police::Sender;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 use crate::wire::{Ethernet, Tag};
@@ -15,6 +16,8 @@ pub struct Frame {
     pub port: u32,
     /// Index of its segment.
     pub segment: u16,
+    /// Whose limits it is held against.
+    pub limits: u16,
     /// Whether it carries a VLAN tag.
     pub tagged: bool,
     /// Destination address, in its segment.
@@ -24,6 +27,13 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// As the limits see it.
+    #[inline(always)]
+    pub const fn sender(&self) -> Sender {
+        let source = Target::port(self.port);
+        Sender { source, segment: self.segment, limits: self.limits }
+    }
+
     /// Hands the frame to user space, as it is; `generation` is that of a flood list.
     #[inline(always)]
     pub fn punt<P: Packet, T: Tables>(
@@ -71,6 +81,7 @@ pub fn run<P: Packet, T: Tables>(
         ingress,
         port: access.port,
         segment: access.segment,
+        limits: access.flags,
         tagged: tag.is_some(),
         destination: FdbKey::new(ethernet.destination, access.segment),
         source: FdbKey::new(ethernet.source, access.segment),

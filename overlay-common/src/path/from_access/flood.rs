@@ -9,10 +9,10 @@ use core::marker::PhantomData;
 
 use super::classify::Frame;
 use super::{encap, strip};
-use crate::abi::{Direction, FloodKey, FloodList, PuntReason, Target};
+use crate::abi::{Charge, Direction, FloodKey, FloodList, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
-use crate::path::local;
+use crate::path::{local, police};
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -32,14 +32,16 @@ pub fn run<P: Packet, T: Tables>(
     let (list, vni) = (segment.flood, segment.vni);
     let ifindex = frame.ingress.ifindex;
     strip::run(packet, frame)?;
+    let sizes = Sizes::of(packet);
+    let Sizes { packets, bytes, .. } = sizes;
+    police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: true })?;
     if list.rest() != 0
         && let Err(reason) = frame.punt(packet, tables, PuntReason::Flood, list.generation())
     {
         tables.count_drop(ifindex, reason, list.rest());
     }
     let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
-    let sizes = Sizes::of(packet);
-    tables.count_port(frame.port, Direction::Rx, sizes.packets, sizes.bytes);
+    tables.count_port(frame.port, Direction::Rx, packets, bytes);
 
     let has_ports = local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex);
     if !has_ports && list.peers() + list.rest() == 0 {

@@ -2,9 +2,10 @@
 
 use super::classify::Frame;
 use super::{encap, strip};
-use crate::abi::{Direction, Peer, PuntReason};
+use crate::abi::{Charge, Direction, Peer, PuntReason};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
+use crate::path::police;
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -34,6 +35,7 @@ pub fn run<P: Packet, T: Tables>(
         return Err(DropReason::TooBig);
     }
     let (packets, bytes) = counted(packet, wire_len);
+    police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: false })?;
     match peer.family() {
         Family::V4 => wrap::<Outer4, P>(packet, peer, &flow, segment.vni)?,
         Family::V6 => wrap::<Outer6, P>(packet, peer, &flow, segment.vni)?,

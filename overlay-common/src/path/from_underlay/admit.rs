@@ -4,9 +4,10 @@
 use super::PLAIN_V4;
 use super::classify::Datagram;
 use super::unwrap::Tunnel;
-use crate::abi::{FdbKey, Permit, PermitKey};
+use crate::abi::{FdbKey, Permit, PermitKey, Policed, Target, Vtep};
 use crate::packet::{Inner, Packet};
 use crate::path::Ingress;
+use crate::path::police::Sender;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 use crate::wire::{Ethernet, Family, Ipv6, Tag, Tcp, ethertype};
@@ -19,6 +20,8 @@ pub struct Frame {
     pub peer: u32,
     /// Index of its segment.
     pub segment: u16,
+    /// Whose limits it is held against.
+    pub limits: u16,
     /// Whether the segment learns what is behind its peers.
     pub learning: bool,
     /// The inner destination address, in its segment.
@@ -35,6 +38,15 @@ pub struct Frame {
     pub outer_len: u32,
     /// The frame's length, outer headers included, padding not.
     pub len: u32,
+}
+
+impl Frame {
+    /// As the limits see it.
+    #[inline(always)]
+    pub const fn sender(&self) -> Sender {
+        let source = Target::peer(self.peer);
+        Sender { source, segment: self.segment, limits: self.limits }
+    }
 }
 
 /// What the path reads of an inner frame; of a super-frame, the TCP header too.
@@ -67,6 +79,7 @@ pub fn run<P: Packet, T: Tables>(
         ingress,
         peer: vtep.peer(),
         segment: permit.segment,
+        limits: limits(vtep, permit),
         learning: permit.flags & Permit::LEARN != 0,
         destination: FdbKey::new(ethernet.destination, permit.segment),
         source: FdbKey::new(ethernet.source, permit.segment),
@@ -76,6 +89,13 @@ pub fn run<P: Packet, T: Tables>(
         outer_len: tunnel.inner,
         len: datagram.len,
     })
+}
+
+/// The peer's limits and the segment's.
+#[inline(always)]
+const fn limits(vtep: Vtep, permit: Permit) -> u16 {
+    let segment = permit.flags & Policed::SEGMENT;
+    if vtep.is_policed() { segment | Policed::PORT } else { segment }
 }
 
 /// The segment of a VNI, if the profile may use it. The segment is that of the

@@ -2,10 +2,10 @@
 
 use super::admit::Frame;
 use super::decap;
-use crate::abi::Direction;
+use crate::abi::{Charge, Direction};
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
-use crate::path::local;
+use crate::path::{local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
@@ -27,6 +27,7 @@ pub fn run<P: Packet, T: Tables>(
         return Err(DropReason::TooBig);
     }
     let (packets, bytes) = counted(packet, wire_len);
+    police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: false })?;
     let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;
     tables.count_peer(frame.peer, Direction::Rx, packets, bytes);
     Ok(verdict)

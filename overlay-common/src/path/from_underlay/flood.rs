@@ -3,10 +3,10 @@
 
 use super::admit::Frame;
 use super::decap;
-use crate::abi::Direction;
+use crate::abi::{Charge, Direction};
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
-use crate::path::local;
+use crate::path::{local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
@@ -23,6 +23,7 @@ pub fn run<P: Packet, T: Tables>(
     let list = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?.flood;
     decap::run(packet, frame)?;
     let (packets, bytes) = counted(packet, wire_len(packet));
+    police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: true })?;
     tables.count_peer(frame.peer, Direction::Rx, packets, bytes);
     let ifindex = frame.ingress.ifindex;
     match local::flood(packet, tables, list, frame.segment, None, ifindex) {

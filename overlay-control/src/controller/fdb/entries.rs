@@ -91,11 +91,20 @@ impl Entry {
     }
 }
 
+/// What a segment has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    all: usize,
+    learned: usize,
+}
+
 /// Every entry by its address.
 #[derive(Debug, Default)]
 pub struct Entries {
     by_address: HashMap<u64, Entry>,
-    segments: BTreeMap<u16, usize>,
+    segments: BTreeMap<u16, Held>,
+    /// How many addresses were learnt from each source that has any.
+    sources: HashMap<Target, usize>,
     origins: [usize; 3],
     sum: Fingerprint,
 }
@@ -107,7 +116,22 @@ impl Entries {
 
     /// How many entries a segment has.
     pub fn of_segment(&self, segment: u16) -> usize {
-        self.segments.get(&segment).copied().unwrap_or(0)
+        self.segments.get(&segment).map_or(0, |held| held.all)
+    }
+
+    /// How many of a segment's entries were learnt.
+    pub fn learned_in(&self, segment: u16) -> usize {
+        self.segments.get(&segment).map_or(0, |held| held.learned)
+    }
+
+    /// How many entries were learnt from a port or peer.
+    pub fn learned_from(&self, target: Target) -> usize {
+        self.sources.get(&target).copied().unwrap_or(0)
+    }
+
+    /// From how many ports and peers some were learnt.
+    pub fn sources(&self) -> usize {
+        self.sources.len()
     }
 
     /// How many entries are there for this reason.
@@ -144,11 +168,10 @@ impl Entries {
             }
             Vacant(room) => {
                 room.insert(entry);
-                *self.segments.entry(key.segment).or_default() += 1;
+                self.segments.entry(key.segment).or_default().all += 1;
             }
         }
-        self.origins[entry.origin() as usize] += 1;
-        self.sum.add(key, entry.target, entry.origin());
+        self.count_in(key, entry);
         true
     }
 
@@ -196,14 +219,35 @@ impl Entries {
         }
     }
 
+    fn count_in(&mut self, key: FdbKey, entry: Entry) {
+        self.origins[entry.origin() as usize] += 1;
+        self.sum.add(key, entry.target, entry.origin());
+        if !entry.origin().is_static() {
+            self.segments.entry(key.segment).or_default().learned += 1;
+            *self.sources.entry(entry.target).or_default() += 1;
+        }
+    }
+
     fn count_out(&mut self, key: FdbKey, old: Entry) {
         self.origins[old.origin() as usize] -= 1;
         self.sum.subtract(key, old.target, old.origin());
+        if old.origin().is_static() {
+            return;
+        }
+        if let Some(held) = self.segments.get_mut(&key.segment) {
+            held.learned -= 1;
+        }
+        if let Occupied(mut count) = self.sources.entry(old.target) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     fn leave_segment(&mut self, segment: u16) {
-        if let Some(count) = self.segments.get_mut(&segment) {
-            *count -= 1;
+        if let Some(held) = self.segments.get_mut(&segment) {
+            held.all -= 1;
         }
     }
 }

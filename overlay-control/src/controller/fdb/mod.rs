@@ -4,11 +4,13 @@
 //! flushing a port and a scan walk all of it.
 //!
 //! - `entries`: the entries, in little space.
+//! - `room`: whether one more may be learnt.
 //! - `fingerprint`: a sum over them, to compare two tables by.
 //! - `scan`: comparison with the kernel's table, and ageing.
 
 mod entries;
 mod fingerprint;
+mod room;
 mod scan;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +22,8 @@ use crate::action::Action;
 use entries::{Entries, Entry};
 
 pub use entries::{Origin, word};
+pub use room::Bounds;
+use room::Refused;
 
 /// Seconds after which an address that is reported from where it is known to be
 /// is written again: the first writing must have failed. Before then the report
@@ -84,8 +88,26 @@ impl Fdb {
         self.entries.iter().filter(loaded).map(|(key, _)| key)
     }
 
-    /// A frame from `key` came from `target`: newest wins, static entries stay.
-    pub fn learn(&mut self, key: FdbKey, target: Target, epoch: u32, out: &mut VecDeque<Action>) {
+    /// How many addresses were learnt from a port or peer.
+    pub fn learned_from(&self, target: Target) -> usize {
+        self.entries.learned_from(target)
+    }
+
+    /// How many addresses were learnt in a segment.
+    pub fn learned_in(&self, segment: u16) -> usize {
+        self.entries.learned_in(segment)
+    }
+
+    /// A frame from `key` came from `target`: newest wins, static entries stay, and so do
+    /// those behind a target that holds them (`is_sticky`).
+    pub fn learn(
+        &mut self,
+        (key, target): (FdbKey, Target),
+        bounds: Bounds,
+        is_sticky: impl Fn(Target) -> bool,
+        epoch: u32,
+        out: &mut VecDeque<Action>,
+    ) {
         let entry = Entry::new(target, Origin::Learned, epoch);
         match self.entries.get(key) {
             Some(known) if known.origin().is_static() => {}
@@ -94,15 +116,28 @@ impl Fdb {
                     self.put(key, entry, epoch, out);
                 }
             }
-            Some(_) => {
-                self.put(key, entry, epoch, out);
-                self.totals.moved += 1;
-            }
-            None if self.entries.len() >= self.capacity => self.totals.refused += 1,
-            None => {
-                self.put(key, entry, epoch, out);
-                self.totals.learned += 1;
-            }
+            Some(known) if is_sticky(known.target) => self.totals.held += 1,
+            Some(_) => match self.may_move(target, bounds) {
+                Ok(()) => {
+                    self.put(key, entry, epoch, out);
+                    self.totals.moved += 1;
+                }
+                Err(refused) => self.refuse(refused),
+            },
+            None => match self.may_add(key, target, bounds) {
+                Ok(()) => {
+                    self.put(key, entry, epoch, out);
+                    self.totals.learned += 1;
+                }
+                Err(refused) => self.refuse(refused),
+            },
+        }
+    }
+
+    fn refuse(&mut self, refused: Refused) {
+        match refused {
+            Refused::Full => self.totals.refused += 1,
+            Refused::Limited => self.totals.limited += 1,
         }
     }
 

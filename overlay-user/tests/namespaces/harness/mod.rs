@@ -5,6 +5,7 @@ mod attached;
 mod capture;
 mod gateway;
 mod ping;
+mod two_ports;
 
 pub use applications::{
     Echoes, alone, arp, between_hosts, http_download, over_ipv6, stream, tcp, udp_sizes,
@@ -13,6 +14,7 @@ pub use attached::attached;
 pub use capture::Capture;
 pub use gateway::{Overlay, binary, doctor, has_feature, overlay};
 pub use ping::{Answers, answers, ping};
+pub use two_ports::{SOON, TwoPorts};
 
 use std::net::Ipv4Addr;
 
