@@ -240,6 +240,14 @@ pub struct SegmentRow {
     pub peers: usize,
     /// How many addresses the FDB has in it.
     pub fdb: usize,
+    /// Packets taken in from its ports here, also from those that are gone.
+    pub rx_packets: u64,
+    /// Their bytes.
+    pub rx_bytes: u64,
+    /// Packets sent out of its ports here.
+    pub tx_packets: u64,
+    /// Their bytes.
+    pub tx_bytes: u64,
 }
 
 /// A peer.

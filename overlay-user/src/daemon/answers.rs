@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
 use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook};
+use overlay_common::id::PortId;
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
 use overlay_control::controller::{Origin, PeerState, PeerView, PortView, Role, SegmentView};
@@ -47,10 +48,7 @@ impl Daemon {
         match question {
             Question::Status => Ok(Answer::Status(Box::new(self.status()))),
             Question::Ports => Ok(Answer::Ports(self.port_rows())),
-            Question::Segments => {
-                let rows = self.controller.segments().into_iter().map(segment_row).collect();
-                Ok(Answer::Segments(rows))
-            }
+            Question::Segments => Ok(Answer::Segments(self.segment_rows())),
             Question::Peers => Ok(Answer::Peers(self.peer_rows())),
             Question::Drops => Ok(Answer::Drops(self.drop_rows())),
             Question::FdbFlush => Ok(self.flush_loaded()),
@@ -181,6 +179,28 @@ impl Daemon {
             .collect()
     }
 
+    fn segment_rows(&self) -> Vec<SegmentRow> {
+        let segments = self.controller.segments();
+        let mut counted: HashMap<String, Counters> = HashMap::new();
+        for view in self.controller.ports() {
+            if let (Some(segment), Some(id)) = (view.segment, view.id) {
+                let of_segment = counted.entry(segment).or_default();
+                *of_segment = sum(*of_segment, self.port_counters(id));
+            }
+        }
+        let row = |view: SegmentView| {
+            let now = counted.get(&view.name).copied().unwrap_or_default();
+            let gone = view.id.map(|id| self.gone.of(id)).unwrap_or_default();
+            segment_row(view, sum(now, gone))
+        };
+        segments.into_iter().map(row).collect()
+    }
+
+    fn port_counters(&self, id: PortId) -> Counters {
+        let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
+        sum(self.dataplane.tables.port_counters(id.0), mirror.port_counters(id.0))
+    }
+
     fn port_rows(&self) -> Vec<PortRow> {
         let mut rows: Vec<PortRow> =
             self.controller.ports().into_iter().map(|view| self.port_row(view)).collect();
@@ -204,10 +224,7 @@ impl Daemon {
         let port = self.ports.get(&view.interface);
         let live = port.and_then(|port| port.live.as_ref());
         let link = self.link_named(&view.interface);
-        let counters = view.id.map_or_else(Counters::default, |id| {
-            let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
-            sum(self.dataplane.tables.port_counters(id.0), mirror.port_counters(id.0))
-        });
+        let counters = view.id.map(|id| self.port_counters(id)).unwrap_or_default();
         PortRow {
             role: view.role.name().to_owned(),
             vlan: view.vlan,
@@ -284,7 +301,7 @@ fn drop_row(key: DropKey, packets: u64, names: &HashMap<u32, String>) -> DropRow
     DropRow { reason, place, packets, hook }
 }
 
-fn segment_row(view: SegmentView) -> SegmentRow {
+fn segment_row(view: SegmentView, counters: Counters) -> SegmentRow {
     SegmentRow {
         name: view.name,
         vni: view.vni,
@@ -292,10 +309,14 @@ fn segment_row(view: SegmentView) -> SegmentRow {
         ports: view.ports,
         peers: view.peers,
         fdb: view.fdb,
+        rx_packets: counters.rx_packets,
+        rx_bytes: counters.rx_bytes,
+        tx_packets: counters.tx_packets,
+        tx_bytes: counters.tx_bytes,
     }
 }
 
-fn sum(a: Counters, b: Counters) -> Counters {
+pub(super) fn sum(a: Counters, b: Counters) -> Counters {
     Counters {
         rx_packets: a.rx_packets + b.rx_packets,
         rx_bytes: a.rx_bytes + b.rx_bytes,

@@ -7,6 +7,7 @@
 //! - `ports`: attaching, detaching, and what a port can do.
 //! - `reach`: whether redirected frames arrive.
 //! - `answers`: what is asked over the control socket.
+//! - `counted`: what segments have counted.
 //! - `addresses`: lists of addresses that are loaded and unloaded.
 //! - `reload`: another configuration.
 //! - `memory`: giving back what was needed for a moment.
@@ -14,6 +15,7 @@
 
 mod addresses;
 mod answers;
+mod counted;
 mod events;
 mod ledger;
 mod memory;
@@ -46,6 +48,7 @@ use crate::forwarder::{Forwarder, Learnt, Queues};
 use crate::instance::{Instance, Lock};
 use crate::netlink::next_hops::Way;
 use crate::netlink::{Link, Monitor, Netlink, NextHops};
+use counted::Gone;
 use ledger::Ledger;
 use ports::Port;
 
@@ -78,6 +81,7 @@ pub struct Daemon {
     dataplane: Dataplane,
     mirror: Arc<RwLock<TableSet>>,
     refused: u64,
+    gone: Gone,
 
     ports: BTreeMap<String, Port>,
     ledger: Ledger,
@@ -228,6 +232,7 @@ impl Daemon {
         let mut peers_changed = false;
         loop {
             peers_changed |= matches!(action, Action::PutPeer(..));
+            self.gone.before(&action, &self.dataplane.tables, &mirror);
             if let Err(error) = self.dataplane.tables.apply(&action) {
                 self.refused += 1;
                 tracing::error!("{error:#}");

@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use overlay_control::controller::{Controller, Restored};
 use overlay_control::tables::TableSet;
 
+use super::counted::Gone;
 use super::ledger::Ledger;
 use super::ports::{Port, wanted};
 use super::{Daemon, Signals, memory};
@@ -102,6 +103,7 @@ impl Daemon {
             controller: Controller::new(config, Duration::ZERO),
             dataplane,
             mirror,
+            gone: Gone::default(),
             refused: 0,
             bpffs,
             ticks: 0,

@@ -104,7 +104,18 @@ pub fn ports(rows: &[PortRow]) -> String {
 
 /// `overlay show segments`.
 pub fn segments(rows: &[SegmentRow]) -> String {
-    let mut table = Table::new(&["SEGMENT", ">VNI", "LEARNING", ">PORTS", ">PEERS", ">FDB"]);
+    let mut table = Table::new(&[
+        "SEGMENT",
+        ">VNI",
+        "LEARNING",
+        ">PORTS",
+        ">PEERS",
+        ">FDB",
+        ">RX PACKETS",
+        ">RX BYTES",
+        ">TX PACKETS",
+        ">TX BYTES",
+    ]);
     for row in rows {
         table.row([
             row.name.clone(),
@@ -113,6 +124,10 @@ pub fn segments(rows: &[SegmentRow]) -> String {
             row.ports.to_string(),
             row.peers.to_string(),
             row.fdb.to_string(),
+            row.rx_packets.to_string(),
+            units::bytes(row.rx_bytes),
+            row.tx_packets.to_string(),
+            units::bytes(row.tx_bytes),
         ]);
     }
     table.render()

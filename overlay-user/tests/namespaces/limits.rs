@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::BROADCAST;
 use overlay_testbed::{
-    RawSocket, TwoGateways, is_emulated, require_root, require_tools, set_mtu,
-    wait_until,
+    RawSocket, TwoGateways, is_emulated, require_root, require_tools, set_mtu, wait_until,
 };
 
 use crate::harness::{Overlay, SOON, TwoPorts, alone, has_feature, has_mark, marked, ping};

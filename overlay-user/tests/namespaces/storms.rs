@@ -210,3 +210,37 @@ fn a_port_that_has_its_addresses_gets_no_more_and_is_named() -> Result<()> {
     ensure!(ours.place_of("blue", held)?.as_deref() == Some("eth1"), "{:?}", ours.show("fdb"));
     Ok(())
 }
+
+#[test]
+fn a_segment_keeps_what_a_port_that_is_gone_has_counted() -> Result<()> {
+    const FRAMES: u64 = 7;
+    if !require_root("a_segment_keeps_what_a_port_that_is_gone_has_counted") {
+        return Ok(());
+    }
+    let bench = TwoPorts::new()?;
+    let ours = start(&bench, "", "", "")?;
+    let counted = |name: &str| -> Result<u64> {
+        ours.show("segments")?[0][name].as_u64().with_context(|| name.to_owned())
+    };
+    let is_counted = |name: &str, wanted: u64| {
+        wait_until(&format!("{wanted} {name}"), SOON, || {
+            (counted(name).ok()? == wanted).then_some(())
+        })
+        .with_context(|| format!("{:?}", ours.show("segments")))
+    };
+    for number in 0..FRAMES {
+        let [first, second] = &bench.ends;
+        first.send(&marked(BROADCAST, TwoPorts::FIRST, &format!("no. {number}")))?;
+        second.send(&marked(FAR, SECOND, &format!("no. {number}")))?;
+    }
+    is_counted("rx_packets", 2 * FRAMES)?;
+    is_counted("tx_packets", FRAMES)?;
+    ensure!(counted("rx_bytes")? == 2 * FRAMES * 60, "{:?}", ours.show("segments")?);
+    let config = bench.config("", "", "", "");
+    ours.reload(&config.replace("[[segment.port]]\ninterface = \"eth2\"\n", ""))?;
+    ensure!(ours.show("ports")?.len() == 2, "{:?}", ours.show("ports")?);
+    // A port's place is given up a moment after the port.
+    std::thread::sleep(Duration::from_millis(300));
+    is_counted("rx_packets", 2 * FRAMES)?;
+    is_counted("tx_packets", FRAMES)
+}

@@ -1,0 +1,40 @@
+//! What segments have counted: the sum of their ports, those that are gone among them.
+//!
+//! Every frame of a segment passes one of its ports here, since none goes from one peer to
+//! another, so the packet path need not count it once more.
+
+use std::collections::HashMap;
+
+use overlay_common::abi::Counters;
+use overlay_common::id::SegmentId;
+use overlay_common::tables::Tables as _;
+use overlay_control::action::Action;
+use overlay_control::tables::TableSet;
+
+use super::answers::sum;
+use crate::dataplane::tables::KernelTables;
+
+/// What ports had counted for their segments when they went.
+#[derive(Debug, Default)]
+pub struct Gone(HashMap<SegmentId, Counters>);
+
+impl Gone {
+    /// Takes note of what an action is about to forget.
+    pub fn before(&mut self, action: &Action, kernel: &KernelTables, mirror: &TableSet) {
+        match action {
+            Action::DelPort(id) => {
+                let Some(port) = mirror.port(id.0).filter(|port| port.segment != 0) else { return };
+                let counted = sum(kernel.port_counters(id.0), mirror.port_counters(id.0));
+                let of_segment = self.0.entry(SegmentId(port.segment)).or_default();
+                *of_segment = sum(*of_segment, counted);
+            }
+            Action::DelSegment(id) => drop(self.0.remove(id)),
+            _ => {}
+        }
+    }
+
+    /// What the ports of a segment had counted that are gone.
+    pub fn of(&self, segment: SegmentId) -> Counters {
+        self.0.get(&segment).copied().unwrap_or_default()
+    }
+}
