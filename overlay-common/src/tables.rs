@@ -4,7 +4,7 @@
 
 use crate::abi::{
     Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit,
-    PermitKey, PolicerKey, Port, Punt, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    PermitKey, PolicerKey, Port, Punt, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
@@ -25,6 +25,8 @@ pub trait Tables {
     fn segment(&self, index: u16) -> Option<&Segment>;
     /// A peer by its index.
     fn peer(&self, index: u32) -> Option<&Peer>;
+    /// A way by its index.
+    fn way(&self, index: u32) -> Option<&Way>;
     /// The peer behind a VTEP address.
     fn vtep(&self, key: &VtepKey) -> Option<Vtep>;
     /// The peer behind a VTEP address of IPv6.

@@ -2,7 +2,7 @@
 
 use overlay_common::abi::{
     Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Policer,
-    PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
@@ -30,6 +30,8 @@ pub enum Action {
     DelSegment(SegmentId),
     /// A peer's outer header and the way there.
     PutPeer(PeerId, Peer),
+    /// A way to peers that have several, by its index.
+    PutWay(u32, Way),
     /// The peer is gone and its index free: its counters start again from zero.
     DelPeer(PeerId),
     /// The peer behind a VTEP address.

@@ -5,12 +5,12 @@
 //! | --- | --- |
 //! | segments | 1: VNI 100, learns from peers; 2: VNI 200, does not; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4; 5: VNI 500, whose limit lets nothing pass |
 //! | ports | see the constants |
-//! | peers | see [`PEERS`]; 2 is not reachable by XDP, 3 is not resolved, the floods of 6 are over its limit |
+//! | peers | see [`PEERS`]; 2 is not reachable by XDP, 3 is not resolved, the floods of 6 are over its limit, 7 has two ways: to its next hop and to that of an eighth |
 
 use overlay_common::abi::{
     ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter, Node,
     Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment,
-    Target, TunnelPorts, Vtep, Vtep6Key, VtepKey,
+    Target, TunnelPorts, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
@@ -49,13 +49,14 @@ const fn v6(last: u8, encap: Encap) -> SamplePeer {
 }
 
 /// The peers, by their index from 1.
-pub const PEERS: [SamplePeer; 6] = [
+pub const PEERS: [SamplePeer; 7] = [
     v4(PEER_VTEPS[0], Encap::Vxlan, 1),
     v4(PEER_VTEPS[1], Encap::Vxlan, 2),
     v4(PEER_VTEPS[2], Encap::Vxlan, 1),
     v4(PEER_VTEPS[3], Encap::Geneve, 1),
     v6(5, Encap::Vxlan),
     v6(6, Encap::Geneve),
+    v4([192, 0, 2, 8], Encap::Vxlan, 1),
 ];
 /// The MAC address of the node's uplink.
 pub const UPLINK_MAC: Mac = Mac([0x02, 0, 0, 0, 0xff, 0x01]);
@@ -179,8 +180,19 @@ fn ports(devices: &Devices) -> Vec<Action> {
     ]
 }
 
+/// Where the ways to peer 7 begin.
+const WAYS: u32 = Way::BUCKETS;
+
+fn ways(devices: &Devices) -> impl Iterator<Item = Action> {
+    let egress = Egress { ifindex: devices.uplinks[0], flags: Egress::XDP };
+    (0..Way::BUCKETS).map(move |bucket| {
+        let next_hop = next_hop(7 + (bucket % 2) as u8);
+        Action::PutWay(WAYS + bucket, Way { egress, next_hop, uplink: UPLINK_MAC, reserved: 0 })
+    })
+}
+
 fn peers(devices: &Devices) -> Vec<Action> {
-    let mut actions = Vec::new();
+    let mut actions: Vec<Action> = ways(devices).collect();
     for (index, peer) in (1u32..).zip(PEERS) {
         let (next_hop, port) = (next_hop(index as u8), peer.encap.port());
         let template =
@@ -190,9 +202,14 @@ fn peers(devices: &Devices) -> Vec<Action> {
         entry.egress = match index {
             2 => Egress { ifindex: devices.uplinks[1], flags: 0 },
             3 => Egress::default(),
+            7 => Egress { ifindex: WAYS, flags: Egress::XDP },
             _ => Egress { ifindex: devices.uplinks[0], flags: Egress::XDP },
         };
-        entry.flags |= if index == 3 { 0 } else { Peer::READY };
+        entry.flags |= match index {
+            3 => 0,
+            7 => Peer::READY | Peer::MULTIPATH,
+            _ => Peer::READY,
+        };
         actions.push(Action::PutPeer(PeerId(index), entry));
         let vtep = Vtep::new(index, peer.encap, peer.profile);
         let vtep = if index == 6 { vtep.policed() } else { vtep };
@@ -258,7 +275,7 @@ fn stations() -> Vec<Action> {
     let peer = |index: u32| entry(station(0x10 + index as u8), 1, Target::peer(index), 0);
     let mut actions =
         [INGRESS_PORT, PLAIN_PORT, TAGGED_PORT, SMALL_PORT, DOWN_PORT].map(port).to_vec();
-    actions.extend([1, 2, 3, 4, 5, 6].map(peer));
+    actions.extend([1, 2, 3, 4, 5, 6, 7].map(peer));
     actions.extend([
         entry(station(SECOND_PORT as u8), 2, Target::port(SECOND_PORT), 0),
         entry(station(0x11), 2, Target::peer(1), 0),

@@ -10,13 +10,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use overlay_common::abi::{
     Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, Hook,
-    MAX_PEERS, MAX_PORTS, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, Punt,
-    PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    MAX_PEERS, MAX_PORTS, MAX_WAYS, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, Punt,
+    PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
 use overlay_common::verdict::DropReason;
-use overlay_common::wire::Header;
+use overlay_common::wire::{Header, Mac};
 
 use crate::action::Action;
 
@@ -26,6 +26,8 @@ static NO_PORT: Port = Port {
     vlan: 0,
     segment: 0,
 };
+static NO_WAY: Way =
+    Way { egress: NO_PORT.egress, next_hop: Mac([0; 6]), uplink: Mac([0; 6]), reserved: 0 };
 static NO_PEER: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(Peer::default);
 static NO_SEGMENT: std::sync::LazyLock<Segment> = std::sync::LazyLock::new(Segment::default);
 
@@ -47,6 +49,7 @@ pub struct TableSet {
     uplinks: HashMap<u32, u32>,
     segments: HashMap<u16, Segment>,
     peers: HashMap<u32, Peer>,
+    ways: HashMap<u32, Way>,
     vteps: HashMap<VtepKey, Vtep>,
     vteps6: HashMap<Vtep6Key, Vtep>,
     permits: HashMap<PermitKey, Permit>,
@@ -101,6 +104,7 @@ impl TableSet {
             uplinks: HashMap::new(),
             segments: HashMap::new(),
             peers: HashMap::new(),
+            ways: HashMap::new(),
             vteps: HashMap::new(),
             vteps6: HashMap::new(),
             permits: HashMap::new(),
@@ -143,6 +147,9 @@ impl TableSet {
             }
             Action::PutPeer(id, peer) => {
                 self.peers.insert(id.0, peer);
+            }
+            Action::PutWay(index, way) => {
+                self.ways.insert(index, way);
             }
             Action::DelPeer(id) => {
                 self.peers.remove(&id.0);
@@ -248,6 +255,10 @@ impl Tables for TableSet {
 
     fn peer(&self, index: u32) -> Option<&Peer> {
         (index < MAX_PEERS).then(|| self.peers.get(&index).unwrap_or(&NO_PEER))
+    }
+
+    fn way(&self, index: u32) -> Option<&Way> {
+        (index < MAX_WAYS).then(|| self.ways.get(&index).unwrap_or(&NO_WAY))
     }
 
     fn vtep(&self, key: &VtepKey) -> Option<Vtep> {

@@ -90,7 +90,7 @@ fn inner_frame() -> impl Strategy<Value = Vec<u8>> {
 
 /// The peers that are resolved.
 fn resolved() -> impl Strategy<Value = u8> {
-    prop_oneof![Just(1_u8), Just(2), Just(4), Just(5), Just(6)]
+    prop_oneof![Just(1_u8), Just(2), Just(4), Just(5), Just(6), Just(7)]
 }
 
 /// The same frame to the station behind a peer.
@@ -254,6 +254,15 @@ proptest! {
         let verdict = from_access::run(&mut tc, &tables, ingress());
         prop_assert_eq!(verdict, from_access::run(&mut xdp, &tables, ingress()));
         prop_assert_eq!(tc.bytes(), xdp.bytes());
+    }
+
+    #[test]
+    fn a_flow_keeps_its_way_and_flows_take_all(inner in inner_frame()) {
+        let next_hop = |bytes: &[u8]| view::<Ethernet>(bytes, 0).expect("a header").destination;
+        let sent = tunnelled(&inner, 7);
+        prop_assert_eq!(next_hop(&sent), next_hop(&tunnelled(&inner, 7)));
+        let port = view::<Outer4>(&sent, 0).expect("outer headers").udp.source();
+        prop_assert_eq!(next_hop(&sent), sample::next_hop(7 + (port >> 8 & 1) as u8));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use overlay_common::abi::{
     ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
-    MAX_SEGMENTS, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket,
-    PuntLimit, PuntReason, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key,
+    MAX_SEGMENTS, MAX_WAYS, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt,
+    PuntBucket, PuntLimit, PuntReason, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -22,6 +22,8 @@ pub static SEGMENTS: Array<Segment> = Array::with_max_entries(MAX_SEGMENTS, 0);
 /// cache line.
 #[map]
 pub static PEERS: Array<Peer> = Array::with_max_entries(MAX_PEERS, BPF_F_MMAPABLE);
+#[map]
+pub static WAYS: Array<Way> = Array::with_max_entries(MAX_WAYS, 0);
 #[map]
 pub static VTEPS: Array<Bucket> = buckets(VTEP_BUCKETS);
 #[map]

@@ -11,7 +11,7 @@ use aya_ebpf::maps::Array;
 use overlay_common::abi::{
     Access, AccessKey, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry, FdbKey,
     FloodKey, MAX_PEERS, MAX_PORTS, Masks, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt,
-    PuntBucket, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    PuntBucket, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -126,6 +126,11 @@ impl<R: Form> Tables for KernelTables<R> {
     #[inline(always)]
     fn peer(&self, index: u32) -> Option<&Peer> {
         maps::PEERS.get(index)
+    }
+
+    #[inline(always)]
+    fn way(&self, index: u32) -> Option<&Way> {
+        maps::WAYS.get(index)
     }
 
     #[inline(always)]

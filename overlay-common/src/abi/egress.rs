@@ -1,7 +1,7 @@
 //! Where frames leave: ports and peers.
 
 use super::record;
-use crate::wire::{Family, Outer4, Template, Words};
+use crate::wire::{Family, Mac, Outer4, Template, Words};
 
 /// A device that frames are sent out of, and how it may be reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,9 +48,10 @@ pub struct Peer {
     front: Front,
     /// The longest inner frame that fits: the uplink's MTU − 36, or − 56 over IPv6.
     pub max_frame: u16,
-    /// The uplink towards the next hop.
+    /// The uplink towards the next hop. Where there are several ways: the index of the first
+    /// in `WAYS`, and the flags that all of them have.
     pub egress: Egress,
-    /// [`Peer::READY`] and [`Peer::V6`].
+    /// [`Peer::READY`], [`Peer::V6`] and [`Peer::MULTIPATH`].
     pub flags: u32,
     /// The other 22 bytes over IPv6.
     rest: [u64; 3],
@@ -74,6 +75,8 @@ impl Peer {
     pub const READY: u32 = 1;
     /// The tunnel goes over IPv6.
     pub const V6: u32 = 1 << 1;
+    /// There are several ways: each flow takes one of [`Way::BUCKETS`] entries of `WAYS`.
+    pub const MULTIPATH: u32 = 1 << 2;
 
     /// A peer with these headers, which is not ready: there is no way to it yet.
     pub fn new(template: &Template) -> Self {
@@ -117,9 +120,43 @@ impl Peer {
         self.flags & Self::READY != 0
     }
 
+    /// Whether there are several ways.
+    #[inline(always)]
+    pub const fn is_multipath(&self) -> bool {
+        self.flags & Self::MULTIPATH != 0
+    }
+
     /// The family of the underlay.
     #[inline(always)]
     pub const fn family(&self) -> Family {
         if self.flags & Self::V6 != 0 { Family::V6 } else { Family::V4 }
+    }
+}
+
+/// One of the ways of a group, all of which lead to the same peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Way {
+    /// The uplink.
+    pub egress: Egress,
+    /// The next hop's address.
+    pub next_hop: Mac,
+    /// The uplink's own.
+    pub uplink: Mac,
+    /// Zero.
+    pub reserved: u32,
+}
+record!(Way, 24);
+
+impl Way {
+    /// The entries of a group. Each way has some of them; where one is lost, its entries are
+    /// shared out, and the flows of the others stay where they are.
+    pub const BUCKETS: u32 = 16;
+
+    /// The entry of a flow, by its outer source port, which is a hash.
+    #[inline(always)]
+    pub const fn index(peer: &Peer, source_port: u16) -> u32 {
+        // Not the lowest bits, by which routers on the way may choose.
+        peer.egress.ifindex.wrapping_add(source_port as u32 >> 8 & (Self::BUCKETS - 1))
     }
 }

@@ -15,7 +15,7 @@ mod segment;
 
 pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Key, VtepKey};
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
-pub use egress::{Egress, Peer, Port};
+pub use egress::{Egress, Peer, Port, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
 pub use node::{Masks, Node, TunnelPorts};
 pub use policer::{Charge, Meter, Policer, PolicerKey};
@@ -58,6 +58,8 @@ pub mod maps {
     pub const SEGMENTS: &str = "SEGMENTS";
     /// Array: peer index → [`Peer`](super::Peer).
     pub const PEERS: &str = "PEERS";
+    /// Array: group, bucket → [`Way`](super::Way).
+    pub const WAYS: &str = "WAYS";
     /// Buckets: [`VtepKey`](super::VtepKey) → [`Vtep`](super::Vtep).
     pub const VTEPS: &str = "VTEPS";
     /// Hash: [`Vtep6Key`](super::Vtep6Key) → [`Vtep`](super::Vtep).
@@ -140,6 +142,10 @@ const _: () = assert!(KERNEL_COPIES <= BOUNDED_COPIES);
 pub const MAX_PORTS: u32 = 4096;
 /// Entries in [`maps::SEGMENTS`]; index 0 is unused.
 pub const MAX_SEGMENTS: u32 = 65_536;
+/// Groups of ways: the sets of next hops that routes to peers have; group 0 is unused.
+pub const MAX_GROUPS: u32 = 1024;
+/// Entries in [`maps::WAYS`].
+pub const MAX_WAYS: u32 = MAX_GROUPS * Way::BUCKETS;
 /// Entries in [`maps::PEERS`].
 pub const MAX_PEERS: u32 = 16_384;
 /// Entries in [`maps::PERMITS`]. A change puts new profiles beside the old, so a

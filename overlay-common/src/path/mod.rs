@@ -13,6 +13,7 @@ pub mod from_underlay;
 mod learn;
 mod local;
 mod police;
+mod way;
 
 use crate::abi::Hook;
 

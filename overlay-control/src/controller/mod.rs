@@ -9,6 +9,7 @@
 
 mod fdb;
 mod flood;
+mod groups;
 mod indices;
 mod input;
 mod links;
@@ -40,10 +41,11 @@ pub(crate) use fdb::word;
 pub use input::{LinkInfo, NextHop, Restored, RestoredPlace};
 pub use load::Refusal;
 pub use names::Names;
-pub use view::{FdbTotals, FdbView, PeerState, PeerView, PortView, Role, SegmentView};
+pub use view::{FdbTotals, FdbView, PeerState, PeerView, PortView, Role, SegmentView, WayView};
 
 use fdb::Fdb;
 use flood::FloodLists;
+use groups::Groups;
 use links::Links;
 use settle::{Dirty, Installed, Retired};
 use topology::{Ids, Topology};
@@ -83,6 +85,7 @@ pub struct Controller {
     topology: Arc<Topology>,
     links: Links,
     ways: Ways,
+    groups: Groups,
     fdb: Fdb,
     flood: FloodLists,
     installed: Installed,
@@ -106,6 +109,7 @@ impl Controller {
             topology,
             links: Links::default(),
             ways: Ways::default(),
+            groups: Groups::default(),
             flood: FloodLists::default(),
             installed: Installed::default(),
             node: None,
@@ -165,12 +169,12 @@ impl Controller {
         }
     }
 
-    /// The way to a peer's VTEP changed; `None`: there is no route. Addresses that
-    /// are no peer's VTEP are ignored.
-    pub fn handle_next_hop(&mut self, vtep: IpAddr, next_hop: Option<NextHop>, now: Duration) {
+    /// The next hops of the route to a peer's VTEP changed; none: there is no route.
+    /// Addresses that are no peer's VTEP are ignored.
+    pub fn handle_next_hops(&mut self, vtep: IpAddr, next_hops: Vec<NextHop>, now: Duration) {
         self.advance(now);
         let Some(peer) = self.topology.vteps.get(&vtep) else { return };
-        if self.ways.put(vtep, next_hop) {
+        if self.ways.put(vtep, next_hops) {
             self.dirty.peers.insert(*peer);
         }
     }
@@ -258,6 +262,9 @@ impl Controller {
     /// The next table change.
     pub fn poll_action(&mut self) -> Option<Action> {
         if self.actions.is_empty() {
+            self.settle_groups();
+        }
+        if self.actions.is_empty() {
             self.settle();
         }
         let action = self.actions.pop_front();
@@ -339,7 +346,10 @@ impl Controller {
                     access = true;
                     self.dirty.segments.insert(segment);
                 }
-                None => self.dirty.peers.extend(self.topology.peers.keys()),
+                None => {
+                    self.dirty.groups = true;
+                    self.dirty.peers.extend(self.topology.peers.keys());
+                }
             }
         }
         if access && self.links.up(name).is_none() {
@@ -374,7 +384,7 @@ impl Controller {
         }
     }
 
-    fn way(&self, vtep: IpAddr) -> Result<Way<'_>, Obstacle> {
+    fn ways_to(&self, vtep: IpAddr) -> Result<Vec<(usize, Way<'_>)>, Obstacle> {
         let is_uplink = |name: &str| self.config.uplinks.iter().any(|u| u.interface == name);
         self.ways.find(vtep, &self.links, is_uplink)
     }

@@ -15,11 +15,12 @@ use overlay_common::abi::{
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
-use super::Controller;
 use super::fdb::Origin;
 use super::flood::Receivers;
+use super::groups::{GroupKey, key_of};
 use super::topology::{self, Topology};
-use super::way::Tunnel;
+use super::way::{self, Tunnel};
+use super::{Controller, NextHop};
 use crate::action::Action;
 use crate::config::Limits;
 
@@ -52,6 +53,8 @@ pub struct Dirty {
     /// Flood lists.
     pub segments: BTreeSet<SegmentId>,
     pub peers: BTreeSet<PeerId>,
+    /// Groups of ways, before the peers.
+    pub groups: bool,
 }
 
 /// What is removed a moment after it went out of use.
@@ -62,11 +65,14 @@ pub enum Retired {
     Segment(SegmentId),
     Port(PortId),
     Peer(PeerId),
+    /// A group of ways.
+    Group(u32),
 }
 
 impl Controller {
     /// Emits what is needed to bring the tables in line.
     pub(super) fn settle(&mut self) {
+        self.settle_groups();
         let dirty = std::mem::take(&mut self.dirty);
         if dirty.config {
             self.put_node();
@@ -111,6 +117,7 @@ impl Controller {
                 self.actions.push_back(Action::DelPort(id));
                 self.ids.ports.free(id.0);
             }
+            Retired::Group(id) => self.groups.free(id),
             Retired::Peer(id) => {
                 self.actions.push_back(Action::DelPeer(id));
                 self.ids.peers.free(id.0);
@@ -139,17 +146,55 @@ impl Controller {
         }
     }
 
+    /// What a link that went down takes from thousands of peers is first put right where they
+    /// have it in common.
+    pub(super) fn settle_groups(&mut self) {
+        if !std::mem::take(&mut self.dirty.groups) || self.groups.is_empty() {
+            return;
+        }
+        let is_uplink = |name: &str| self.config.uplinks.iter().any(|u| u.interface == name);
+        let usable = |hops: &[NextHop]| match hops.first() {
+            Some(hop) => way::usable(hop.gateway, hops, &self.links, is_uplink),
+            None => Vec::new(),
+        };
+        self.groups.refresh(usable, &mut self.actions);
+    }
+
     fn put_peers(&mut self, dirty: BTreeSet<PeerId>) {
+        let mut groups: BTreeMap<GroupKey, Option<u32>> = BTreeMap::new();
         for id in dirty {
             let Some(spec) = self.topology.peers.get(&id) else { continue };
             let Some(tunnel) = Tunnel::new(self.config.node.vtep, spec) else { continue };
-            let peer = match self.way(spec.vtep) {
-                Ok(way) => tunnel.over(&way),
+            let hops = self.ways.next_hops(spec.vtep);
+            let is_uplink = |name: &str| self.config.uplinks.iter().any(|u| u.interface == name);
+            let peer = match self.ways.find(spec.vtep, &self.links, is_uplink) {
+                Ok(ways) if hops.len() > 1 => {
+                    let put = || self.groups.put(hops, &ways, &mut self.actions);
+                    match *groups.entry(key_of(hops)).or_insert_with(put) {
+                        Some(first) => tunnel.over_all(&ways, first),
+                        None => tunnel.over(&ways[0].1),
+                    }
+                }
+                Ok(ways) => tunnel.over(&ways[0].1),
                 Err(_) => tunnel.unresolved(),
             };
             if self.installed.peers.insert(id, peer) != Some(peer) {
                 self.actions.push_back(Action::PutPeer(id, peer));
             }
+        }
+        self.retire_groups();
+    }
+
+    /// Gives up the groups that no peer's route makes up any more.
+    fn retire_groups(&mut self) {
+        if self.groups.is_empty() {
+            return;
+        }
+        let vteps = self.topology.vteps.keys();
+        let several = vteps.map(|vtep| self.ways.next_hops(*vtep)).filter(|hops| hops.len() > 1);
+        let used: BTreeSet<GroupKey> = several.map(key_of).collect();
+        for id in self.groups.retain(&used) {
+            self.retire(Retired::Group(id));
         }
     }
 

@@ -7,8 +7,10 @@ use overlay_common::abi::{FdbEntry, FdbKey, Target};
 use overlay_common::id::{PeerId, PortId};
 
 use super::topology::{self, PortKey};
+use super::way::{Obstacle, Way};
 use super::{
-    Controller, FdbTotals, Names, Origin, PeerState, PeerView, PortView, Role, SegmentView,
+    Controller, FdbTotals, Names, NextHop, Origin, PeerState, PeerView, PortView, Role,
+    SegmentView, WayView,
 };
 use crate::config::{AccessPort, Config, Peer, Segment, Uplink};
 
@@ -60,8 +62,8 @@ impl Controller {
     pub fn peers_over(&self, interface: &str) -> impl Iterator<Item = PeerId> {
         let device = self.links.named(interface).map(|link| link.ifindex);
         let is_over = move |peer: &topology::Peer| {
-            let next_hop = self.ways.next_hop(peer.vtep);
-            device.is_some() && next_hop.map(|hop| hop.ifindex) == device
+            let hops = self.ways.next_hops(peer.vtep);
+            hops.iter().any(|hop| Some(hop.ifindex) == device)
         };
         let peers = self.topology.peers.iter().filter(move |(_, peer)| is_over(peer));
         peers.map(|(id, _)| *id)
@@ -145,24 +147,36 @@ impl Controller {
     }
 
     fn peer_view(&self, peer: &Peer) -> PeerView {
-        let next_hop = self.ways.next_hop(peer.vtep);
-        let way = self.way(peer.vtep);
-        let device = next_hop.and_then(|hop| self.links.indexed(hop.ifindex));
+        let hops = self.ways.next_hops(peer.vtep);
+        let ways = self.ways_to(peer.vtep);
         PeerView {
             id: self.ids.peer(&peer.name),
             name: peer.name.clone(),
             vtep: peer.vtep,
             encap: peer.encap,
             segments: peer.segments.clone(),
-            state: if way.is_ok() { PeerState::Ready } else { PeerState::Unresolved },
-            why: way.err().map(|obstacle| obstacle.to_string()),
-            interface: device.map(|link| link.name.clone()),
-            next_hop: next_hop.map(|hop| hop.gateway),
-            mac: next_hop.and_then(|hop| hop.mac),
+            state: if ways.is_ok() { PeerState::Ready } else { PeerState::Unresolved },
+            ways: hops.iter().enumerate().map(|(at, hop)| self.way_view(at, hop, &ways)).collect(),
+            why: ways.err().map(|obstacle| obstacle.to_string()),
             fdb: self
                 .ids
                 .peer(&peer.name)
                 .map_or(0, |id| self.fdb.learned_from(Target::peer(id.0))),
+        }
+    }
+
+    fn way_view(
+        &self,
+        at: usize,
+        hop: &NextHop,
+        ways: &Result<Vec<(usize, Way<'_>)>, Obstacle>,
+    ) -> WayView {
+        let ready = ways.iter().flatten();
+        WayView {
+            interface: self.links.indexed(hop.ifindex).map(|link| link.name.clone()),
+            next_hop: hop.gateway,
+            mac: hop.mac,
+            ready: ready.into_iter().any(|(place, _)| *place == at),
         }
     }
 }

@@ -109,14 +109,23 @@ pub struct PeerView {
     pub state: PeerState,
     /// What is missing where it is unresolved.
     pub why: Option<String>,
-    /// The uplink towards it.
-    pub interface: Option<String>,
-    /// The next hop.
-    pub next_hop: Option<IpAddr>,
-    /// The next hop's MAC.
-    pub mac: Option<Mac>,
+    /// The next hops of the route to it.
+    pub ways: Vec<WayView>,
     /// How many addresses were learnt from it.
     pub fdb: usize,
+}
+
+/// A next hop of the route to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WayView {
+    /// The device, where it exists.
+    pub interface: Option<String>,
+    /// The next hop.
+    pub next_hop: IpAddr,
+    /// Its MAC.
+    pub mac: Option<Mac>,
+    /// Whether frames are sent that way.
+    pub ready: bool,
 }
 
 /// An address in the FDB.

@@ -20,7 +20,7 @@ const fn overhead(family: Family) -> u32 {
 /// What is known of the ways to all VTEPs.
 #[derive(Debug, Default)]
 pub struct Ways {
-    next_hops: BTreeMap<IpAddr, NextHop>,
+    next_hops: BTreeMap<IpAddr, Vec<NextHop>>,
 }
 
 /// A complete way.
@@ -40,12 +40,16 @@ pub enum Obstacle {
 }
 
 impl Ways {
-    /// Takes note of a next hop, and says whether that is a change.
-    pub fn put(&mut self, vtep: IpAddr, next_hop: Option<NextHop>) -> bool {
-        match next_hop {
-            Some(next_hop) => self.next_hops.insert(vtep, next_hop) != Some(next_hop),
-            None => self.next_hops.remove(&vtep).is_some(),
+    /// Takes note of a route's next hops, and says whether that is a change.
+    pub fn put(&mut self, vtep: IpAddr, next_hops: Vec<NextHop>) -> bool {
+        if next_hops.is_empty() {
+            return self.next_hops.remove(&vtep).is_some();
         }
+        if self.next_hops.get(&vtep) == Some(&next_hops) {
+            return false;
+        }
+        self.next_hops.insert(vtep, next_hops);
+        true
     }
 
     /// Forgets the VTEPs that are not `kept`.
@@ -53,36 +57,64 @@ impl Ways {
         self.next_hops.retain(|vtep, _| kept(vtep));
     }
 
-    pub fn next_hop(&self, vtep: IpAddr) -> Option<&NextHop> {
-        self.next_hops.get(&vtep)
+    /// None where there is no route.
+    pub fn next_hops(&self, vtep: IpAddr) -> &[NextHop] {
+        self.next_hops.get(&vtep).map_or(&[], Vec::as_slice)
     }
 
-    /// The way to a VTEP over one of the uplinks.
+    /// The ways to a VTEP over the uplinks, at least one, each with the place of its next hop;
+    /// or what is in the way of the first.
     pub fn find<'a>(
         &self,
         vtep: IpAddr,
         links: &'a Links,
         is_uplink: impl Fn(&str) -> bool,
-    ) -> Result<Way<'a>, Obstacle> {
-        let next_hop = self.next_hops.get(&vtep).ok_or(Obstacle::NoRoute(vtep))?;
-        let link = links.indexed(next_hop.ifindex);
-        let Some(uplink) = link.filter(|link| is_uplink(&link.name)) else {
-            let device = match link {
-                Some(link) => link.name.clone(),
-                None => format!("device {}", next_hop.ifindex),
-            };
-            return Err(Obstacle::NoUplink { vtep, device });
-        };
-        let device = || uplink.name.clone();
-        if !uplink.up {
-            return Err(Obstacle::UplinkDown(device()));
+    ) -> Result<Vec<(usize, Way<'a>)>, Obstacle> {
+        let hops = self.next_hops(vtep);
+        let ways = usable(vtep, hops, links, &is_uplink);
+        if !ways.is_empty() {
+            return Ok(ways);
         }
-        let Some(mac) = next_hop.mac else {
-            return Err(Obstacle::NoNeighbour { gateway: next_hop.gateway, device: device() });
-        };
-        let flags = links.attached(&uplink.name).unwrap_or(0);
-        Ok(Way { uplink, flags, mac })
+        let first = hops.first().ok_or(Obstacle::NoRoute(vtep))?;
+        over(vtep, first, links, &is_uplink).map(|way| vec![(0, way)])
     }
+}
+
+/// The ways over those of the next hops that can be used now.
+pub fn usable<'a>(
+    vtep: IpAddr,
+    hops: &[NextHop],
+    links: &'a Links,
+    is_uplink: impl Fn(&str) -> bool,
+) -> Vec<(usize, Way<'a>)> {
+    let way = |(at, hop)| Some((at, over(vtep, hop, links, &is_uplink).ok()?));
+    hops.iter().enumerate().filter_map(way).collect()
+}
+
+/// The way over one next hop.
+fn over<'a>(
+    vtep: IpAddr,
+    next_hop: &NextHop,
+    links: &'a Links,
+    is_uplink: impl Fn(&str) -> bool,
+) -> Result<Way<'a>, Obstacle> {
+    let link = links.indexed(next_hop.ifindex);
+    let Some(uplink) = link.filter(|link| is_uplink(&link.name)) else {
+        let device = match link {
+            Some(link) => link.name.clone(),
+            None => format!("device {}", next_hop.ifindex),
+        };
+        return Err(Obstacle::NoUplink { vtep, device });
+    };
+    let device = || uplink.name.clone();
+    if !uplink.up {
+        return Err(Obstacle::UplinkDown(device()));
+    }
+    let Some(mac) = next_hop.mac else {
+        return Err(Obstacle::NoNeighbour { gateway: next_hop.gateway, device: device() });
+    };
+    let flags = links.attached(&uplink.name).unwrap_or(0);
+    Ok(Way { uplink, flags, mac })
 }
 
 /// What is known of a tunnel without a way.
@@ -111,6 +143,21 @@ impl Tunnel {
         peer.egress = Egress { ifindex: way.uplink.ifindex, flags: way.flags };
         peer.max_frame = room.try_into().unwrap_or(u16::MAX);
         peer.flags |= Peer::READY;
+        peer
+    }
+
+    /// The table entry of a peer with several ways, which begin at this index.
+    pub fn over_all(&self, ways: &[(usize, Way<'_>)], first: u32) -> Peer {
+        let mut peer = self.peer(Mac([0; 6]), Mac([0; 6]));
+        let each = ways.iter().map(|(_, way)| self.over(way));
+        let (mut flags, mut max_frame) = (u32::MAX, u16::MAX);
+        for way in each {
+            flags &= way.egress.flags;
+            max_frame = max_frame.min(way.max_frame);
+        }
+        peer.egress = Egress { ifindex: first, flags };
+        peer.max_frame = max_frame;
+        peer.flags |= Peer::READY | Peer::MULTIPATH;
         peer
     }
 

@@ -121,7 +121,7 @@ impl Gateway {
     }
 
     pub fn next_hop(&mut self, vtep: impl Into<IpAddr>, hop: Option<NextHop>) {
-        self.controller.handle_next_hop(vtep.into(), hop, self.now);
+        self.controller.handle_next_hops(vtep.into(), hop.into_iter().collect(), self.now);
         self.drain();
     }
 

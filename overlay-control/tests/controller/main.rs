@@ -10,6 +10,7 @@ mod links;
 mod lists;
 mod loading;
 mod mirror;
+mod multipath;
 mod next_hops;
 mod order;
 mod reload;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use overlay_common::abi::{
     Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Policed, Policer,
-    PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_control::action::Action;
@@ -17,6 +17,7 @@ pub struct Mirror {
     pub ports: BTreeMap<PortId, Port>,
     pub segments: BTreeMap<SegmentId, Segment>,
     pub peers: BTreeMap<PeerId, Peer>,
+    pub ways: BTreeMap<u32, Way>,
     pub vteps: BTreeMap<IpAddr, Vtep>,
     pub permits: BTreeMap<PermitKey, Permit>,
     pub flood: BTreeMap<FloodKey, Target>,
@@ -36,6 +37,7 @@ impl Mirror {
             Action::PutSegment(k, v) => drop(self.segments.insert(k, v)),
             Action::DelSegment(k) => drop(self.segments.remove(&k)),
             Action::PutPeer(k, v) => drop(self.peers.insert(k, v)),
+            Action::PutWay(k, v) => drop(self.ways.insert(k, v)),
             Action::DelPeer(k) => drop(self.peers.remove(&k)),
             Action::PutVtep(VtepKey(k), v) => drop(self.vteps.insert(k.into(), v)),
             Action::DelVtep(VtepKey(k)) => drop(self.vteps.remove(&k.into())),
@@ -77,6 +79,13 @@ impl Mirror {
             let segment = SegmentId(key.segment);
             assert!(self.segments.contains_key(&segment), "{key:?} is in no segment");
         }
+        for (id, peer) in self.peers.iter().filter(|(_, peer)| peer.is_multipath()) {
+            let first = peer.egress.ifindex;
+            for index in first..first + Way::BUCKETS {
+                let way = self.ways.get(&index).copied().unwrap_or_default();
+                assert!(way.egress.ifindex != 0, "{id:?} has no way {index}");
+            }
+        }
         for (key, vtep) in &self.vteps {
             assert!(self.has(Target::peer(vtep.peer())), "{key:?} leads to peer {}", vtep.peer());
             if vtep.is_policed() {
@@ -90,6 +99,20 @@ impl Mirror {
                 self.check_policer(PolicerKey::segment(permit.segment));
             }
         }
+    }
+
+    /// A peer's entry in words, its ways included, wherever they are in their table.
+    pub fn ways_of(&self, peer: &Peer) -> String {
+        if !peer.is_multipath() {
+            return format!("{peer:?}");
+        }
+        let first = peer.egress.ifindex;
+        let mut ways: Vec<String> =
+            (first..first + Way::BUCKETS).map(|index| format!("{:?}", self.ways[&index])).collect();
+        ways.sort();
+        let mut peer = *peer;
+        peer.egress.ifindex = 0;
+        format!("{peer:?} {ways:?}")
     }
 
     /// Without its entry a limit would not hold.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use overlay_common::abi::{Egress, Peer};
 use overlay_common::wire::{Mac, Outer4, bytes_of};
-use overlay_control::controller::{LinkInfo, NextHop, PeerState, PeerView};
+use overlay_control::controller::{LinkInfo, NextHop, PeerState, PeerView, WayView};
 
 use crate::gateway::{Gateway, ROUTER, TWO_SEGMENTS, UPLINK_INDEX, UPLINK_MAC, link};
 
@@ -43,8 +43,13 @@ fn a_resolved_peer_has_its_outer_header() {
     assert_eq!(bytes_of(&outer)[14..50], expected);
     let shown = shown(&gateway);
     assert_eq!((shown.state, shown.why), (PeerState::Ready, None));
-    assert_eq!(shown.interface.as_deref(), Some("eth0"));
-    assert_eq!((shown.next_hop, shown.mac), (Some(IpAddr::V4(GATEWAY)), Some(ROUTER)));
+    let way = WayView {
+        interface: Some("eth0".into()),
+        next_hop: IpAddr::V4(GATEWAY),
+        mac: Some(ROUTER),
+        ready: true,
+    };
+    assert_eq!(shown.ways, [way]);
 }
 
 #[test]
@@ -119,7 +124,11 @@ fn addresses_that_are_no_peers_are_ignored() {
     gateway.next_hop(Ipv4Addr::new(198, 51, 100, 1), hop(UPLINK_INDEX, Some(ROUTER)));
     assert_eq!(gateway.last, []);
     let v6: IpAddr = "2001:db8::2".parse().unwrap();
-    gateway.controller.handle_next_hop(v6, hop(UPLINK_INDEX, Some(ROUTER)), gateway.now);
+    gateway.controller.handle_next_hops(
+        v6,
+        hop(UPLINK_INDEX, Some(ROUTER)).into_iter().collect(),
+        gateway.now,
+    );
     gateway.drain();
     assert_eq!(gateway.last, []);
 }

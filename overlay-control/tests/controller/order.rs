@@ -50,9 +50,9 @@ enum Event {
         device: usize,
         flags: u32,
     },
-    NextHop {
+    NextHops {
         peer: u8,
-        hop: Option<(usize, bool)>,
+        hops: Vec<(usize, bool)>,
     },
     Heard {
         segment: u16,
@@ -105,8 +105,8 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(device, up, mtu)| Event::Link { device, up, mtu }),
         1 => device.clone().prop_map(Event::Gone),
         1 => (device.clone(), 0..4u32).prop_map(|(device, flags)| Event::Attached { device, flags }),
-        4 => (0..PEERS, proptest::option::of((device, any::<bool>())))
-            .prop_map(|(peer, hop)| Event::NextHop { peer, hop }),
+        4 => (0..PEERS, vec((device, any::<bool>()), 0..4))
+            .prop_map(|(peer, hops)| Event::NextHops { peer, hops }),
         8 => (0..5u16, 0..6u32, target)
             .prop_map(|(segment, mac, target)| Event::Heard { segment, mac, target }),
         4 => (0..SEGMENTS.len(), 0..6u32, 0..PEERS)
@@ -161,7 +161,7 @@ fn vtep(peer: u8) -> Ipv4Addr {
 struct Host {
     links: BTreeMap<usize, LinkInfo>,
     attached: BTreeMap<usize, u32>,
-    hops: BTreeMap<u8, Option<NextHop>>,
+    hops: BTreeMap<u8, Vec<NextHop>>,
 }
 
 fn happen(gateway: &mut Gateway, host: &mut Host, plan: &mut Plan, event: &Event) {
@@ -193,16 +193,18 @@ fn happen(gateway: &mut Gateway, host: &mut Host, plan: &mut Plan, event: &Event
             }
             gateway.controller.handle_attached(DEVICES[*device].0, *flags, now);
         }
-        Event::NextHop { peer, hop } => {
-            let hop = hop.map(|(device, resolved)| NextHop {
-                ifindex: DEVICES[device].1,
-                gateway: vtep(*peer).into(),
+        Event::NextHops { peer, hops } => {
+            // Those of one route have one router on each device, so that peers share groups.
+            let hop = |(device, resolved): &(usize, bool)| NextHop {
+                ifindex: DEVICES[*device].1,
+                gateway: if hops.len() > 1 { vtep(200) } else { vtep(*peer) }.into(),
                 mac: resolved.then_some(ROUTER),
-            });
+            };
+            let hops: Vec<NextHop> = hops.iter().map(hop).collect();
             if plan.peers[usize::from(*peer)].is_some() {
-                host.hops.insert(*peer, hop);
+                host.hops.insert(*peer, hops.clone());
             }
-            gateway.controller.handle_next_hop(IpAddr::V4(vtep(*peer)), hop, now);
+            gateway.controller.handle_next_hops(IpAddr::V4(vtep(*peer)), hops, now);
         }
         Event::Heard { segment, mac: last, target } => {
             let punt = overlay_common::abi::Punt {
@@ -257,7 +259,7 @@ fn meaning(gateway: &Gateway) -> Vec<String> {
         lines.push(format!("port {} {egress:?} {max} {vlan} {owner}", name(Target::port(*id))));
     }
     for (PeerId(id), peer) in &tables.peers {
-        lines.push(format!("peer {} {peer:?}", name(Target::peer(*id))));
+        lines.push(format!("peer {} {}", name(Target::peer(*id)), tables.ways_of(peer)));
     }
     for (id, value) in &tables.segments {
         let (ports, peers) = tables.flood_list(*id);
@@ -331,7 +333,7 @@ fn fresh(plan: &Plan, host: &Host) -> Gateway {
         gateway.controller.handle_attached(DEVICES[*device].0, *flags, gateway.now);
     }
     for (peer, hop) in &host.hops {
-        gateway.controller.handle_next_hop(IpAddr::V4(vtep(*peer)), *hop, gateway.now);
+        gateway.controller.handle_next_hops(IpAddr::V4(vtep(*peer)), hop.clone(), gateway.now);
     }
     gateway.drain();
     gateway

@@ -60,7 +60,7 @@ fn peers_are_shown_with_their_state() {
     let bare = Gateway::bare(TWO_SEGMENTS);
     let unresolved = &bare.controller.peers()[1];
     assert_eq!(unresolved.why.as_deref(), Some("no route to 192.0.2.3"));
-    assert_eq!((unresolved.interface.as_ref(), unresolved.next_hop), (None, None));
+    assert_eq!(unresolved.ways, []);
 }
 
 #[test]

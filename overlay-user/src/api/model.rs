@@ -265,11 +265,11 @@ pub struct PeerRow {
     pub state: String,
     /// What is missing where it is unresolved.
     pub why: Option<String>,
-    /// The uplink towards it.
+    /// The uplink towards it; of several ways that are used each, with commas between them.
     pub interface: Option<String>,
-    /// The next hop.
+    /// The next hop, or each.
     pub next_hop: Option<String>,
-    /// The next hop's MAC.
+    /// The next hop's MAC, or each.
     pub mac: Option<String>,
     /// How many addresses were learnt from it.
     pub fdb: usize,

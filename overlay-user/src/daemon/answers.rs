@@ -7,7 +7,9 @@ use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook};
 use overlay_common::id::PortId;
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
-use overlay_control::controller::{Origin, PeerState, PeerView, PortView, Role, SegmentView};
+use overlay_control::controller::{
+    Origin, PeerState, PeerView, PortView, Role, SegmentView, WayView,
+};
 
 use super::Daemon;
 use crate::api::fdb::FdbDump;
@@ -158,7 +160,8 @@ impl Daemon {
         };
         // Inner Ethernet header, IP, UDP and the tunnel's own header.
         let needed = |uplink: &Link| {
-            let over = |peer: &&PeerView| peer.interface.as_ref() == Some(&uplink.name);
+            let leads = |way: &WayView| way.interface.as_ref() == Some(&uplink.name);
+            let over = |peer: &&PeerView| peer.ways.iter().any(leads);
             let is_v6 = peers.iter().filter(over).any(|peer| peer.vtep.is_ipv6());
             let family = if is_v6 { Family::V6 } else { Family::V4 };
             longest.mtu.saturating_add(family.tunnel_len() as u32)
@@ -208,7 +211,8 @@ impl Daemon {
         // the peer.
         for peer in self.peer_rows() {
             let uplink = rows.iter_mut().find(|row| {
-                row.role == Role::Uplink.name() && Some(&row.interface) == peer.interface.as_ref()
+                let over = peer.interface.as_deref().and_then(|names| names.split(',').next());
+                row.role == Role::Uplink.name() && Some(&*row.interface) == over
             });
             if let Some(row) = uplink {
                 row.rx_packets += peer.rx_packets;
@@ -259,9 +263,9 @@ impl Daemon {
             segments: view.segments,
             state: view.state.name().to_owned(),
             why: view.why,
-            interface: view.interface,
-            next_hop: view.next_hop.map(|ip| ip.to_string()),
-            mac: view.mac.map(|mac| mac.to_string()),
+            interface: each(&view.ways, |way| way.interface.clone()),
+            next_hop: each(&view.ways, |way| Some(way.next_hop.to_string())),
+            mac: each(&view.ways, |way| way.mac.map(|mac| mac.to_string())),
             fdb: view.fdb,
             rx_packets: counters.rx_packets,
             rx_bytes: counters.rx_bytes,
@@ -286,6 +290,14 @@ impl Daemon {
     fn drop_rows(&self) -> Vec<DropRow> {
         self.drops().into_iter().map(|(key, packets)| drop_row(key, packets, &self.names)).collect()
     }
+}
+
+/// Of each of the ways that are used, or of all where none is; commas between them.
+fn each(ways: &[WayView], of: impl Fn(&WayView) -> Option<String>) -> Option<String> {
+    let any = ways.iter().any(|way| way.ready);
+    let shown = ways.iter().filter(|way| way.ready || !any).filter_map(of);
+    let texts: Vec<String> = shown.collect();
+    (!texts.is_empty()).then(|| texts.join(","))
 }
 
 fn drop_row(key: DropKey, packets: u64, names: &HashMap<u32, String>) -> DropRow {

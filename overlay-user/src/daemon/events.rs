@@ -9,6 +9,7 @@ use overlay_common::wire::Mac;
 use overlay_control::controller::{LinkInfo, NextHop};
 
 use super::{Daemon, removal};
+use crate::netlink::next_hops::Way;
 use crate::netlink::{Event, Link, Monitor};
 
 /// Routes change in bursts; they are asked for again once a burst is over.
@@ -120,17 +121,17 @@ impl Daemon {
     /// Tells the controller of ways that changed.
     fn tell_next_hops(&mut self) {
         let now = self.now();
-        for (vtep, way) in self.next_hops.ways(Instant::now()) {
-            if self.told.get(&vtep) == Some(&way) {
+        for (vtep, ways) in self.next_hops.ways(Instant::now()) {
+            if self.told.get(&vtep) == Some(&ways) {
                 continue;
             }
-            let next_hop = way.map(|way| NextHop {
+            let next_hop = |way: &Way| NextHop {
                 ifindex: way.route.ifindex,
                 gateway: way.route.next_hop,
                 mac: way.mac.map(Mac),
-            });
-            self.controller.handle_next_hop(vtep, next_hop, now);
-            self.told.insert(vtep, way);
+            };
+            self.controller.handle_next_hops(vtep, ways.iter().map(next_hop).collect(), now);
+            self.told.insert(vtep, ways);
         }
     }
 

@@ -72,7 +72,7 @@ pub struct Daemon {
     /// Names of devices, also of those that are gone, for their drop counters.
     names: HashMap<u32, String>,
     next_hops: NextHops,
-    told: HashMap<IpAddr, Option<Way>>,
+    told: HashMap<IpAddr, Vec<Way>>,
     routes_due: Option<Instant>,
     routes_asked: Instant,
     routes_cost: Duration,

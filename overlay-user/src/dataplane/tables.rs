@@ -10,7 +10,7 @@ use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuHashMa
 use overlay_common::abi::{
     Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS, Masks,
     Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, PuntLimit, Record, Segment, Target,
-    Vtep, Vtep6Key, VtepKey, maps,
+    Vtep, Vtep6Key, VtepKey, Way, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
@@ -29,6 +29,7 @@ pub struct KernelTables {
     ports: Slots<Port>,
     segments: Slots<Segment>,
     peers: Slots<Peer>,
+    ways: Slots<Way>,
     vteps: SharedTable<VtepKey, Vtep>,
     vteps6: Hash<Vtep6Key, Vtep>,
     permits: SharedTable<PermitKey, Permit>,
@@ -50,6 +51,7 @@ const PINNED: &[&str] = &[
     maps::PORTS,
     maps::SEGMENTS,
     maps::PEERS,
+    maps::WAYS,
     maps::VTEPS,
     maps::VTEPS6,
     maps::PERMITS,
@@ -72,6 +74,7 @@ impl KernelTables {
             ports: take(ebpf, maps::PORTS)?,
             segments: take(ebpf, maps::SEGMENTS)?,
             peers: take(ebpf, maps::PEERS)?,
+            ways: take(ebpf, maps::WAYS)?,
             vteps: shared::take(ebpf, maps::VTEPS, seed)?,
             vteps6: take(ebpf, maps::VTEPS6)?,
             permits: shared::take(ebpf, maps::PERMITS, seed)?,
@@ -124,6 +127,7 @@ impl KernelTables {
                 self.segments.set(u32::from(id.0), Wire(Segment::default()), 0)?;
             }
             Action::PutPeer(id, peer) => self.peers.set(id.0, Wire(peer), 0)?,
+            Action::PutWay(index, way) => self.ways.set(index, Wire(way), 0)?,
             Action::DelPeer(id) => {
                 self.peers.set(id.0, Wire(Peer::default()), 0)?;
                 self.peer_counters.begin_again(id.0);

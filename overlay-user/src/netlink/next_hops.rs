@@ -36,7 +36,7 @@ struct Entry {
 /// Routes and neighbours of the peers.
 #[derive(Default)]
 pub struct NextHops {
-    routes: HashMap<IpAddr, Option<Route>>,
+    routes: HashMap<IpAddr, Vec<Route>>,
     neighbours: HashMap<(u32, IpAddr), Entry>,
     confirmed: HashMap<(u32, IpAddr), Instant>,
 }
@@ -44,9 +44,9 @@ pub struct NextHops {
 impl NextHops {
     /// Sets the VTEPs of the peers; those that are new have no route yet.
     pub fn track(&mut self, peers: impl IntoIterator<Item = IpAddr>) {
-        let known = std::mem::take(&mut self.routes);
+        let mut known = std::mem::take(&mut self.routes);
         self.routes =
-            peers.into_iter().map(|vtep| (vtep, known.get(&vtep).copied().flatten())).collect();
+            peers.into_iter().map(|vtep| (vtep, known.remove(&vtep).unwrap_or_default())).collect();
     }
 
     /// Asks for the way to every peer again.
@@ -56,10 +56,10 @@ impl NextHops {
         netlink: &Netlink,
         source: impl Fn(IpAddr) -> Option<IpAddr>,
     ) {
-        for (vtep, route) in &mut self.routes {
-            *route = match source(*vtep) {
-                Some(source) => netlink.route_to(*vtep, source).await,
-                None => None,
+        for (vtep, routes) in &mut self.routes {
+            *routes = match source(*vtep) {
+                Some(source) => netlink.routes_to(*vtep, source).await,
+                None => Vec::new(),
             };
         }
     }
@@ -107,14 +107,14 @@ impl NextHops {
 
     /// Whether a peer with a route has a next hop whose MAC address is unknown.
     pub fn any_unresolved(&self, now: Instant) -> bool {
-        self.ways(now).any(|(_, way)| way.is_some_and(|way| way.mac.is_none()))
+        self.ways(now).any(|(_, ways)| ways.iter().any(|way| way.mac.is_none()))
     }
 
-    /// The way to each peer.
-    pub fn ways(&self, now: Instant) -> impl Iterator<Item = (IpAddr, Option<Way>)> + '_ {
-        self.routes.iter().map(move |(vtep, route)| {
-            let way = route.map(|route| Way { route, mac: self.mac(&route, now) });
-            (*vtep, way)
+    /// The ways to each peer.
+    pub fn ways(&self, now: Instant) -> impl Iterator<Item = (IpAddr, Vec<Way>)> + '_ {
+        self.routes.iter().map(move |(vtep, routes)| {
+            let way = |route: &Route| Way { route: *route, mac: self.mac(route, now) };
+            (*vtep, routes.iter().map(way).collect())
         })
     }
 
@@ -180,7 +180,7 @@ mod tests {
     fn tracked() -> NextHops {
         let mut hops = NextHops::default();
         hops.track([VTEP]);
-        hops.routes.insert(VTEP, Some(Route { ifindex: 3, next_hop: VTEP }));
+        hops.routes.insert(VTEP, vec![Route { ifindex: 3, next_hop: VTEP }]);
         hops
     }
 
@@ -213,7 +213,7 @@ mod tests {
         let later = now + Duration::from_secs(1);
         assert_eq!(hops.prods(later), [(3, VTEP, Prod::Renew)]);
         hops.put_neighbour(neighbour(Reachability::Unknown), later);
-        let mac = |at| hops.ways(at).next().and_then(|(_, way)| way?.mac);
+        let mac = |at| hops.ways(at).next().and_then(|(_, ways)| ways.first()?.mac);
         assert_eq!(mac(later + Duration::from_secs(2)), Some(MAC));
         assert_eq!(mac(later + Duration::from_secs(3)), None);
     }

@@ -1,14 +1,18 @@
-//! The way to an address, as the kernel would choose it.
+//! The ways to an address, as the kernel has them.
 
 use std::net::IpAddr;
 
 use futures_util::TryStreamExt as _;
+use overlay_common::abi::Way;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType, RouteVia,
 };
 
 use super::Netlink;
+
+/// More next hops than a group has entries are of no use.
+const MOST_WAYS: usize = Way::BUCKETS as usize;
 
 /// A way to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +25,18 @@ pub struct Route {
 }
 
 impl Netlink {
-    /// The way to `destination` for packets from `source`; `None` where the
-    /// kernel has no route, or one that does not leave the host.
-    pub async fn route_to(&self, destination: IpAddr, source: IpAddr) -> Option<Route> {
+    /// The next hops of the route to `destination` for packets from `source`, in the route's
+    /// order; none where the kernel has no route, or one that does not leave the host.
+    pub async fn routes_to(&self, destination: IpAddr, source: IpAddr) -> Vec<Route> {
         // Policy rules may choose by source. The kernel refuses a source that is
         // not (or not yet) its own, so the second question leaves it out.
-        match self.ask_route(destination, Some(source)).await {
-            Some(route) => Some(route),
-            None => self.ask_route(destination, None).await,
+        match self.ask_routes(destination, Some(source)).await {
+            Some(routes) => routes,
+            None => self.ask_routes(destination, None).await.unwrap_or_default(),
         }
     }
 
-    async fn ask_route(&self, destination: IpAddr, source: Option<IpAddr>) -> Option<Route> {
+    async fn ask_routes(&self, destination: IpAddr, source: Option<IpAddr>) -> Option<Vec<Route>> {
         let length = if destination.is_ipv4() { 32 } else { 128 };
         let mut builder =
             RouteMessageBuilder::<IpAddr>::new().destination_prefix(destination, length).ok()?;
@@ -43,6 +47,9 @@ impl Netlink {
         message.header.kind = RouteType::Unspec;
         message.header.protocol = 0.into();
         message.header.scope = 0.into();
+        // The route itself, all its next hops, and not the one that the kernel would take
+        // (Linux 4.13, commits b61798130f1b and 18c3a61c4264).
+        message.header.flags |= RouteFlags::FibMatch;
         if let Some(source) = source {
             message.header.source_prefix_length = length;
             message.attributes.push(RouteAttribute::Source(source.into()));
@@ -53,13 +60,33 @@ impl Netlink {
     }
 }
 
-fn from_message(message: &RouteMessage, destination: IpAddr) -> Option<Route> {
+fn from_message(message: &RouteMessage, destination: IpAddr) -> Option<Vec<Route>> {
     if message.header.kind != RouteType::Unicast {
         return None;
     }
-    let mut ifindex = None;
+    let several = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => Some(hops),
+        _ => None,
+    });
+    let routes = match several {
+        Some(hops) => {
+            let route = |hop: &RouteNextHop| {
+                from_attributes(&hop.attributes, Some(hop.interface_index), destination)
+            };
+            hops.iter().filter_map(route).take(MOST_WAYS).collect()
+        }
+        None => vec![from_attributes(&message.attributes, None, destination)?],
+    };
+    Some(routes)
+}
+
+fn from_attributes(
+    attributes: &[RouteAttribute],
+    mut ifindex: Option<u32>,
+    destination: IpAddr,
+) -> Option<Route> {
     let mut gateway = None;
-    for attribute in &message.attributes {
+    for attribute in attributes {
         match attribute {
             RouteAttribute::Oif(index) => ifindex = Some(*index),
             RouteAttribute::Gateway(RouteAddress::Inet(ip)) => gateway = Some(IpAddr::V4(*ip)),
@@ -90,7 +117,7 @@ mod tests {
     #[test]
     fn on_link_the_destination_is_its_own_next_hop() {
         let route = from_message(&message(vec![RouteAttribute::Oif(3)]), VTEP);
-        assert_eq!(route, Some(Route { ifindex: 3, next_hop: VTEP }));
+        assert_eq!(route, Some(vec![Route { ifindex: 3, next_hop: VTEP }]));
     }
 
     #[test]
@@ -100,7 +127,21 @@ mod tests {
             &message(vec![RouteAttribute::Oif(3), RouteAttribute::Via(RouteVia::Inet6(v6))]),
             VTEP,
         );
-        assert_eq!(route, Some(Route { ifindex: 3, next_hop: v6.into() }));
+        assert_eq!(route, Some(vec![Route { ifindex: 3, next_hop: v6.into() }]));
+    }
+
+    #[test]
+    fn each_next_hop_of_a_route_is_a_way() {
+        let routers = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 1, 1)];
+        let hops = (3..).zip(routers).map(|(ifindex, router)| {
+            let mut hop = RouteNextHop::default();
+            hop.interface_index = ifindex;
+            hop.attributes = vec![RouteAttribute::Gateway(RouteAddress::Inet(router))];
+            hop
+        });
+        let routes = from_message(&message(vec![RouteAttribute::MultiPath(hops.collect())]), VTEP);
+        let wanted = (3..).zip(routers).map(|(ifindex, ip)| Route { ifindex, next_hop: ip.into() });
+        assert_eq!(routes, Some(wanted.collect()));
     }
 
     #[test]

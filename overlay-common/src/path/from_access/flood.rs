@@ -12,7 +12,7 @@ use super::{encap, strip};
 use crate::abi::{Charge, Direction, FloodKey, FloodList, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
-use crate::path::{local, police};
+use crate::path::{local, police, way};
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -180,7 +180,8 @@ impl<P: Packet, T: Tables> Copies<'_, P, T> {
             return Err(DropReason::TooBig);
         }
         encap::run::<O, P>(self.packet, peer, self.flow, self.vni, self.sizes.len)?;
-        self.packet.copy_to(peer.egress).map_err(|_| DropReason::CopyFailed)
+        let egress = way::run(self.packet, self.tables, peer, self.flow)?;
+        self.packet.copy_to(egress).map_err(|_| DropReason::CopyFailed)
     }
 
     /// Sends one copy of the plain frame, and leaves it plain.

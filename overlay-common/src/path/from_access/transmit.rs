@@ -5,7 +5,7 @@ use super::{encap, strip};
 use crate::abi::{Charge, Direction, Peer, PuntReason};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
-use crate::path::police;
+use crate::path::{police, way};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -40,9 +40,10 @@ pub fn run<P: Packet, T: Tables>(
         Family::V4 => wrap::<Outer4, P>(packet, peer, &flow, segment.vni)?,
         Family::V6 => wrap::<Outer6, P>(packet, peer, &flow, segment.vni)?,
     }
+    let egress = way::run(packet, tables, peer, &flow)?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
     tables.count_peer(index, Direction::Tx, packets, bytes);
-    Ok(Verdict::Transmit(peer.egress))
+    Ok(Verdict::Transmit(egress))
 }
 
 /// Opens the room and writes the headers.
