@@ -28,6 +28,10 @@ pub fn xdp<C: EbpfContext, F: Form>(
     match result {
         Ok(Verdict::Pass | Verdict::Defer) => xdp_action::XDP_PASS,
         Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
+            // Back the way it came costs a driver less than a way through the map does.
+            if egress.ifindex == ingress.ifindex {
+                return xdp_action::XDP_TX;
+            }
             match maps::DEVICES.redirect(egress.ifindex, 0) {
                 Ok(action) => action,
                 Err(_) => {

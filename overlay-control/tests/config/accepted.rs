@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use overlay_common::id::Vni;
+use overlay_common::id::{Vlan, Vni};
 use overlay_common::wire::Mac;
 use overlay_control::config::{
-    AccessPort, Encap, Mode, Node, Peer, Place, Segment, StaticMac, UdpPorts, Uplink, Vteps,
+    AccessPort, Encap, Mode, Node, Peer, Place, Segment, StaticMac, TagKind, UdpPorts, Uplink,
+    Vteps,
 };
 
 use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted};
@@ -78,6 +79,7 @@ segments = []
     );
     assert_eq!(config.uplinks, [Uplink { interface: "eth0".into(), mode: Mode::Xdp }]);
     let port = |interface: &str, vlan, mode| AccessPort { interface: interface.into(), vlan, mode };
+    let ten = Vlan::new(10, TagKind::Customer).unwrap();
     let static_mac = |last, place| StaticMac { mac: Mac([2, 0, 0, 0, 2, last]), place };
     assert_eq!(
         config.segments,
@@ -85,10 +87,10 @@ segments = []
             name: "blue".into(),
             vni: Vni::new(100).unwrap(),
             learning: false,
-            ports: vec![port("eth1", Some(10), Mode::Tc), port("eth2", None, Mode::XdpGeneric)],
+            ports: vec![port("eth1", Some(ten), Mode::Tc), port("eth2", None, Mode::XdpGeneric)],
             fdb: vec![
                 static_mac(2, Place::Peer("gw2".into())),
-                static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(10) }),
+                static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(ten) }),
             ],
         }]
     );
@@ -139,9 +141,14 @@ fn limits_are_inside() {
         accepted(&format!("{NODE}{UPLINK}[[segment]]\nname = \"b\"\nvni = {vni}\n"));
     }
     for vlan in [1, 4094] {
-        accepted(&format!(
-            "{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\nvlan = {vlan}\n"
-        ));
+        for kind in TagKind::ALL {
+            let config = accepted(&format!(
+                "{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\nvlan = {vlan}\n\
+                 protocol = \"{}\"\n",
+                kind.name()
+            ));
+            assert_eq!(config.segments[0].ports[0].vlan, Vlan::new(vlan, kind));
+        }
     }
     for (key, value) in [("ageing", 10), ("ageing", 1_000_000), ("fdb_entries", 16_777_216)] {
         accepted(&format!("{NODE}{key} = {value}\n{UPLINK}"));

@@ -34,6 +34,16 @@ fn static_addresses_are_checked() {
         "[[segment.fdb]] has both peer and vlan",
         "vlan goes with interface",
     );
+    place(
+        &format!("{fdb}peer = \"gw2\"\nprotocol = ¦\"802.1ad\"\n"),
+        "protocol without vlan",
+        "add vlan = 10",
+    );
+    place(
+        &format!("{fdb}interface = ¦\"eth1\"\nvlan = 10\nprotocol = \"802.1ad\"\n"),
+        "VLAN 10 (802.1ad) of eth1 is no port of this segment",
+        "vlan and protocol of one of its [[segment.port]]",
+    );
     place(&format!("{fdb}peer = ¦\"gw3\"\n"), "there is no peer \"gw3\"", "did you mean \"gw2\"?");
     place(
         &format!("{fdb}interface = ¦\"eth1\"\n"),
@@ -142,6 +152,12 @@ fn a_port_is_in_one_segment_and_no_uplink() {
     );
     accepted(&format!("{head}{port}{red}{port}vlan = 10\n"));
     accepted(&format!("{head}{port}vlan = 11\n{red}{port}vlan = 10\n"));
+    let service = "protocol = \"802.1ad\"\n";
+    accepted(&format!("{head}{port}vlan = 10\n{service}{red}{port}vlan = 10\n"));
+    refused(
+        &format!("{head}{port}vlan = 10\n{service}{red}{port}vlan = ¦10\n{service}"),
+        &[("VLAN 10 (802.1ad) of eth1 is in segment blue already (line 9)", "is in one segment")],
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@
 //! - [`log`]: the programs' log records.
 //! - [`shared`]: maps in memory shared with the programs.
 //! - [`wire`]: records as bytes.
+//! - `xdp_features`: what drivers say of their XDP.
 
 pub mod attach;
 pub mod bpffs;
@@ -31,6 +32,7 @@ pub mod shared;
 pub mod sys;
 pub mod tables;
 pub mod wire;
+mod xdp_features;
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::PerfEventArray;
@@ -175,6 +177,18 @@ impl Dataplane {
         probe::takes_redirected(&self.ebpf, link)
     }
 
+    /// Whether redirected frames of several buffers arrive too at a device that takes
+    /// redirected frames.
+    pub fn takes_several_buffers(&self, link: &Link) -> Result<bool> {
+        // Kernels whose drivers tell nothing refuse all such redirects (before Linux 6.3,
+        // commit b9d460c92455).
+        let told = [Feature::XdpFrags, Feature::XdpFeatures];
+        if !told.into_iter().all(|feature| self.features.has(feature)) {
+            return Ok(false);
+        }
+        xdp_features::takes_several_buffers(link.ifindex)
+    }
+
     /// How many redirected frames a device has taken; `None` where it does not
     /// say.
     pub fn redirected(&self, link: &Link) -> Result<Option<u64>> {
@@ -215,10 +229,48 @@ pub fn tc_programs(features: Features) -> [&'static str; 2] {
     }
 }
 
+/// The XDP programs for a kernel with these features: on uplinks, on access ports.
+pub fn xdp_programs(features: Features) -> [&'static str; 2] {
+    if features.has(Feature::XdpFrags) {
+        [programs::XDP_UPLINK, programs::XDP_ACCESS]
+    } else {
+        [programs::XDP_UPLINK_SINGLE, programs::XDP_ACCESS_SINGLE]
+    }
+}
+
+/// The programs for a device that is uplink and access port: at XDP, at tc. Few nodes have
+/// one, so that they are loaded ([`load_once`]) where one is met.
+pub fn one_armed_programs(features: Features) -> [&'static str; 2] {
+    let xdp = match features.has(Feature::XdpFrags) {
+        true => programs::XDP_ONE_ARMED,
+        false => programs::XDP_ONE_ARMED_SINGLE,
+    };
+    let tc = match features.has(Feature::Loop) {
+        true => programs::TC_ONE_ARMED,
+        false => programs::TC_ONE_ARMED_BOUNDED,
+    };
+    [xdp, tc]
+}
+
 /// Every program that is loaded on a kernel with these features.
 pub fn program_names(features: Features) -> [&'static str; 5] {
+    let [xdp_uplink, xdp_access] = xdp_programs(features);
     let [tc_uplink, tc_access] = tc_programs(features);
-    [programs::XDP_UPLINK, programs::XDP_ACCESS, tc_uplink, tc_access, programs::XDP_PROBE]
+    [xdp_uplink, xdp_access, tc_uplink, tc_access, programs::XDP_PROBE]
+}
+
+/// Loads a program that is not loaded yet.
+///
+/// # Errors
+///
+/// The kernel refuses it; the error holds the verifier's last words.
+pub fn load_once(ebpf: &mut Ebpf, name: &str) -> Result<()> {
+    let is_loaded = match ebpf.program(name) {
+        Some(Program::Xdp(program)) => program.fd().is_ok(),
+        Some(Program::SchedClassifier(program)) => program.fd().is_ok(),
+        _ => false,
+    };
+    if is_loaded { Ok(()) } else { load_program(ebpf, name) }
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {

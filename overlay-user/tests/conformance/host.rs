@@ -12,6 +12,10 @@ use std::collections::BTreeMap;
 use crate::home::{Home, INDEXES};
 use crate::vector::{Direction, Outcome, Vector};
 
+/// What `BPF_PROG_TEST_RUN` has in an XDP frame's first buffer: a page without the room in
+/// front and behind (`struct skb_shared_info`).
+pub const FIRST_BUFFER: usize = 4096 - 256 - 320;
+
 /// Everything that a run leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
@@ -63,6 +67,7 @@ fn run_as<const COPIES: bool>(vector: &Vector, hook: Hook, home: &Home) -> Obser
     sample::actions(&home.devices).iter().for_each(|action| tables.apply(action));
     let mut frame = HostFrame::<COPIES>::new(&vector.frame);
     frame.vlan_offload = COPIES;
+    frame.several_buffers = !COPIES && vector.frame.len() > FIRST_BUFFER;
     let ingress = Ingress { ifindex: home.devices.ingress, hook };
     let result = match vector.direction {
         Direction::FromAccess => from_access::run(&mut frame, &tables, ingress),

@@ -5,6 +5,7 @@
 
 mod home;
 mod host;
+mod jumbo;
 mod kernel;
 mod outer;
 mod picked;
@@ -29,7 +30,8 @@ const GENERATED_IN_GUESTS: usize = 100;
 
 #[test]
 fn hand_picked_vectors_hold_on_the_host() {
-    let vectors = picked::vectors();
+    let mut vectors = picked::vectors();
+    vectors.extend(jumbo::vectors());
     let names: BTreeMap<_, _> = vectors.iter().map(|v| (v.vector.name.as_str(), ())).collect();
     assert_eq!(names.len(), vectors.len(), "names are unique");
     assert!(vectors.len() >= 60, "{} vectors", vectors.len());
@@ -55,6 +57,54 @@ fn xdp_programs_agree_with_the_host() {
 fn tc_programs_agree_with_the_host() {
     if require_root("tc_programs_agree_with_the_host") {
         agree(Hook::Tc, Features::probe().expect("features"));
+    }
+}
+
+#[test]
+fn xdp_programs_agree_with_the_host_on_frames_of_several_buffers() {
+    let name = "xdp_programs_agree_with_the_host_on_frames_of_several_buffers";
+    if !require_root(name) {
+        return;
+    }
+    let features = Features::probe().expect("features");
+    if !features.has(Feature::XdpFrags) {
+        println!("SAME AS xdp_programs_agree_with_the_host: XDP has one buffer here");
+        return;
+    }
+    let vectors: Vec<Vector> = jumbo::vectors().into_iter().map(|p| p.vector).collect();
+    let home = Home::new().expect("a namespace with devices");
+    let (compared, differences) = home.compare(&vectors, &[Hook::Xdp], features);
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+    assert_eq!(compared, vectors.len());
+    println!("{} vectors, {compared} comparisons of kernel and host", vectors.len());
+}
+
+/// Where not all headers are in the first buffer, tc reads them.
+#[test]
+fn xdp_leaves_frames_with_scattered_headers_to_tc() {
+    let name = "xdp_leaves_frames_with_scattered_headers_to_tc";
+    if !require_root(name) {
+        return;
+    }
+    let features = Features::probe().expect("features");
+    let home = Home::new().expect("a namespace with devices");
+    let vectors: Vec<Vector> = jumbo::vectors().into_iter().map(|p| p.vector).collect();
+    match home.run_scattered(&vectors, features).expect("run") {
+        Some(count) => println!("{count} runs"),
+        None => println!("SAME AS xdp_programs_agree_with_the_host: no test run scatters headers"),
+    }
+}
+
+/// What only older kernels run must hold on every kernel.
+#[test]
+fn xdp_programs_for_older_kernels_agree_with_the_host() {
+    if require_root("xdp_programs_for_older_kernels_agree_with_the_host") {
+        let own = Features::probe().expect("features");
+        if !own.has(Feature::XdpFrags) {
+            println!("SAME AS xdp_programs_agree_with_the_host: this kernel has no others");
+            return;
+        }
+        agree(Hook::Xdp, own.without(Feature::XdpFrags));
     }
 }
 

@@ -127,7 +127,7 @@ fn jumbo_frames() -> Result<()> {
     for uplink in ["tc", "xdp"] {
         let testbed = TwoGateways::new()?;
         for gateway in [&testbed.gw1, &testbed.gw2] {
-            // An XDP program on a veth takes frames of one page at most.
+            // On XDP so that a frame is in one buffer on any kernel.
             let mtu = if uplink == "xdp" { 3000 } else { 9000 };
             set_mtu(&gateway.netns, "eth0", mtu)?;
             set_mtu(&gateway.netns, "eth1", mtu - 50)?;
