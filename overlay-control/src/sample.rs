@@ -159,7 +159,14 @@ fn ports(devices: &Devices) -> Vec<Action> {
         port(LONELY_PORT, devices.ingress, Egress::XDP, 1514, 40, 3),
         port(DOWN_PORT, 0, 0, 1514, 0, 1),
         port(OVER_IPV6_PORT, devices.ingress, Egress::XDP, 1514, 50, 4),
-        port(SERVICE_PORT, devices.ingress, Egress::XDP | Egress::FRAGS, LONG, SERVICE_VLAN, 1),
+        port(
+            SERVICE_PORT,
+            devices.ingress,
+            Egress::XDP | Egress::FRAGS | Egress::TX,
+            LONG,
+            SERVICE_VLAN,
+            1,
+        ),
     ]
 }
 

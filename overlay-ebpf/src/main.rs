@@ -2,7 +2,7 @@
 //!
 //! Three programs a hook: for devices that face the underlay, for those that face
 //! segments, and for those that do both. A port with an XDP program also has the tc program: what
-//! XDP cannot finish it leaves untouched to tc ([`Verdict::Defer`]). Each program has a
+//! XDP cannot finish it leaves untouched to tc ([`Verdict::Defer`]). Most have a
 //! form for older kernels.
 //!
 //! No protocol decision is made in this crate.
@@ -84,10 +84,14 @@ pub fn tc_access(ctx: TcContext) -> i32 {
     tc_access_with::<Looping>(&ctx)
 }
 
-/// tc ingress on a device that is both.
+/// tc ingress on a device that is both. Has no form for kernels without `bpf_loop`: their
+/// verifier would walk through the loops of both.
 #[classifier]
 pub fn tc_one_armed(ctx: TcContext) -> i32 {
-    tc_one_armed_with::<Looping>(&ctx)
+    let (mut packet, tables, ingress) = tc_parts::<Looping>(&ctx);
+    packet.pull(packet::UPLINK_HEADERS);
+    let result = one_armed::run(&mut packet, &tables, ingress);
+    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
 }
 
 /// [`tc_uplink`] for kernels without `bpf_loop`.
@@ -100,12 +104,6 @@ pub fn tc_uplink_bounded(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tc_access_bounded(ctx: TcContext) -> i32 {
     tc_access_with::<Bounded>(&ctx)
-}
-
-/// [`tc_one_armed`] for kernels without `bpf_loop`.
-#[classifier]
-pub fn tc_one_armed_bounded(ctx: TcContext) -> i32 {
-    tc_one_armed_with::<Bounded>(&ctx)
 }
 
 #[inline(always)]
@@ -151,14 +149,6 @@ fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::ACCESS_HEADERS);
     let result = from_access::run(&mut packet, &tables, ingress);
-    outcome::tc(ctx, &mut packet, &tables, ingress, result)
-}
-
-#[inline(always)]
-fn tc_one_armed_with<R: Form>(ctx: &TcContext) -> i32 {
-    let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
-    packet.pull(packet::UPLINK_HEADERS);
-    let result = one_armed::run(&mut packet, &tables, ingress);
     outcome::tc(ctx, &mut packet, &tables, ingress, result)
 }
 

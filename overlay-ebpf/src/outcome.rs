@@ -28,8 +28,7 @@ pub fn xdp<C: EbpfContext, F: Form>(
     match result {
         Ok(Verdict::Pass | Verdict::Defer) => xdp_action::XDP_PASS,
         Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
-            // Back the way it came costs a driver less than a way through the map does.
-            if egress.ifindex == ingress.ifindex {
+            if egress.ifindex == ingress.ifindex && egress.flags & Egress::TX != 0 {
                 return xdp_action::XDP_TX;
             }
             match maps::DEVICES.redirect(egress.ifindex, 0) {

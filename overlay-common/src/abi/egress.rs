@@ -9,7 +9,7 @@ use crate::wire::{Family, Outer4, Template, Words};
 pub struct Egress {
     /// The device; 0 while it does not exist.
     pub ifindex: u32,
-    /// [`Egress::XDP`], [`Egress::PEER`] and [`Egress::FRAGS`].
+    /// [`Egress::XDP`], [`Egress::PEER`], [`Egress::FRAGS`] and [`Egress::TX`].
     pub flags: u32,
 }
 record!(Egress, 8);
@@ -24,6 +24,10 @@ impl Egress {
     /// Beside [`XDP`](Self::XDP): so do frames of several buffers. The kernel discards those
     /// that XDP redirects to a device without this, and no counter says so.
     pub const FRAGS: u32 = 4;
+    /// Beside [`XDP`](Self::XDP): what came in by the device goes back out of it by `XDP_TX`,
+    /// which costs the driver less than a redirect. Not so on a veth, which wakes its far end
+    /// for that only where it has an XDP program, whether it polls or not.
+    pub const TX: u32 = 8;
 }
 
 /// A port, as frames that leave through it see it.

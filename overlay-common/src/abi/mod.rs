@@ -128,8 +128,6 @@ pub mod programs {
     pub const TC_UPLINK_BOUNDED: &str = "tc_uplink_bounded";
     /// [`TC_ACCESS`] for kernels without `bpf_loop`.
     pub const TC_ACCESS_BOUNDED: &str = "tc_access_bounded";
-    /// [`TC_ONE_ARMED`] for kernels without `bpf_loop`.
-    pub const TC_ONE_ARMED_BOUNDED: &str = "tc_one_armed_bounded";
     /// XDP, never attached: redirects a [`Probe`](crate::wire::Probe) to the device
     /// that it names, to find out whether redirected frames arrive there.
     pub const XDP_PROBE: &str = "xdp_probe";

@@ -267,14 +267,16 @@ impl Daemon {
         if !takes {
             return 0;
         }
-        match self.dataplane.takes_several_buffers(link) {
-            Ok(true) => Egress::XDP | Egress::FRAGS,
-            Ok(false) => Egress::XDP,
+        let back = if matches!(link.kind, Kind::Veth { .. }) { 0 } else { Egress::TX };
+        let several = match self.dataplane.takes_several_buffers(link) {
+            Ok(true) => Egress::FRAGS,
+            Ok(false) => 0,
             Err(error) => {
                 tracing::debug!(interface = link.name, "{error:#}");
-                Egress::XDP
+                0
             }
-        }
+        };
+        Egress::XDP | back | several
     }
 
     /// Tells programs and controller how frames can leave through a device; the

@@ -19,7 +19,7 @@ use super::filter::{self, Filter};
 use super::hook::{Choice, Hook};
 use super::link;
 use super::pins::{LinkKind, Pins};
-use super::{load_once, one_armed_programs, tc_programs, xdp_programs};
+use super::{one_armed_programs, tc_programs, xdp_programs};
 
 /// A device that programs are to be attached to.
 #[derive(Clone, Debug)]
@@ -120,9 +120,14 @@ impl Attachments {
             Role::Uplink => (xdp_uplink, tc_uplink),
             Role::Access => (xdp_access, tc_access),
             Role::OneArmed => {
-                let [xdp, tc] = one_armed_programs(self.features);
-                load_once(ebpf, xdp)?;
-                load_once(ebpf, tc)?;
+                let Some([xdp, tc]) = one_armed_programs(self.features) else {
+                    bail!(
+                        "interface {}: this kernel has no loop (Linux 5.17), which a device that \
+                         is uplink and access port needs; give the one or the other a device of \
+                         its own",
+                        device.name
+                    );
+                };
                 (xdp, tc)
             }
         };

@@ -238,39 +238,21 @@ pub fn xdp_programs(features: Features) -> [&'static str; 2] {
     }
 }
 
-/// The programs for a device that is uplink and access port: at XDP, at tc. Few nodes have
-/// one, so that they are loaded ([`load_once`]) where one is met.
-pub fn one_armed_programs(features: Features) -> [&'static str; 2] {
+/// The programs for a device that is uplink and access port: at XDP, at tc. `None` where the
+/// verifier would have to walk through the loops of both: it would come near its limit.
+pub fn one_armed_programs(features: Features) -> Option<[&'static str; 2]> {
     let xdp = match features.has(Feature::XdpFrags) {
         true => programs::XDP_ONE_ARMED,
         false => programs::XDP_ONE_ARMED_SINGLE,
     };
-    let tc = match features.has(Feature::Loop) {
-        true => programs::TC_ONE_ARMED,
-        false => programs::TC_ONE_ARMED_BOUNDED,
-    };
-    [xdp, tc]
+    features.has(Feature::Loop).then_some([xdp, programs::TC_ONE_ARMED])
 }
 
 /// Every program that is loaded on a kernel with these features.
-pub fn program_names(features: Features) -> [&'static str; 5] {
-    let [xdp_uplink, xdp_access] = xdp_programs(features);
-    let [tc_uplink, tc_access] = tc_programs(features);
-    [xdp_uplink, xdp_access, tc_uplink, tc_access, programs::XDP_PROBE]
-}
-
-/// Loads a program that is not loaded yet.
-///
-/// # Errors
-///
-/// The kernel refuses it; the error holds the verifier's last words.
-pub fn load_once(ebpf: &mut Ebpf, name: &str) -> Result<()> {
-    let is_loaded = match ebpf.program(name) {
-        Some(Program::Xdp(program)) => program.fd().is_ok(),
-        Some(Program::SchedClassifier(program)) => program.fd().is_ok(),
-        _ => false,
-    };
-    if is_loaded { Ok(()) } else { load_program(ebpf, name) }
+pub fn program_names(features: Features) -> Vec<&'static str> {
+    let two = [xdp_programs(features), tc_programs(features)];
+    let one_armed = one_armed_programs(features).into_iter().flatten();
+    two.into_iter().flatten().chain(one_armed).chain([programs::XDP_PROBE]).collect()
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {

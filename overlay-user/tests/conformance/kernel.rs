@@ -13,7 +13,7 @@ use overlay_control::sample;
 use overlay_testbed::patient;
 use overlay_user::dataplane::features::Features;
 use overlay_user::dataplane::punts::{Punted, Readers};
-use overlay_user::dataplane::{Dataplane, tc_programs, xdp_programs};
+use overlay_user::dataplane::{Dataplane, one_armed_programs, tc_programs, xdp_programs};
 
 use crate::home::{Home, INDEXES};
 use crate::host::{Observed, PuntSeen, place};
@@ -82,7 +82,11 @@ impl Kernel {
         fill(&mut self.dataplane, home)?;
         let [xdp_uplink, xdp_access] = xdp_programs(self.dataplane.features());
         let [tc_uplink, tc_access] = tc_programs(self.dataplane.features());
+        let one_armed = one_armed_programs(self.dataplane.features());
+        let [xdp_one_armed, tc_one_armed] = one_armed.unwrap_or_default();
         let (name, actions) = match (hook, vector.direction) {
+            (Hook::Xdp, Direction::OneArmed) => (xdp_one_armed, XDP),
+            (_, Direction::OneArmed) => (tc_one_armed, TC),
             (Hook::Xdp, Direction::FromAccess) => (xdp_access, XDP),
             (Hook::Xdp, Direction::FromUnderlay) => (xdp_uplink, XDP),
             (_, Direction::FromAccess) => (tc_access, TC),
@@ -94,7 +98,7 @@ impl Kernel {
             Some(0) => bail!("{name} passed {} on, but changed it: {bytes:02x?}", vector.name),
             Some(1) => Outcome::Sent(bytes),
             Some(_) => Outcome::Ended,
-            None if hook == Hook::Xdp && result.return_value == XDP_TX => Outcome::Sent(bytes),
+            None if hook == Hook::Xdp && result.return_value == XDP_TX => Outcome::SentBack(bytes),
             None => bail!("{name} answered {} to {}", result.return_value, vector.name),
         };
         let now = counted(&self.dataplane);
@@ -127,6 +131,7 @@ impl Kernel {
         let name = match vector.direction {
             Direction::FromAccess => xdp_access,
             Direction::FromUnderlay => xdp_uplink,
+            Direction::OneArmed => bail!("not run so"),
         };
         // `struct xdp_md`: data, data_end, and four more words.
         let context: Vec<u8> =

@@ -7,6 +7,7 @@ mod home;
 mod host;
 mod jumbo;
 mod kernel;
+mod one_armed;
 mod outer;
 mod picked;
 mod vector;
@@ -32,6 +33,7 @@ const GENERATED_IN_GUESTS: usize = 100;
 fn hand_picked_vectors_hold_on_the_host() {
     let mut vectors = picked::vectors();
     vectors.extend(jumbo::vectors());
+    vectors.extend(one_armed::vectors());
     let names: BTreeMap<_, _> = vectors.iter().map(|v| (v.vector.name.as_str(), ())).collect();
     assert_eq!(names.len(), vectors.len(), "names are unique");
     assert!(vectors.len() >= 60, "{} vectors", vectors.len());
@@ -92,6 +94,35 @@ fn xdp_leaves_frames_with_scattered_headers_to_tc() {
     match home.run_scattered(&vectors, features).expect("run") {
         Some(count) => println!("{count} runs"),
         None => println!("SAME AS xdp_programs_agree_with_the_host: no test run scatters headers"),
+    }
+}
+
+/// Whatever comes from either side, to the programs that look which it is; in both forms.
+#[test]
+fn xdp_and_tc_programs_of_one_armed_devices_agree_with_the_host() {
+    let name = "xdp_and_tc_programs_of_one_armed_devices_agree_with_the_host";
+    if !require_root(name) {
+        return;
+    }
+    let own = Features::probe().expect("features");
+    if !own.has(Feature::Loop) {
+        println!("SAME AS xdp_programs_agree_with_the_host: no device is one-armed here");
+        return;
+    }
+    let older = own.without(Feature::XdpFrags);
+    let mut vectors: Vec<Vector> = picked::vectors().into_iter().map(|p| p.vector).collect();
+    vectors.extend(generated());
+    vectors.iter_mut().for_each(|vector| vector.direction = Direction::OneArmed);
+    vectors.extend(one_armed::vectors().into_iter().map(|p| p.vector));
+    let home = Home::new().expect("a namespace with devices");
+    for features in [own, older] {
+        let (compared, differences) = home.compare(&vectors, &[Hook::Xdp, Hook::Tc], features);
+        assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+        assert!(compared + 20 >= 2 * vectors.len(), "only {compared} comparisons");
+        println!("{} vectors, {compared} comparisons of kernel and host", vectors.len());
+        if older == own {
+            break;
+        }
     }
 }
 
@@ -183,6 +214,7 @@ fn generated() -> Vec<Vector> {
             let direction = match vector.direction {
                 Direction::FromAccess => "access",
                 Direction::FromUnderlay => "underlay",
+                Direction::OneArmed => unreachable!("none is generated"),
             };
             vector.name = format!("generated {number} from {direction}");
             vector

@@ -39,7 +39,11 @@ impl Picked {
     /// Whether a run was as expected; the error says how it was not.
     pub fn check(&self, hook: Hook, observed: &Observed) -> Result<(), String> {
         let expected = if hook == Hook::Xdp { &self.xdp } else { &self.tc };
-        let held = match (expected, &observed.outcome) {
+        let outcome = match observed.outcome.clone() {
+            Outcome::SentBack(bytes) => Outcome::Sent(bytes),
+            other => other,
+        };
+        let held = match (expected, &outcome) {
             (Expect::Untouched, Outcome::Untouched) => observed.drops.is_empty(),
             (Expect::Delivered(bytes, tag), Outcome::Sent(sent)) => match tag {
                 Some(tci) if hook == Hook::Xdp => *sent == tagged(bytes, *tci),

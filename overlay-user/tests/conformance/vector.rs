@@ -11,6 +11,8 @@ use crate::outer::{self, Datagram};
 pub enum Direction {
     FromAccess,
     FromUnderlay,
+    /// From a device that is both.
+    OneArmed,
 }
 
 /// A frame that comes in, to the sample node's tables.
@@ -28,6 +30,8 @@ pub enum Outcome {
     Untouched,
     /// Sent, with these bytes.
     Sent(Vec<u8>),
+    /// Sent by XDP out of the device that it came in by.
+    SentBack(Vec<u8>),
     /// Ended here: dropped, copied or punted.
     Ended,
 }

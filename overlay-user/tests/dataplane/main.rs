@@ -107,10 +107,15 @@ fn every_program_loads_with_the_verifier_far_from_its_limit() -> Result<()> {
 fn every_program_attaches_in_each_mode() -> Result<()> {
     with_device("every_program_attaches_in_each_mode", |netns, pinned| {
         let mut dataplane = Dataplane::load_pinned(64, pinned.0.clone())?;
-        for role in [Role::Uplink, Role::Access] {
+        for role in [Role::Uplink, Role::Access, Role::OneArmed] {
             for mode in [Mode::Xdp, Mode::XdpGeneric, Mode::Tc] {
                 let device = Device { role, ..device(netns, mode, None)? };
                 let attached = dataplane.attach(&device);
+                if role == Role::OneArmed && !dataplane.features().has(Feature::Loop) {
+                    let refusal = format!("{:#}", attached.err().context("attached")?);
+                    ensure!(refusal.contains("no loop (Linux 5.17)"), "{refusal}");
+                    continue;
+                }
                 if mode == Mode::XdpGeneric && !dataplane.features().has(Feature::GenericRedirect) {
                     let refusal = format!("{:#}", attached.err().context("attached")?);
                     ensure!(refusal.contains("generic-redirect"), "{refusal}");

@@ -22,6 +22,7 @@ mod limits;
 mod loading;
 mod nested;
 mod next_hop;
+mod one_armed;
 mod real_peer;
 mod reload;
 mod segments;
