@@ -54,7 +54,7 @@ pub fn xdp_one_armed(ctx: XdpContext) -> u32 {
     xdp_one_armed_with::<true>(&ctx)
 }
 
-/// [`xdp_uplink`] for kernels whose XDP has no frames of several buffers.
+/// [`xdp_uplink`] for one buffer: on kernels whose XDP has no more, and in the network stack.
 #[xdp]
 pub fn xdp_uplink_single(ctx: XdpContext) -> u32 {
     xdp_uplink_with::<false>(&ctx)

@@ -112,7 +112,8 @@ pub mod programs {
     pub const XDP_ACCESS: &str = "xdp_access";
     /// XDP on a device that is uplink and access port.
     pub const XDP_ONE_ARMED: &str = "xdp_one_armed";
-    /// [`XDP_UPLINK`] for kernels whose XDP has no frames of several buffers.
+    /// [`XDP_UPLINK`] for kernels whose XDP has no frames of several buffers, and for generic
+    /// XDP.
     pub const XDP_UPLINK_SINGLE: &str = "xdp_uplink_single";
     /// [`XDP_ACCESS`] for kernels whose XDP has no frames of several buffers.
     pub const XDP_ACCESS_SINGLE: &str = "xdp_access_single";

@@ -19,7 +19,7 @@ use super::filter::{self, Filter};
 use super::hook::{Choice, Hook};
 use super::link;
 use super::pins::{LinkKind, Pins};
-use super::{one_armed_programs, tc_programs, xdp_programs};
+use super::{tc_one_armed, tc_programs, xdp_programs};
 
 /// A device that programs are to be attached to.
 #[derive(Clone, Debug)]
@@ -115,12 +115,13 @@ impl Attachments {
             );
         }
         let [tc_uplink, tc_access] = tc_programs(self.features);
-        let [xdp_uplink, xdp_access] = xdp_programs(self.features);
+        let is_native = device.choice.hook == Hook::Xdp;
+        let [xdp_uplink, xdp_access, xdp_one_armed] = xdp_programs(self.features, is_native);
         let (xdp_name, tc_name) = match device.role {
             Role::Uplink => (xdp_uplink, tc_uplink),
             Role::Access => (xdp_access, tc_access),
             Role::OneArmed => {
-                let Some([xdp, tc]) = one_armed_programs(self.features) else {
+                let Some(tc_one_armed) = tc_one_armed(self.features) else {
                     bail!(
                         "interface {}: this kernel has no loop (Linux 5.17), which a device that \
                          is uplink and access port needs; give the one or the other a device of \
@@ -128,7 +129,7 @@ impl Attachments {
                         device.name
                     );
                 };
-                (xdp, tc)
+                (xdp_one_armed, tc_one_armed)
             }
         };
         // A link of this process is adopted through its pin like a former one's. A filter

@@ -229,30 +229,35 @@ pub fn tc_programs(features: Features) -> [&'static str; 2] {
     }
 }
 
-/// The XDP programs for a kernel with these features: on uplinks, on access ports.
-pub fn xdp_programs(features: Features) -> [&'static str; 2] {
-    if features.has(Feature::XdpFrags) {
-        [programs::XDP_UPLINK, programs::XDP_ACCESS]
+/// The XDP programs for a kernel with these features: on uplinks, on access ports, on devices
+/// that are both. `is_native` is about where they run: in the network stack (generic XDP) the
+/// kernel puts a frame into one buffer for a program that takes no more. Given one that does,
+/// it loses Ethernet headers there (seen on Linux 6.18).
+pub fn xdp_programs(features: Features, is_native: bool) -> [&'static str; 3] {
+    if features.has(Feature::XdpFrags) && is_native {
+        [programs::XDP_UPLINK, programs::XDP_ACCESS, programs::XDP_ONE_ARMED]
     } else {
-        [programs::XDP_UPLINK_SINGLE, programs::XDP_ACCESS_SINGLE]
+        [programs::XDP_UPLINK_SINGLE, programs::XDP_ACCESS_SINGLE, programs::XDP_ONE_ARMED_SINGLE]
     }
 }
 
-/// The programs for a device that is uplink and access port: at XDP, at tc. `None` where the
-/// verifier would have to walk through the loops of both: it would come near its limit.
-pub fn one_armed_programs(features: Features) -> Option<[&'static str; 2]> {
-    let xdp = match features.has(Feature::XdpFrags) {
-        true => programs::XDP_ONE_ARMED,
-        false => programs::XDP_ONE_ARMED_SINGLE,
-    };
-    features.has(Feature::Loop).then_some([xdp, programs::TC_ONE_ARMED])
+/// The tc program for a device that is uplink and access port. `None` where the verifier
+/// would have to walk through the loops of both: it would come near its limit.
+pub fn tc_one_armed(features: Features) -> Option<&'static str> {
+    features.has(Feature::Loop).then_some(programs::TC_ONE_ARMED)
 }
 
 /// Every program that is loaded on a kernel with these features.
 pub fn program_names(features: Features) -> Vec<&'static str> {
-    let two = [xdp_programs(features), tc_programs(features)];
-    let one_armed = one_armed_programs(features).into_iter().flatten();
-    two.into_iter().flatten().chain(one_armed).chain([programs::XDP_PROBE]).collect()
+    let mut names = vec![programs::XDP_PROBE];
+    names.extend(tc_programs(features));
+    names.extend(tc_one_armed(features));
+    for is_native in [true, false] {
+        names.extend(xdp_programs(features, is_native));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {

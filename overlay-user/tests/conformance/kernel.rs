@@ -13,7 +13,7 @@ use overlay_control::sample;
 use overlay_testbed::patient;
 use overlay_user::dataplane::features::Features;
 use overlay_user::dataplane::punts::{Punted, Readers};
-use overlay_user::dataplane::{Dataplane, one_armed_programs, tc_programs, xdp_programs};
+use overlay_user::dataplane::{Dataplane, tc_one_armed, tc_programs, xdp_programs};
 
 use crate::home::{Home, INDEXES};
 use crate::host::{Observed, PuntSeen, place};
@@ -80,10 +80,9 @@ impl Kernel {
         punts: usize,
     ) -> Result<Observed> {
         fill(&mut self.dataplane, home)?;
-        let [xdp_uplink, xdp_access] = xdp_programs(self.dataplane.features());
+        let [xdp_uplink, xdp_access, xdp_one_armed] = xdp_programs(self.dataplane.features(), true);
         let [tc_uplink, tc_access] = tc_programs(self.dataplane.features());
-        let one_armed = one_armed_programs(self.dataplane.features());
-        let [xdp_one_armed, tc_one_armed] = one_armed.unwrap_or_default();
+        let tc_one_armed = tc_one_armed(self.dataplane.features()).unwrap_or_default();
         let (name, actions) = match (hook, vector.direction) {
             (Hook::Xdp, Direction::OneArmed) => (xdp_one_armed, XDP),
             (_, Direction::OneArmed) => (tc_one_armed, TC),
@@ -127,7 +126,7 @@ impl Kernel {
     /// passed on untouched; `false` where the kernel cannot.
     pub fn passes_scattered(&mut self, vector: &Vector, first: u32) -> Result<bool> {
         let before = counted(&self.dataplane);
-        let [xdp_uplink, xdp_access] = xdp_programs(self.dataplane.features());
+        let [xdp_uplink, xdp_access, _] = xdp_programs(self.dataplane.features(), true);
         let name = match vector.direction {
             Direction::FromAccess => xdp_access,
             Direction::FromUnderlay => xdp_uplink,
