@@ -141,6 +141,6 @@ fn same_segment(one: &Sent, ifindex: u32, vlan: u16) -> bool {
 fn untagged(plain: &Sent) -> Vec<u8> {
     use overlay_common::packet::Packet;
     let mut frame = Frame::new(&plain.bytes);
-    while frame.vlan().is_some_and(|tci| tci & 0x0fff == 0) && frame.pop_vlan().is_ok() {}
+    while frame.vlan().is_some_and(|tag| tag.vlan() == 0) && frame.pop_vlan().is_ok() {}
     frame.bytes().to_vec()
 }

@@ -1,5 +1,6 @@
 //! How a fuzzer's bytes become a frame and its circumstances.
 
+use overlay_common::wire::{Tag, TagKind};
 use overlay_control::frame::HostFrame;
 
 /// The head of the fuzzer's bytes: how the rest is to be taken.
@@ -86,7 +87,8 @@ impl<'a> Input<'a> {
         let mut frame = HostFrame::new(bytes);
         // Only tc sees tags beside the bytes, and super-frames.
         if COPIES && self.choices & 16 != 0 {
-            frame.stripped_vlan = Some(self.tci);
+            let kind = TagKind::ALL[usize::from(self.tunnel >> 6 & 1)];
+            frame.stripped_vlan = Some(Tag::new(kind, self.tci));
             frame.vlan_offload = true;
         }
         if COPIES && self.choices & 32 != 0 {

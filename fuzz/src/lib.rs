@@ -11,6 +11,7 @@ pub use world::{
 
 use overlay_common::abi::Egress;
 use overlay_common::packet::Packet;
+use overlay_common::wire::Tag;
 use overlay_control::frame::HostFrame;
 
 /// A copy or a frame that left: the device, the tag, the bytes without it.
@@ -18,7 +19,7 @@ use overlay_control::frame::HostFrame;
 pub struct Sent {
     /// The way out.
     pub egress: Egress,
-    /// VLAN identifier, 0 for none.
+    /// The VLAN as table entries have it, 0 for none.
     pub vlan: u16,
     /// The frame without its tag.
     pub bytes: Vec<u8>,
@@ -32,10 +33,10 @@ pub fn sent<const COPIES: bool>(frame: &HostFrame<COPIES>, out: Option<Egress>) 
     copies.chain(last).collect()
 }
 
-fn untag(egress: Egress, stripped: Option<u16>, bytes: &[u8]) -> Sent {
+fn untag(egress: Egress, stripped: Option<Tag>, bytes: &[u8]) -> Sent {
     let mut frame = HostFrame::<true>::new(bytes);
     frame.stripped_vlan = stripped;
-    let vlan = frame.vlan().unwrap_or(0) & 0x0fff;
+    let vlan = frame.vlan().map_or(0, |tag| tag.vlan());
     if vlan != 0 {
         frame.pop_vlan().expect("a tag that was just read");
     }

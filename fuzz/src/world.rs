@@ -6,7 +6,7 @@ use overlay_common::abi::{
     Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
     VtepKey,
 };
-use overlay_common::id::{PeerId, PortId, SegmentId};
+use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
 use overlay_control::action::Action;
 use overlay_control::tables::TableSet;
@@ -31,8 +31,9 @@ pub const VNIS: [u32; 2] = [100, 0x00ab_cdef];
 pub const ACCESS_DEVICES: [u32; 2] = [11, 12];
 /// The way to the peers.
 pub const PEER_EGRESS: Egress = Egress { ifindex: 2, flags: Egress::XDP };
-/// Device, VLAN and segment of ports 1 to 4.
-pub const PORTS: [(u32, u16, u16); 4] = [(11, 0, 1), (11, 10, 2), (12, 0, 1), (12, 20, 2)];
+/// Device, VLAN (as table entries have it) and segment of ports 1 to 4.
+pub const PORTS: [(u32, u16, u16); 4] = 
+    [(11, 0, 1), (11, 10, 2), (12, 0, 1), (12, Vlan::SERVICE | 10, 2)];
 
 const MAX_FRAME: u32 = 9014;
 const EPOCH: u32 = 7;

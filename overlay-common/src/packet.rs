@@ -6,7 +6,7 @@
 //! that no header reference outlives it.
 
 use crate::abi::Egress;
-use crate::wire::{Family, Header};
+use crate::wire::{Family, Header, Tag};
 
 /// A buffer operation that the kernel refused, or that had no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +40,8 @@ pub trait Packet {
     /// The same, to be written.
     fn at_mut<T: Header>(&mut self, offset: usize) -> Option<&mut T>;
 
-    /// The outermost VLAN tag's control information (PCP, DEI, VID; host order),
-    /// whether it is in the bytes or was stripped by the device.
-    fn vlan(&self) -> Option<u16>;
+    /// The outermost VLAN tag, whether it is in the bytes or was stripped by the device.
+    fn vlan(&self) -> Option<Tag>;
 
     /// The control information of a tag that was stripped, 0 where none was. What follows
     /// the frame's bytes alone has to be told.
@@ -51,8 +50,8 @@ pub trait Packet {
     /// Removes the outermost VLAN tag.
     fn pop_vlan(&mut self) -> Result<(), Refused>;
 
-    /// Adds an 802.1Q tag.
-    fn push_vlan(&mut self, tci: u16) -> Result<(), Refused>;
+    /// Adds a VLAN tag.
+    fn push_vlan(&mut self, tag: Tag) -> Result<(), Refused>;
 
     /// Sees to it that [`at`](Self::at) reaches what lies in the first `len` bytes, as far
     /// as the frame has so many.

@@ -25,12 +25,13 @@ pub type XdpFrame = HostFrame<false>;
 pub struct HostFrame<const COPIES: bool> {
     buffer: Vec<u8>,
     start: usize,
-    /// The tag's control information where the device stripped the tag, as it is
-    /// in an `sk_buff`.
-    pub stripped_vlan: Option<u16>,
+    /// The tag where the device stripped it, as it is in an `sk_buff`.
+    pub stripped_vlan: Option<Tag>,
     /// Whether [`push_vlan`](Packet::push_vlan) puts the tag beside the bytes,
     /// as tc does, instead of among them.
     pub vlan_offload: bool,
+    /// Whether the frame goes on in further receive buffers, as a long one does at XDP.
+    pub several_buffers: bool,
     /// The payload of each segment of a super-frame, 0 for an ordinary frame.
     pub gso_size: u32,
     /// The copies sent, in their order.
@@ -45,7 +46,7 @@ pub struct SentCopy {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// A tag beside the bytes.
-    pub vlan: Option<u16>,
+    pub vlan: Option<Tag>,
 }
 
 impl<const COPIES: bool> HostFrame<COPIES> {
@@ -60,14 +61,15 @@ impl<const COPIES: bool> HostFrame<COPIES> {
             start: HEADROOM,
             stripped_vlan: None,
             vlan_offload: false,
+            several_buffers: false,
             gso_size: 0,
             copies: Vec::new(),
         }
     }
 
     /// A frame whose tag was stripped by the device, as tc programs get it.
-    pub fn with_stripped_vlan(bytes: &[u8], tci: u16) -> Self {
-        Self { stripped_vlan: Some(tci), vlan_offload: true, ..Self::new(bytes) }
+    pub fn with_stripped_vlan(bytes: &[u8], tag: Tag) -> Self {
+        Self { stripped_vlan: Some(tag), vlan_offload: true, ..Self::new(bytes) }
     }
 
     /// The frame's bytes. A tag beside them is not among them.
@@ -78,14 +80,14 @@ impl<const COPIES: bool> HostFrame<COPIES> {
     /// The bytes that go on the wire: a tag beside the bytes is put back.
     pub fn to_wire(&self) -> Vec<u8> {
         let mut bytes = self.bytes().to_vec();
-        if let Some(tci) = self.stripped_vlan {
-            insert_tag(&mut bytes, 0, tci);
+        if let Some(tag) = self.stripped_vlan {
+            insert_tag(&mut bytes, 0, tag);
         }
         bytes
     }
 
-    fn tag_in_bytes(&self) -> Option<u16> {
-        wire::view::<Tag>(self.bytes(), Tag::OFFSET)?.tci()
+    fn tag_in_bytes(&self) -> Option<Tag> {
+        wire::view::<Tag>(self.bytes(), Tag::OFFSET).filter(|tag| tag.kind().is_some()).copied()
     }
 }
 
@@ -104,12 +106,12 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
         wire::view_mut(&mut self.buffer[self.start..], offset)
     }
 
-    fn vlan(&self) -> Option<u16> {
+    fn vlan(&self) -> Option<Tag> {
         self.stripped_vlan.or_else(|| self.tag_in_bytes())
     }
 
     fn stripped_vlan(&self) -> u16 {
-        self.stripped_vlan.unwrap_or(0)
+        self.stripped_vlan.map_or(0, |tag| tag.tci())
     }
 
     fn pop_vlan(&mut self) -> Result<(), Refused> {
@@ -122,17 +124,17 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
         Ok(())
     }
 
-    fn push_vlan(&mut self, tci: u16) -> Result<(), Refused> {
+    fn push_vlan(&mut self, tag: Tag) -> Result<(), Refused> {
         if self.bytes().len() < Ethernet::LEN {
             return Err(Refused);
         }
         if self.vlan_offload {
             // The kernel moves a tag that is already beside the bytes into them.
-            if let Some(inner) = self.stripped_vlan.replace(tci) {
+            if let Some(inner) = self.stripped_vlan.replace(tag) {
                 insert_tag(&mut self.buffer, self.start, inner);
             }
         } else {
-            insert_tag(&mut self.buffer, self.start, tci);
+            insert_tag(&mut self.buffer, self.start, tag);
         }
         Ok(())
     }
@@ -173,7 +175,11 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
     }
 
     fn reaches(&self, egress: Egress) -> bool {
-        COPIES || egress.flags & Egress::XDP != 0
+        let wanted = match self.several_buffers {
+            true => Egress::XDP | Egress::FRAGS,
+            false => Egress::XDP,
+        };
+        COPIES || egress.flags & wanted == wanted
     }
 
     fn copy_to(&mut self, egress: Egress) -> Result<(), Refused> {
@@ -186,19 +192,21 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
     }
 }
 
-fn insert_tag(bytes: &mut Vec<u8>, start: usize, tci: u16) {
+fn insert_tag(bytes: &mut Vec<u8>, start: usize, tag: Tag) {
     let at = start + Tag::OFFSET;
-    bytes.splice(at..at, wire::bytes_of(&Tag::new(tci)).iter().copied());
+    bytes.splice(at..at, wire::bytes_of(&tag).iter().copied());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use overlay_common::wire::Udp;
+    use overlay_common::wire::{TagKind, Udp};
 
     const PLAIN: [u8; 20] =
         [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 0x08, 0x00, 10, 11, 12, 13, 14, 15];
     const TAG: [u8; 4] = [0x81, 0x00, 0x60, 0x0a];
+    const CUSTOMER: Tag = Tag::new(TagKind::Customer, 0x600a);
+    const SERVICE: Tag = Tag::new(TagKind::Service, 0x600a);
 
     fn tagged() -> Vec<u8> {
         [&PLAIN[..12], &TAG, &PLAIN[12..]].concat()
@@ -207,11 +215,11 @@ mod tests {
     #[test]
     fn a_tag_among_the_bytes_is_read_popped_and_pushed() {
         let mut frame = Frame::new(&tagged());
-        assert_eq!((frame.vlan(), frame.len()), (Some(0x600a), 24));
+        assert_eq!((frame.vlan(), frame.len()), (Some(CUSTOMER), 24));
         assert_eq!(frame.pop_vlan(), Ok(()));
         assert_eq!((frame.vlan(), frame.bytes()), (None, &PLAIN[..]));
         assert_eq!(frame.pop_vlan(), Err(Refused));
-        assert_eq!(frame.push_vlan(0x600a), Ok(()));
+        assert_eq!(frame.push_vlan(CUSTOMER), Ok(()));
         assert_eq!(frame.bytes(), tagged());
     }
 
@@ -220,33 +228,39 @@ mod tests {
         let mut bytes = tagged();
         bytes[12..14].copy_from_slice(&[0x88, 0xa8]);
         let mut frame = Frame::new(&[&bytes[..16], &TAG, &bytes[16..]].concat());
-        assert_eq!(frame.vlan(), Some(0x600a));
+        assert_eq!(frame.vlan(), Some(SERVICE));
         frame.pop_vlan().unwrap();
-        assert_eq!(frame.vlan(), Some(0x600a));
+        assert_eq!(frame.vlan(), Some(CUSTOMER));
         frame.pop_vlan().unwrap();
         assert_eq!(frame.vlan(), None);
+        frame.push_vlan(SERVICE).unwrap();
+        assert_eq!(frame.bytes()[12..16], [0x88, 0xa8, 0x60, 0x0a]);
     }
 
     #[test]
     fn a_stripped_tag_stands_beside_the_bytes() {
-        let mut frame = Frame::with_stripped_vlan(&PLAIN, 0x600a);
-        assert_eq!((frame.vlan(), frame.len()), (Some(0x600a), 20));
+        let mut frame = Frame::with_stripped_vlan(&PLAIN, CUSTOMER);
+        assert_eq!((frame.vlan(), frame.len()), (Some(CUSTOMER), 20));
         assert_eq!(frame.to_wire(), tagged());
         frame.copy_to(Egress { ifindex: 7, flags: 0 }).unwrap();
-        assert_eq!((frame.copies[0].vlan, &frame.copies[0].bytes[..]), (Some(0x600a), &PLAIN[..]));
+        assert_eq!(
+            (frame.copies[0].vlan, &frame.copies[0].bytes[..]),
+            (Some(CUSTOMER), &PLAIN[..])
+        );
         frame.pop_vlan().unwrap();
         assert_eq!(frame.to_wire(), PLAIN);
-        frame.push_vlan(5).unwrap();
-        assert_eq!((frame.stripped_vlan, frame.bytes()), (Some(5), &PLAIN[..]));
-        frame.push_vlan(0x600a).unwrap();
-        assert_eq!(frame.stripped_vlan, Some(0x600a));
-        assert_eq!(frame.bytes()[12..16], [0x81, 0x00, 0, 5], "the older tag moves inside");
+        let inner = Tag::new(TagKind::Service, 5);
+        frame.push_vlan(inner).unwrap();
+        assert_eq!((frame.stripped_vlan, frame.bytes()), (Some(inner), &PLAIN[..]));
+        frame.push_vlan(CUSTOMER).unwrap();
+        assert_eq!(frame.stripped_vlan, Some(CUSTOMER));
+        assert_eq!(frame.bytes()[12..16], [0x88, 0xa8, 0, 5], "the older tag moves inside");
     }
 
     #[test]
     fn frames_that_are_too_short_are_refused() {
         let mut frame = Frame::new(&PLAIN[..13]);
-        assert_eq!((frame.vlan(), frame.push_vlan(1)), (None, Err(Refused)));
+        assert_eq!((frame.vlan(), frame.push_vlan(CUSTOMER)), (None, Err(Refused)));
         assert_eq!(frame.trim_head(Inner::Other, Family::V4, 50), Err(Refused));
         assert_eq!(frame.trim_tail(14), Err(Refused));
         assert_eq!(frame.bytes(), &PLAIN[..13]);
@@ -293,7 +307,7 @@ mod tests {
         let mut frame = Frame::new(&PLAIN);
         let out = |ifindex| Egress { ifindex, flags: 0 };
         frame.copy_to(out(3)).unwrap();
-        frame.push_vlan(0x600a).unwrap();
+        frame.push_vlan(CUSTOMER).unwrap();
         frame.copy_to(out(4)).unwrap();
         let sent: Vec<_> = frame.copies.iter().map(|c| (c.egress.ifindex, &c.bytes[..])).collect();
         assert_eq!(sent, [(3, &PLAIN[..]), (4, &tagged()[..])]);
@@ -308,6 +322,9 @@ mod tests {
         assert!(frame.copies.is_empty());
         assert!(frame.reaches(xdp) && !frame.reaches(other));
         assert!(Frame::new(&PLAIN).reaches(other));
+        frame.several_buffers = true;
+        let both = Egress { ifindex: 3, flags: Egress::XDP | Egress::FRAGS };
+        assert!(frame.reaches(both) && !frame.reaches(xdp));
         let copies = |copies: bool| copies;
         assert!(copies(<Frame as Packet>::COPIES) && !copies(<XdpFrame as Packet>::COPIES));
     }

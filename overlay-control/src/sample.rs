@@ -12,7 +12,7 @@ use overlay_common::abi::{
     Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment,
     Target, TunnelPorts, Vtep, Vtep6Key, VtepKey, Way,
 };
-use overlay_common::id::{PeerId, PortId, SegmentId};
+use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
 
 use crate::action::Action;
@@ -65,9 +65,9 @@ pub const EPOCH: u32 = 7;
 
 /// Port 1: untagged frames of the ingress device, segment 1.
 pub const INGRESS_PORT: u32 = 1;
-/// Port 2: plain, segment 1.
+/// Port 2: plain, jumbo frames, segment 1.
 pub const PLAIN_PORT: u32 = 2;
-/// Port 3: tags with VLAN 30, segment 1.
+/// Port 3: tags with VLAN 30, jumbo frames, segment 1.
 pub const TAGGED_PORT: u32 = 3;
 /// Port 4: not reachable by XDP, frames up to 1014 bytes, segment 1.
 pub const SMALL_PORT: u32 = 4;
@@ -79,11 +79,20 @@ pub const LONELY_PORT: u32 = 6;
 pub const DOWN_PORT: u32 = 7;
 /// Port 8: VLAN 50 of the ingress device, segment 4.
 pub const OVER_IPV6_PORT: u32 = 8;
+/// Port 9: VLAN 20 of the ingress device in service tags, jumbo frames, segment 1; nothing is
+/// flooded to it.
+pub const SERVICE_PORT: u32 = 9;
+/// Its VLAN, as table entries have it.
+const SERVICE_VLAN: u16 = Vlan::SERVICE | 20;
 
-/// Port 9: VLAN 60 of the ingress device, segment 1; floods are over its limit, the rest is not.
-pub const CALM_PORT: u32 = 9;
-/// Port 10: VLAN 70 of the ingress device, segment 5.
-pub const SHUT_PORT: u32 = 10;
+/// The longest frame of the ports that take jumbo frames and of peers 4 and 6. Beyond one
+/// buffer, XDP reaches these, but not port 3.
+const LONG: u32 = 9014;
+
+/// Port 10: VLAN 60 of the ingress device, segment 1; floods are over its limit, the rest is not.
+pub const CALM_PORT: u32 = 10;
+/// Port 11: VLAN 70 of the ingress device, segment 5.
+pub const SHUT_PORT: u32 = 11;
 
 /// The station behind a port, by the port's index, or behind a peer, by 0x10 + the
 /// peer's index.
@@ -167,9 +176,10 @@ fn ports(devices: &Devices) -> Vec<Action> {
         access(50, OVER_IPV6_PORT, 4),
         access(60, CALM_PORT, 1),
         access(70, SHUT_PORT, 5),
+        access(SERVICE_VLAN, SERVICE_PORT, 1),
         port(INGRESS_PORT, devices.ingress, Egress::XDP, 1514, 0, 1),
-        port(PLAIN_PORT, plain, Egress::XDP, 1514, 0, 1),
-        port(TAGGED_PORT, tagged, Egress::XDP, 1514, 30, 1),
+        port(PLAIN_PORT, plain, Egress::XDP | Egress::FRAGS, LONG, 0, 1),
+        port(TAGGED_PORT, tagged, Egress::XDP, LONG, 30, 1),
         port(SMALL_PORT, small, 0, 1014, 0, 1),
         port(SECOND_PORT, devices.ingress, Egress::XDP, 1514, 20, 2),
         port(LONELY_PORT, devices.ingress, Egress::XDP, 1514, 40, 3),
@@ -177,6 +187,14 @@ fn ports(devices: &Devices) -> Vec<Action> {
         port(OVER_IPV6_PORT, devices.ingress, Egress::XDP, 1514, 50, 4),
         port(CALM_PORT, devices.ingress, Egress::XDP, 1514, 60, 1),
         port(SHUT_PORT, devices.ingress, Egress::XDP, 1514, 70, 5),
+        port(
+            SERVICE_PORT,
+            devices.ingress,
+            Egress::XDP | Egress::FRAGS | Egress::TX,
+            LONG,
+            SERVICE_VLAN,
+            1,
+        ),
     ]
 }
 
@@ -198,12 +216,15 @@ fn peers(devices: &Devices) -> Vec<Action> {
         let template =
             Template { next_hop, uplink: UPLINK_MAC, ends: peer.ends, encap: peer.encap, port };
         let mut entry = Peer::new(&template);
-        entry.max_frame = 1514;
+        let is_jumbo = matches!(index, 4 | 6);
+        entry.max_frame = if is_jumbo { LONG as u16 } else { 1514 };
+        let [first, second] = devices.uplinks;
         entry.egress = match index {
-            2 => Egress { ifindex: devices.uplinks[1], flags: 0 },
+            2 => Egress { ifindex: second, flags: 0 },
             3 => Egress::default(),
             7 => Egress { ifindex: WAYS, flags: Egress::XDP },
-            _ => Egress { ifindex: devices.uplinks[0], flags: Egress::XDP },
+            _ if is_jumbo => Egress { ifindex: first, flags: Egress::XDP | Egress::FRAGS },
+            _ => Egress { ifindex: first, flags: Egress::XDP },
         };
         entry.flags |= match index {
             3 => 0,
@@ -273,8 +294,9 @@ fn stations() -> Vec<Action> {
     };
     let port = |index: u32| entry(station(index as u8), 1, Target::port(index), 0);
     let peer = |index: u32| entry(station(0x10 + index as u8), 1, Target::peer(index), 0);
-    let mut actions =
-        [INGRESS_PORT, PLAIN_PORT, TAGGED_PORT, SMALL_PORT, DOWN_PORT].map(port).to_vec();
+    let mut actions = [INGRESS_PORT, PLAIN_PORT, TAGGED_PORT, SMALL_PORT, DOWN_PORT, SERVICE_PORT]
+        .map(port)
+        .to_vec();
     actions.extend([1, 2, 3, 4, 5, 6, 7].map(peer));
     actions.extend([
         entry(station(SECOND_PORT as u8), 2, Target::port(SECOND_PORT), 0),

@@ -1,8 +1,9 @@
 //! The kernel's shell around the packet path.
 //!
-//! Two programs a hook, one for ports that face the underlay and one for ports
-//! that face a segment. A port with an XDP program also has the tc program: what
-//! XDP cannot finish it leaves untouched to tc ([`Verdict::Defer`]).
+//! Three programs a hook: for devices that face the underlay, for those that face
+//! segments, and for those that do both. A port with an XDP program also has the tc program: what
+//! XDP cannot finish it leaves untouched to tc ([`Verdict::Defer`]). Most have a
+//! form for older kernels.
 //!
 //! No protocol decision is made in this crate.
 //!
@@ -30,25 +31,45 @@ use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use overlay_common::abi::Hook;
 use overlay_common::packet::Packet as _;
-use overlay_common::path::{Ingress, from_access, from_underlay};
+use overlay_common::path::{Ingress, from_access, from_underlay, one_armed};
 
 use packet::{TcPacket, XdpPacket};
 use tables::{Bounded, Form, KernelTables, Looping};
 
 /// XDP on an uplink.
-#[xdp]
+#[xdp(frags)]
 pub fn xdp_uplink(ctx: XdpContext) -> u32 {
-    let (mut packet, tables, ingress) = xdp_parts(&ctx);
-    let result = from_underlay::run(&mut packet, &tables, ingress);
-    outcome::xdp(&ctx, &tables, ingress, result)
+    xdp_uplink_with::<true>(&ctx)
 }
 
 /// XDP on an access port.
-#[xdp]
+#[xdp(frags)]
 pub fn xdp_access(ctx: XdpContext) -> u32 {
-    let (mut packet, tables, ingress) = xdp_parts(&ctx);
-    let result = from_access::run(&mut packet, &tables, ingress);
-    outcome::xdp(&ctx, &tables, ingress, result)
+    xdp_access_with::<true>(&ctx)
+}
+
+/// XDP on a device that is both.
+#[xdp(frags)]
+pub fn xdp_one_armed(ctx: XdpContext) -> u32 {
+    xdp_one_armed_with::<true>(&ctx)
+}
+
+/// [`xdp_uplink`] for one buffer: on kernels whose XDP has no more, and in the network stack.
+#[xdp]
+pub fn xdp_uplink_single(ctx: XdpContext) -> u32 {
+    xdp_uplink_with::<false>(&ctx)
+}
+
+/// [`xdp_access`] for kernels whose XDP has no frames of several buffers.
+#[xdp]
+pub fn xdp_access_single(ctx: XdpContext) -> u32 {
+    xdp_access_with::<false>(&ctx)
+}
+
+/// [`xdp_one_armed`] for kernels whose XDP has no frames of several buffers.
+#[xdp]
+pub fn xdp_one_armed_single(ctx: XdpContext) -> u32 {
+    xdp_one_armed_with::<false>(&ctx)
 }
 
 /// tc ingress on an uplink.
@@ -63,6 +84,16 @@ pub fn tc_access(ctx: TcContext) -> i32 {
     tc_access_with::<Looping>(&ctx)
 }
 
+/// tc ingress on a device that is both. Has no form for kernels without `bpf_loop`: their
+/// verifier would walk through the loops of both.
+#[classifier]
+pub fn tc_one_armed(ctx: TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<Looping>(&ctx);
+    packet.pull(packet::UPLINK_HEADERS);
+    let result = one_armed::run(&mut packet, &tables, ingress);
+    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
+}
+
 /// [`tc_uplink`] for kernels without `bpf_loop`.
 #[classifier]
 pub fn tc_uplink_bounded(ctx: TcContext) -> i32 {
@@ -73,6 +104,36 @@ pub fn tc_uplink_bounded(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tc_access_bounded(ctx: TcContext) -> i32 {
     tc_access_with::<Bounded>(&ctx)
+}
+
+#[inline(always)]
+fn xdp_uplink_with<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
+    let Some(mut packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
+        return xdp_action::XDP_PASS;
+    };
+    let (tables, ingress) = xdp_parts(ctx);
+    let result = from_underlay::run(&mut packet, &tables, ingress);
+    outcome::xdp(ctx, &tables, ingress, result)
+}
+
+#[inline(always)]
+fn xdp_access_with<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
+    let Some(mut packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
+        return xdp_action::XDP_PASS;
+    };
+    let (tables, ingress) = xdp_parts(ctx);
+    let result = from_access::run(&mut packet, &tables, ingress);
+    outcome::xdp(ctx, &tables, ingress, result)
+}
+
+#[inline(always)]
+fn xdp_one_armed_with<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
+    let Some(mut packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
+        return xdp_action::XDP_PASS;
+    };
+    let (tables, ingress) = xdp_parts(ctx);
+    let result = one_armed::run(&mut packet, &tables, ingress);
+    outcome::xdp(ctx, &tables, ingress, result)
 }
 
 #[inline(always)]
@@ -96,8 +157,8 @@ fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
 /// whether frames redirected there arrive.
 #[xdp]
 pub fn xdp_probe(ctx: XdpContext) -> u32 {
-    let packet = XdpPacket::new(ctx.ctx);
-    match packet.at::<overlay_common::wire::Probe>(0) {
+    let packet = XdpPacket::<false>::new(ctx.ctx);
+    match packet.as_ref().and_then(|packet| packet.at::<overlay_common::wire::Probe>(0)) {
         // SAFETY: a plain helper call; the kernel checks the index.
         Some(probe) => unsafe { bpf_redirect(probe.ifindex(), 0) as u32 },
         None => xdp_action::XDP_ABORTED,
@@ -105,10 +166,9 @@ pub fn xdp_probe(ctx: XdpContext) -> u32 {
 }
 
 #[inline(always)]
-fn xdp_parts(ctx: &XdpContext) -> (XdpPacket, KernelTables<Looping>, Ingress) {
-    let packet = XdpPacket::new(ctx.ctx);
+fn xdp_parts(ctx: &XdpContext) -> (KernelTables<Looping>, Ingress) {
     let ingress = Ingress { ifindex: ctx.ingress_ifindex() as u32, hook: Hook::Xdp };
-    (packet, KernelTables::new(ingress, ctx.as_ptr()), ingress)
+    (KernelTables::new(ingress, ctx.as_ptr()), ingress)
 }
 
 #[inline(always)]

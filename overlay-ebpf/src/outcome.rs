@@ -28,6 +28,9 @@ pub fn xdp<C: EbpfContext, F: Form>(
     match result {
         Ok(Verdict::Pass | Verdict::Defer) => xdp_action::XDP_PASS,
         Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
+            if egress.ifindex == ingress.ifindex && egress.flags & Egress::TX != 0 {
+                return xdp_action::XDP_TX;
+            }
             match maps::DEVICES.redirect(egress.ifindex, 0) {
                 Ok(action) => action,
                 Err(_) => {

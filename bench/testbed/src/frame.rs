@@ -7,6 +7,8 @@ const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
 /// Ethernet's type of an 802.1Q tag.
 const TAG: u16 = 0x8100;
+/// Ethernet's type of an 802.1ad tag.
+const SERVICE_TAG: u16 = 0x88a8;
 const UDP: u8 = 17;
 /// The broadcast address.
 pub const BROADCAST: [u8; 6] = [0xff; 6];
@@ -18,8 +20,17 @@ pub fn ethernet(dst: [u8; 6], src: [u8; 6], kind: u16, payload: &[u8]) -> Vec<u8
 
 /// The frame with an 802.1Q tag.
 pub fn tagged(frame: &[u8], vlan: u16) -> Vec<u8> {
+    with_tag(frame, TAG, vlan)
+}
+
+/// The frame with an 802.1ad tag.
+pub fn service_tagged(frame: &[u8], vlan: u16) -> Vec<u8> {
+    with_tag(frame, SERVICE_TAG, vlan)
+}
+
+fn with_tag(frame: &[u8], kind: u16, vlan: u16) -> Vec<u8> {
     let (macs, rest) = frame.split_at(12);
-    [macs, &TAG.to_be_bytes(), &vlan.to_be_bytes(), rest].concat()
+    [macs, &kind.to_be_bytes(), &vlan.to_be_bytes(), rest].concat()
 }
 
 /// An ARP request, broadcast.

@@ -11,7 +11,8 @@ use crate::wire::Encap;
 pub struct AccessKey {
     /// The device.
     pub ifindex: u32,
-    /// VLAN identifier, 1–4094; 0 stands for untagged and priority-tagged.
+    /// [`Vlan::word`](crate::id::Vlan::word): VID and kind of the tag; 0 stands for untagged
+    /// and priority-tagged.
     pub vlan: u16,
     /// Zero.
     pub reserved: u16,

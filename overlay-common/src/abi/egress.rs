@@ -9,7 +9,7 @@ use crate::wire::{Family, Mac, Outer4, Template, Words};
 pub struct Egress {
     /// The device; 0 while it does not exist.
     pub ifindex: u32,
-    /// [`Egress::XDP`] and [`Egress::PEER`].
+    /// [`Egress::XDP`], [`Egress::PEER`], [`Egress::FRAGS`] and [`Egress::TX`].
     pub flags: u32,
 }
 record!(Egress, 8);
@@ -21,6 +21,13 @@ impl Egress {
     /// The device is a veth whose far end is in another network namespace, so
     /// `bpf_redirect_peer` saves a pass through the backlog queue.
     pub const PEER: u32 = 2;
+    /// Beside [`XDP`](Self::XDP): so do frames of several buffers. The kernel discards those
+    /// that XDP redirects to a device without this, and no counter says so.
+    pub const FRAGS: u32 = 4;
+    /// Beside [`XDP`](Self::XDP): what came in by the device goes back out of it by `XDP_TX`,
+    /// which costs the driver less than a redirect. Not so on a veth, which wakes its far end
+    /// for that only where it has an XDP program, whether it polls or not.
+    pub const TX: u32 = 8;
 }
 
 /// A port, as frames that leave through it see it.
@@ -32,7 +39,7 @@ pub struct Port {
     /// The longest frame it takes, from the Ethernet header on, without VLAN
     /// tag and FCS: its MTU + 14.
     pub max_frame: u32,
-    /// VLAN tag to push, 0 for none.
+    /// VLAN tag to push, as [`Vlan::word`](crate::id::Vlan::word); 0 for none.
     pub vlan: u16,
     /// Index in `SEGMENTS`; 0 for an uplink.
     pub segment: u16,

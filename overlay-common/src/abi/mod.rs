@@ -117,10 +117,21 @@ pub mod programs {
     pub const XDP_UPLINK: &str = "xdp_uplink";
     /// XDP on an access port.
     pub const XDP_ACCESS: &str = "xdp_access";
+    /// XDP on a device that is uplink and access port.
+    pub const XDP_ONE_ARMED: &str = "xdp_one_armed";
+    /// [`XDP_UPLINK`] for kernels whose XDP has no frames of several buffers, and for generic
+    /// XDP.
+    pub const XDP_UPLINK_SINGLE: &str = "xdp_uplink_single";
+    /// [`XDP_ACCESS`] for kernels whose XDP has no frames of several buffers.
+    pub const XDP_ACCESS_SINGLE: &str = "xdp_access_single";
+    /// [`XDP_ONE_ARMED`] for kernels whose XDP has no frames of several buffers.
+    pub const XDP_ONE_ARMED_SINGLE: &str = "xdp_one_armed_single";
     /// tc ingress on an uplink.
     pub const TC_UPLINK: &str = "tc_uplink";
     /// tc ingress on an access port.
     pub const TC_ACCESS: &str = "tc_access";
+    /// tc ingress on a device that is uplink and access port.
+    pub const TC_ONE_ARMED: &str = "tc_one_armed";
     /// [`TC_UPLINK`] for kernels without `bpf_loop`.
     pub const TC_UPLINK_BOUNDED: &str = "tc_uplink_bounded";
     /// [`TC_ACCESS`] for kernels without `bpf_loop`.

@@ -7,6 +7,7 @@ use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
+use crate::wire::Tag;
 
 /// A port by its index, if frames can leave through it now.
 #[inline(always)]
@@ -25,7 +26,7 @@ pub fn deliver<P: Packet, T: Tables>(
     (packets, bytes): (u32, u32),
 ) -> Result<Verdict, DropReason> {
     if port.vlan != 0 {
-        packet.push_vlan(port.vlan).map_err(|_| DropReason::ResizeFailed)?;
+        packet.push_vlan(Tag::of(port.vlan)).map_err(|_| DropReason::ResizeFailed)?;
     }
     tables.count_port(index, Direction::Tx, packets, bytes);
     Ok(Verdict::Deliver(port.egress))
@@ -92,7 +93,7 @@ fn copy<P: Packet, T: Tables>(
     }
     let (packets, bytes) = counted(packet, wire_len);
     if port.vlan != 0 {
-        packet.push_vlan(port.vlan).map_err(|_| DropReason::ResizeFailed)?;
+        packet.push_vlan(Tag::of(port.vlan)).map_err(|_| DropReason::ResizeFailed)?;
     }
     let sent = packet.copy_to(port.egress);
     if port.vlan != 0 {

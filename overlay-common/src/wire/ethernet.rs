@@ -1,6 +1,7 @@
-//! Ethernet II and 802.1Q.
+//! Ethernet II, 802.1Q and 802.1ad.
 
 use super::header;
+use crate::id::Vlan;
 
 /// Values of the EtherType field.
 pub mod ethertype {
@@ -84,7 +85,39 @@ impl Ethernet {
     }
 }
 
-/// An 802.1Q tag as it stands between source MAC and EtherType: the tag protocol
+/// The kind of a VLAN tag, which its tag protocol identifier says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TagKind {
+    /// 802.1Q's customer tag, 0x8100.
+    #[default]
+    Customer,
+    /// 802.1ad's service tag, 0x88a8.
+    Service,
+}
+
+impl TagKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Customer, Self::Service];
+
+    /// The name in configuration and commands: `protocol`, as `ip link` has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Customer => "802.1q",
+            Self::Service => "802.1ad",
+        }
+    }
+
+    /// The tag protocol identifier, in host order.
+    #[inline(always)]
+    pub const fn tpid(self) -> u16 {
+        match self {
+            Self::Customer => ethertype::VLAN,
+            Self::Service => ethertype::SERVICE_VLAN,
+        }
+    }
+}
+
+/// A VLAN tag as it stands between source MAC and EtherType: the tag protocol
 /// identifier, then the control information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -102,18 +135,53 @@ impl Tag {
     /// The VLAN identifier's bits in the control information.
     pub const VID: u16 = 0x0fff;
 
-    /// An 802.1Q customer tag with this control information.
+    /// A tag of this kind with this control information (PCP, DEI, VID; host order).
     #[inline(always)]
-    pub const fn new(tci: u16) -> Self {
-        Self { tpid: ethertype::VLAN.to_be_bytes(), tci: tci.to_be_bytes() }
+    pub const fn new(kind: TagKind, tci: u16) -> Self {
+        Self { tpid: kind.tpid().to_be_bytes(), tci: tci.to_be_bytes() }
     }
 
-    /// The control information where this is a customer or service tag.
+    /// The tag of frames that leave through a port with this VLAN, as
+    /// [`Vlan::word`](crate::id::Vlan::word) has it: with priority 0.
     #[inline(always)]
-    pub const fn tci(&self) -> Option<u16> {
-        match u16::from_be_bytes(self.tpid) {
-            ethertype::VLAN | ethertype::SERVICE_VLAN => Some(u16::from_be_bytes(self.tci)),
+    pub const fn of(word: u16) -> Self {
+        // Without a branch: where floods are walked through turn by turn, each would count.
+        const APART: u16 = ethertype::SERVICE_VLAN - ethertype::VLAN;
+        const _: () = assert!(Vlan::SERVICE == 1 << 15);
+        let tpid = ethertype::VLAN + (word >> 15) * APART;
+        Self { tpid: tpid.to_be_bytes(), tci: (word & Self::VID).to_be_bytes() }
+    }
+
+    /// The tag protocol identifier, in host order.
+    #[inline(always)]
+    pub const fn tpid(&self) -> u16 {
+        u16::from_be_bytes(self.tpid)
+    }
+
+    /// Its kind; `None` where these bytes are no tag.
+    #[inline(always)]
+    pub const fn kind(&self) -> Option<TagKind> {
+        match self.tpid() {
+            ethertype::VLAN => Some(TagKind::Customer),
+            ethertype::SERVICE_VLAN => Some(TagKind::Service),
             _ => None,
+        }
+    }
+
+    /// The control information.
+    #[inline(always)]
+    pub const fn tci(&self) -> u16 {
+        u16::from_be_bytes(self.tci)
+    }
+
+    /// The VLAN as [`Vlan::word`](crate::id::Vlan::word) has it. VID 0 says nothing but a
+    /// priority, whatever the tag's kind (IEEE 802.1Q, 6.9): such a frame is as if untagged.
+    #[inline(always)]
+    pub const fn vlan(&self) -> u16 {
+        let id = self.tci() & Self::VID;
+        match self.kind() {
+            Some(TagKind::Service) if id != 0 => id | Vlan::SERVICE,
+            _ => id,
         }
     }
 }
@@ -144,5 +212,25 @@ impl Probe {
     #[inline(always)]
     pub const fn ifindex(&self) -> u32 {
         u32::from_be_bytes(self.ifindex)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ports_tag_is_of_its_kind_and_names_its_vlan() {
+        for kind in TagKind::ALL {
+            for id in [1, 10, 4094] {
+                let vlan = Vlan::new(id, kind);
+                let tag = Tag::of(Vlan::word(vlan));
+                assert_eq!(tag, Tag::new(kind, id));
+                assert_eq!((tag.kind(), tag.tpid()), (Some(kind), kind.tpid()));
+                assert_eq!(Vlan::from_word(Tag::new(kind, id | 0xf000).vlan()), vlan);
+            }
+            assert_eq!(Tag::new(kind, 0xf000).vlan(), 0, "a priority alone");
+            assert_eq!((Vlan::new(0, kind), Vlan::new(4095, kind)), (None, None));
+        }
     }
 }

@@ -15,7 +15,7 @@ mod udp;
 mod vxlan;
 
 pub use arp::Arp;
-pub use ethernet::{Ethernet, Mac, Probe, Tag, ethertype};
+pub use ethernet::{Ethernet, Mac, Probe, Tag, TagKind, ethertype};
 pub use geneve::Geneve;
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use overlay_common::abi::{FdbKey, Target};
-use overlay_common::id::{PeerId, SegmentId};
+use overlay_common::id::{PeerId, SegmentId, Vlan};
+use overlay_common::wire::TagKind;
 
 use super::Purpose;
 use crate::config::document::Wrong;
@@ -11,7 +12,8 @@ use crate::config::nearest::nearest;
 use crate::config::values;
 use crate::controller::Names;
 
-const SYNTAX: &str = "a line is: SEGMENT MAC peer NAME, or SEGMENT MAC interface DEVICE [vlan ID]";
+const SYNTAX: &str = "a line is: SEGMENT MAC peer NAME, or SEGMENT MAC interface DEVICE \
+                      [vlan ID [protocol 802.1ad]]";
 /// How many names an error lists.
 const SHOWN: usize = 10;
 
@@ -128,13 +130,13 @@ impl Lines {
         let (at, interface) = words.expect("interface")?;
         let vlan = match words.next() {
             None => None,
-            Some((_, "vlan")) => Some(vlan(words.expect("vlan")?)?),
+            Some((_, "vlan")) => Some(vlan(words)?),
             Some((at, word)) => {
                 let message = format!("{word:?} is not vlan");
                 return Err(Fault { at, wrong: Wrong::new(message, SYNTAX) });
             }
         };
-        match self.names.port(segment, interface, vlan.unwrap_or(0)) {
+        match self.names.port(segment, interface, vlan) {
             Some(id) => Ok(Target::port(id.0)),
             None => {
                 let owner = &self.segment.0;
@@ -144,7 +146,7 @@ impl Lines {
                         format!("VLAN {vlan} of {interface} is no port of segment {owner}")
                     }
                 };
-                let help = "name interface and vlan of one of its [[segment.port]]";
+                let help = "name interface, vlan and protocol of one of its [[segment.port]]";
                 Err(Fault { at, wrong: Wrong::new(message, help) })
             }
         }
@@ -171,11 +173,27 @@ impl Lines {
     }
 }
 
-fn vlan((at, word): (usize, &str)) -> Result<u16, Fault> {
-    let vlan = word.parse().ok().filter(|vlan| (1..=4094).contains(vlan));
-    vlan.ok_or_else(|| {
+/// What follows `vlan`: its number, and the kind of its tags.
+fn vlan(words: &mut Words<'_>) -> Result<Vlan, Fault> {
+    let (at, word) = words.expect("vlan")?;
+    let mut rest = *words;
+    let kind = match rest.next() {
+        Some((_, "protocol")) => {
+            *words = rest;
+            tag_kind(words.expect("protocol")?)?
+        }
+        _ => TagKind::default(),
+    };
+    word.parse().ok().and_then(|id| Vlan::new(id, kind)).ok_or_else(|| {
         let help = "a number from 1 to 4094; leave vlan out for untagged frames";
         Fault { at, wrong: Wrong::new(format!("vlan {word} is out of range"), help) }
+    })
+}
+
+fn tag_kind((at, word): (usize, &str)) -> Result<TagKind, Fault> {
+    TagKind::ALL.into_iter().find(|kind| kind.name() == word).ok_or_else(|| {
+        let wrong = Wrong::new(format!("protocol {word} does not exist"), "802.1q or 802.1ad");
+        Fault { at, wrong }
     })
 }
 

@@ -5,6 +5,7 @@
 //! blue 02:00:00:00:02:02 peer gw2
 //! blue 02:00:00:00:01:01 interface eth1
 //! blue 02:00:00:00:01:02 interface eth1 vlan 10
+//! blue 02:00:00:00:01:03 interface eth1 vlan 10 protocol 802.1ad
 //! ```
 //!
 //! Blank lines, and what follows a `#`, are skipped. A list is read as it comes,

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use overlay_common::abi::{MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MAX_SEGMENTS};
+use overlay_common::id::Vlan;
 
 use super::nearest::nearest;
 use super::read::{Draft, DraftPeer, DraftPort, DraftSegment, DraftStatic};
@@ -132,7 +133,7 @@ fn udp_ports(draft: &Draft, problems: &mut Problems) {
     }
 }
 
-/// An interface and VLAN belong to one segment, and an uplink to none.
+/// An interface and VLAN belong to one segment, and what is untagged on an uplink to none.
 fn ports(draft: &Draft, problems: &mut Problems) {
     let uplinks: BTreeMap<&str, &Range<usize>> = draft
         .uplinks
@@ -140,16 +141,18 @@ fn ports(draft: &Draft, problems: &mut Problems) {
         .filter_map(|u| u.interface.as_ref())
         .map(|at| (at.value.as_str(), &at.span))
         .collect();
-    let mut taken: BTreeMap<(&str, u16), (&Range<usize>, &DraftSegment)> = BTreeMap::new();
+    let mut taken: BTreeMap<(&str, Option<Vlan>), (&Range<usize>, &DraftSegment)> = BTreeMap::new();
     for (segment, port) in access_ports(draft) {
         let Some(interface) = &port.interface else { continue };
         let name = interface.value.as_str();
-        if let Some(uplink) = uplinks.get(name) {
+        let vlan = port.vlan.as_ref().map(|at| at.value);
+        if let (Some(uplink), None) = (uplinks.get(name), vlan) {
             let line = problems.line(uplink);
             let message = format!("interface {name} is an uplink (line {line})");
-            problems.add(&interface.span, message, "an access port needs a device of its own");
+            let help = "an untagged access port needs a device of its own; on the uplink's it \
+                        needs a vlan";
+            problems.add(&interface.span, message, help);
         }
-        let vlan = port.vlan.as_ref().map_or(0, |at| at.value);
         match taken.get(&(name, vlan)) {
             None => {
                 taken.insert((name, vlan), (&port.span, segment));
@@ -161,8 +164,8 @@ fn ports(draft: &Draft, problems: &mut Problems) {
                     None => "a segment".to_owned(),
                 };
                 let what = match vlan {
-                    0 => format!("untagged {name}"),
-                    _ => format!("VLAN {vlan} of {name}"),
+                    None => format!("untagged {name}"),
+                    Some(vlan) => format!("VLAN {vlan} of {name}"),
                 };
                 let message = format!("{what} is in {owner} already (line {line})");
                 let help = "a port is in one segment: remove it here or there, or give it a vlan \
@@ -174,11 +177,13 @@ fn ports(draft: &Draft, problems: &mut Problems) {
     }
 }
 
-/// A device has one hook, whatever VLANs it carries.
+/// A device has one hook, whatever VLANs it carries, and be it an uplink as well.
 fn modes(draft: &Draft, problems: &mut Problems) {
     let mut first: BTreeMap<&str, &At<Mode>> = BTreeMap::new();
-    for (_, port) in access_ports(draft) {
-        let (Some(interface), Some(mode)) = (&port.interface, &port.mode) else { continue };
+    let uplinks = draft.uplinks.iter().map(|uplink| (&uplink.interface, &uplink.mode));
+    let access = access_ports(draft).map(|(_, port)| (&port.interface, &port.mode));
+    for (interface, mode) in uplinks.chain(access) {
+        let (Some(interface), Some(mode)) = (interface, mode) else { continue };
         let earlier = first.entry(&interface.value).or_insert(mode);
         if earlier.value != mode.value {
             let line = problems.line(&earlier.span);
@@ -242,7 +247,7 @@ fn static_port(segment: &DraftSegment, entry: &DraftStatic, problems: &mut Probl
             None => format!("{name} is no untagged port of this segment"),
             Some(vlan) => format!("VLAN {vlan} of {name} is no port of this segment"),
         };
-        let help = "name interface and vlan of one of its [[segment.port]]";
+        let help = "name interface, vlan and protocol of one of its [[segment.port]]";
         problems.add(&interface.span, what, help);
     }
 }

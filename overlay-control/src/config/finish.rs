@@ -23,7 +23,11 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
             ageing: node.ageing.as_ref().map_or(AGEING, |at| at.value),
             fdb_entries: node.fdb_entries.as_ref().map_or(FDB_ENTRIES, |at| at.value),
         },
-        uplinks: draft.uplinks.into_iter().map(uplink).collect::<Option<_>>()?,
+        uplinks: draft
+            .uplinks
+            .into_iter()
+            .map(|draft| uplink(draft, &modes))
+            .collect::<Option<_>>()?,
         segments: draft
             .segments
             .into_iter()
@@ -54,20 +58,22 @@ fn places(draft: &Draft, problems: &Problems, file: &str) -> Places {
     }
 }
 
-/// The mode of each access interface. A port that names none has that of the
-/// other ports of its interface.
+/// The mode of each interface. A port that names none has that of the other ports of
+/// its interface.
 fn modes(draft: &Draft) -> BTreeMap<String, Mode> {
+    let uplinks = draft.uplinks.iter().map(|uplink| (&uplink.interface, &uplink.mode));
     let ports = draft.segments.iter().flat_map(|s| &s.ports);
-    ports
-        .filter_map(|port| {
-            Some((port.interface.as_ref()?.value.clone(), port.mode.as_ref()?.value))
-        })
-        .collect()
+    let access = ports.map(|port| (&port.interface, &port.mode));
+    let named = uplinks.chain(access).filter_map(|(interface, mode)| {
+        Some((interface.as_ref()?.value.clone(), mode.as_ref()?.value))
+    });
+    named.collect()
 }
 
-fn uplink(draft: DraftUplink) -> Option<Uplink> {
-    let mode = draft.mode.map(|at| at.value).unwrap_or_default();
-    Some(Uplink { interface: draft.interface?.value, mode })
+fn uplink(draft: DraftUplink, modes: &BTreeMap<String, Mode>) -> Option<Uplink> {
+    let interface = draft.interface?.value;
+    let mode = modes.get(&interface).copied().unwrap_or_default();
+    Some(Uplink { interface, mode })
 }
 
 fn segment(draft: DraftSegment, modes: &BTreeMap<String, Mode>) -> Option<Segment> {

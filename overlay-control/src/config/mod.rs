@@ -17,9 +17,10 @@ pub(crate) mod values;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use overlay_common::id::Vni;
+use overlay_common::id::{Vlan, Vni};
 pub use overlay_common::wire::Encap;
 use overlay_common::wire::Mac;
+pub use overlay_common::wire::TagKind;
 
 pub use error::ConfigError;
 pub use host::HostFacts;
@@ -182,8 +183,8 @@ pub struct Segment {
 pub struct AccessPort {
     /// The device.
     pub interface: String,
-    /// The VLAN of its frames, 1 to 4094; `None`: untagged.
-    pub vlan: Option<u16>,
+    /// The VLAN of its frames; `None`: untagged.
+    pub vlan: Option<Vlan>,
     /// The hook asked for.
     pub mode: Mode,
     /// Whether an address that was learnt here stays here for as long as it is known.
@@ -224,7 +225,7 @@ pub enum Place<S = String> {
         /// Its device.
         interface: S,
         /// Its VLAN; `None`: untagged.
-        vlan: Option<u16>,
+        vlan: Option<Vlan>,
     },
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use overlay_common::id::Vni;
+use overlay_common::id::{Vlan, Vni};
 use overlay_common::wire::Mac;
 use toml::de::DeTable;
 
@@ -45,7 +45,7 @@ pub struct DraftSegment {
 pub struct DraftPort {
     pub span: Range<usize>,
     pub interface: Option<At<String>>,
-    pub vlan: Option<At<u16>>,
+    pub vlan: Option<At<Vlan>>,
     pub mode: Option<At<Mode>>,
     pub sticky: Option<At<bool>>,
     pub limits: Limits,
@@ -55,7 +55,7 @@ pub struct DraftStatic {
     pub mac: Option<At<Mac>>,
     pub peer: Option<At<String>>,
     pub interface: Option<At<String>>,
-    pub vlan: Option<At<u16>>,
+    pub vlan: Option<At<Vlan>>,
 }
 
 pub struct DraftPeer {
@@ -160,7 +160,7 @@ fn port(mut s: Section, p: &mut Problems) -> DraftPort {
     let port = DraftPort {
         span: s.span.clone(),
         interface: s.required(p, "interface", values::interface, "add interface = \"eth1\""),
-        vlan: s.optional(p, "vlan", values::vlan),
+        vlan: vlan(&mut s, p),
         mode: s.optional(p, "mode", values::mode),
         sticky: s.optional(p, "sticky", values::boolean),
         limits: limits(s.table(p, "limit", "[segment.port.limit]"), p),
@@ -169,12 +169,27 @@ fn port(mut s: Section, p: &mut Problems) -> DraftPort {
     port
 }
 
+/// A VLAN: its number, and the kind of its tags.
+fn vlan(s: &mut Section, p: &mut Problems) -> Option<At<Vlan>> {
+    let id = s.optional(p, "vlan", values::vlan);
+    let kind = s.optional(p, "protocol", values::tag_kind);
+    if let Some(kind) = &kind
+        && !s.has("vlan")
+    {
+        let help = "protocol is that of a VLAN's tags: add vlan = 10, or leave it out";
+        p.add(&kind.span, "protocol without vlan", help);
+    }
+    let At { value, span } = id?;
+    let kind = kind.map(|at| at.value).unwrap_or_default();
+    Some(At { value: Vlan::new(value, kind)?, span })
+}
+
 fn static_mac(mut s: Section, p: &mut Problems) -> DraftStatic {
     let entry = DraftStatic {
         mac: s.required(p, "mac", values::mac, "add mac = \"02:00:00:00:02:02\""),
         peer: s.optional(p, "peer", values::name),
         interface: s.optional(p, "interface", values::interface),
-        vlan: s.optional(p, "vlan", values::vlan),
+        vlan: vlan(&mut s, p),
     };
     match (s.has("peer"), s.has("interface")) {
         (false, false) => {

@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::document::{Wrong, type_name};
 use super::nearest::nearest;
 use super::source::At;
-use super::{Encap, Mode, Vteps};
+use super::{Encap, Mode, TagKind, Vteps};
 
 /// The longest name of a node, segment or peer.
 const NAME_MAX: usize = 64;
@@ -134,6 +134,17 @@ pub fn vni(value: &DeValue) -> Result<Vni, Wrong> {
 pub fn vlan(value: &DeValue) -> Result<u16, Wrong> {
     let help = "0 and 4095 are reserved (IEEE 802.1Q); leave vlan out for untagged frames";
     Ok(integer(value, 1..=4094, help)? as u16)
+}
+
+/// The kind of a VLAN's tags.
+pub fn tag_kind(value: &DeValue) -> Result<TagKind, Wrong> {
+    let choice = "\"802.1q\" or \"802.1ad\"";
+    let text = string(value, choice)?;
+    let all = TagKind::ALL.map(TagKind::name);
+    TagKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == text)
+        .ok_or_else(|| Wrong::new(format!("{text:?} does not exist"), suggest(text, all, choice)))
 }
 
 /// Seconds until a silent address is forgotten.

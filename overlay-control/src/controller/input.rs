@@ -54,7 +54,7 @@ pub enum RestoredPlace {
     Port {
         /// The device.
         ifindex: u32,
-        /// The VLAN, 0 for untagged.
+        /// [`Vlan::word`](overlay_common::id::Vlan::word), 0 for untagged.
         vlan: u16,
     },
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use overlay_common::abi::{FdbEntry, FdbKey, Target};
-use overlay_common::id::{PeerId, PortId, SegmentId};
+use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::Mac;
 
 use super::FdbView;
@@ -49,7 +49,7 @@ impl Names {
             return Some(Place::Peer(&peer.name));
         }
         let port = self.topology.ports.get(&PortId(target.index()))?;
-        let vlan = (port.vlan != 0).then_some(port.vlan);
+        let vlan = Vlan::from_word(port.vlan);
         Some(Place::Port { interface: &port.interface, vlan })
     }
 
@@ -87,11 +87,16 @@ impl Names {
     }
 
     /// A segment's port.
-    pub(crate) fn port(&self, segment: SegmentId, interface: &str, vlan: u16) -> Option<PortId> {
+    pub(crate) fn port(
+        &self,
+        segment: SegmentId,
+        interface: &str,
+        vlan: Option<Vlan>,
+    ) -> Option<PortId> {
         let ports = self.topology.interfaces.get(interface)?;
         let fits = |id: &&PortId| {
             let port = &self.topology.ports[*id];
-            port.vlan == vlan && port.segment == Some(segment)
+            port.vlan == Vlan::word(vlan) && port.segment == Some(segment)
         };
         ports.iter().find(fits).copied()
     }

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use overlay_common::abi::{FdbEntry, FdbKey, Target};
-use overlay_common::id::{PeerId, PortId};
+use overlay_common::id::{PeerId, PortId, Vlan};
 
 use super::topology::{self, PortKey};
 use super::way::{Obstacle, Way};
@@ -94,9 +94,9 @@ impl Controller {
         let topology = &self.topology;
         let learned = |target| self.fdb.learned_from(target);
         let ports = topology.ports.iter().map(|(id, port)| {
-            let name = match port.vlan {
-                0 => format!("port {}", port.interface),
-                vlan => format!("port {} vlan {vlan}", port.interface),
+            let name = match Vlan::from_word(port.vlan) {
+                None => format!("port {}", port.interface),
+                Some(vlan) => format!("port {} vlan {vlan}", port.interface),
             };
             (name, port.limits.macs, learned(Target::port(id.0)))
         });

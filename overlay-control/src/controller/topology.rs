@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use overlay_common::abi::{FdbKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, Target};
-use overlay_common::id::{PeerId, PortId, SegmentId};
+use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 
 use super::fdb::Bounds;
 use super::indices::Indices;
@@ -25,7 +25,7 @@ pub struct Ids {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortKey {
     pub interface: String,
-    /// 0 for untagged, and for an uplink.
+    /// [`Vlan::word`]; 0 for untagged, and for an uplink.
     pub vlan: u16,
     /// `None`: an uplink.
     pub segment: Option<String>,
@@ -120,7 +120,7 @@ impl PortKey {
     pub fn access(segment: &str, port: &config::AccessPort) -> Self {
         Self {
             interface: port.interface.clone(),
-            vlan: port.vlan.unwrap_or(0),
+            vlan: Vlan::word(port.vlan),
             segment: Some(segment.to_owned()),
         }
     }
@@ -265,7 +265,7 @@ impl Topology {
                     Place::Port { interface, vlan } => {
                         let key = PortKey {
                             interface: interface.clone(),
-                            vlan: vlan.unwrap_or(0),
+                            vlan: Vlan::word(*vlan),
                             segment: Some(segment.name.clone()),
                         };
                         ids.port(&key).map(|id| Target::port(id.0))

@@ -2,19 +2,22 @@
 
 use std::net::IpAddr;
 
-use overlay_common::id::{PeerId, PortId, SegmentId};
+use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::Mac;
 
 use super::fdb::Origin;
 use crate::config::{Encap, Mode, Place};
 
-/// What a port is for.
+/// What a port, or a device, is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Faces the underlay.
     Uplink,
     /// Faces a segment.
     Access,
+    /// Both, which a device may be and a port is not: the underlay's frames are untagged
+    /// there, those of segments tagged.
+    OneArmed,
 }
 
 impl Role {
@@ -23,7 +26,18 @@ impl Role {
         match self {
             Self::Uplink => "uplink",
             Self::Access => "access",
+            Self::OneArmed => "one-armed",
         }
+    }
+
+    /// Whether segments are behind it.
+    pub const fn has_access(self) -> bool {
+        !matches!(self, Self::Uplink)
+    }
+
+    /// Whether the underlay is.
+    pub const fn has_uplink(self) -> bool {
+        !matches!(self, Self::Access)
     }
 }
 
@@ -35,7 +49,7 @@ pub struct PortView {
     /// Its device.
     pub interface: String,
     /// The VLAN of its frames; `None`: untagged.
-    pub vlan: Option<u16>,
+    pub vlan: Option<Vlan>,
     /// What it is for.
     pub role: Role,
     /// The segment of an access port.

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use overlay_common::id::Vni;
+use overlay_common::id::{Vlan, Vni};
 use overlay_common::wire::Mac;
 use overlay_control::config::{
-    AccessPort, Encap, Limits, Mode, Node, Peer, Place, Segment, StaticMac, UdpPorts, Uplink, Vteps,
+    AccessPort, Encap, Limits, Mode, Node, Peer, Place, Segment, StaticMac, TagKind, UdpPorts,
+    Uplink, Vteps,
 };
 
 use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted};
@@ -95,6 +96,7 @@ limit    = { floods = 1 }
         floods: Some(1000),
         macs: Some(0),
     };
+    let ten = Vlan::new(10, TagKind::Customer).unwrap();
     let static_mac = |last, place| StaticMac { mac: Mac([2, 0, 0, 0, 2, last]), place };
     assert_eq!(
         config.segments,
@@ -104,12 +106,12 @@ limit    = { floods = 1 }
             learning: false,
             limits: Limits { macs: Some(100), ..Limits::default() },
             ports: vec![
-                AccessPort { sticky: true, limits, ..port("eth1", Some(10), Mode::Tc) },
+                AccessPort { sticky: true, limits, ..port("eth1", Some(ten), Mode::Tc) },
                 port("eth2", None, Mode::XdpGeneric),
             ],
             fdb: vec![
                 static_mac(2, Place::Peer("gw2".into())),
-                static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(10) }),
+                static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(ten) }),
             ],
         }]
     );
@@ -165,9 +167,14 @@ fn limits_are_inside() {
         accepted(&format!("{NODE}{UPLINK}[[segment]]\nname = \"b\"\nvni = {vni}\n"));
     }
     for vlan in [1, 4094] {
-        accepted(&format!(
-            "{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\nvlan = {vlan}\n"
-        ));
+        for kind in TagKind::ALL {
+            let config = accepted(&format!(
+                "{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\nvlan = {vlan}\n\
+                 protocol = \"{}\"\n",
+                kind.name()
+            ));
+            assert_eq!(config.segments[0].ports[0].vlan, Vlan::new(vlan, kind));
+        }
     }
     for (key, value) in [("ageing", 10), ("ageing", 1_000_000), ("fdb_entries", 16_777_216)] {
         accepted(&format!("{NODE}{key} = {value}\n{UPLINK}"));

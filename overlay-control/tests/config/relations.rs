@@ -34,6 +34,16 @@ fn static_addresses_are_checked() {
         "[[segment.fdb]] has both peer and vlan",
         "vlan goes with interface",
     );
+    place(
+        &format!("{fdb}peer = \"gw2\"\nprotocol = ¦\"802.1ad\"\n"),
+        "protocol without vlan",
+        "add vlan = 10",
+    );
+    place(
+        &format!("{fdb}interface = ¦\"eth1\"\nvlan = 10\nprotocol = \"802.1ad\"\n"),
+        "VLAN 10 (802.1ad) of eth1 is no port of this segment",
+        "vlan and protocol of one of its [[segment.port]]",
+    );
     place(&format!("{fdb}peer = ¦\"gw3\"\n"), "there is no peer \"gw3\"", "did you mean \"gw2\"?");
     place(
         &format!("{fdb}interface = ¦\"eth1\"\n"),
@@ -140,8 +150,20 @@ fn a_port_is_in_one_segment_and_no_uplink() {
         &format!("{head}[[segment.port]]\ninterface = ¦\"eth0\"\n"),
         &[("interface eth0 is an uplink (line 5)", "a device of its own")],
     );
+    let on_uplink = "[[segment.port]]\ninterface = \"eth0\"\n";
+    accepted(&format!("{head}{on_uplink}vlan = 10\n{red}{on_uplink}vlan = 11\n"));
+    refused(
+        &format!("{head}{on_uplink}vlan = 10\n{red}{on_uplink}vlan = ¦10\n"),
+        &[("VLAN 10 of eth0 is in segment blue already (line 9)", "a port is in one segment")],
+    );
     accepted(&format!("{head}{port}{red}{port}vlan = 10\n"));
     accepted(&format!("{head}{port}vlan = 11\n{red}{port}vlan = 10\n"));
+    let service = "protocol = \"802.1ad\"\n";
+    accepted(&format!("{head}{port}vlan = 10\n{service}{red}{port}vlan = 10\n"));
+    refused(
+        &format!("{head}{port}vlan = 10\n{service}{red}{port}vlan = ¦10\n{service}"),
+        &[("VLAN 10 (802.1ad) of eth1 is in segment blue already (line 9)", "is in one segment")],
+    );
 }
 
 #[test]
@@ -157,6 +179,21 @@ fn ports_of_one_interface_share_a_mode() {
     );
     let config = accepted(&format!("{head}{}{tc}", port(11, "")));
     assert!(config.segments[0].ports.iter().all(|port| port.mode == Mode::Tc));
+
+    // An uplink that is an access port too.
+    let port = |mode| format!("{BLUE}[[segment.port]]\ninterface = \"eth0\"\nvlan = 10\n{mode}");
+    refused(
+        &format!("{NODE}{UPLINK}mode = \"tc\"\n{}", port("mode = ¦\"xdp\"\n")),
+        &[("mode xdp for eth0, which has mode tc (line 6)", "the same mode")],
+    );
+    let mode = "mode = \"tc\"\n";
+    for (uplink, access) in [(mode, ""), ("", mode), (mode, mode)] {
+        let config = accepted(&format!("{NODE}{UPLINK}{uplink}{}", port(access)));
+        assert_eq!(
+            (config.uplinks[0].mode, config.segments[0].ports[0].mode),
+            (Mode::Tc, Mode::Tc)
+        );
+    }
 }
 
 #[test]

@@ -89,6 +89,21 @@ fn numbers_are_checked() {
     vlan("4095", "vlan is 4095: out of range");
     vlan("true", "vlan is a boolean, not an integer");
 
+    let protocol = |value: &str, message: &str, help: &str| {
+        let port = "[[segment.port]]\ninterface = \"eth1\"\nvlan = 10";
+        let text = format!("{NODE}{UPLINK}{BLUE}{port}\nprotocol = ¦{value}\n");
+        refused(&text, &[(message, help)]);
+    };
+    protocol("\"802.1Q\"", "protocol \"802.1Q\" does not exist", "did you mean \"802.1q\"?");
+    protocol("\"0x88a8\"", "protocol \"0x88a8\" does not exist", "\"802.1q\" or \"802.1ad\"");
+    protocol("34984", "protocol is an integer, not a string", "\"802.1q\" or \"802.1ad\"");
+    refused(
+        &format!(
+            "{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\nprotocol = ¦\"802.1ad\"\n"
+        ),
+        &[("protocol without vlan", "add vlan = 10")],
+    );
+
     let node = |key: &str, value: &str, range: &str| {
         let message = format!("{key} is {value}: out of range");
         refused(&format!("{NODE}{key} = ¦{value}\n{UPLINK}"), &[(&message, range)]);

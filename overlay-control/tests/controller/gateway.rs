@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 
 use overlay_common::abi::{FdbEntry, FdbKey, Hook, Punt, PuntReason, Target};
-use overlay_common::id::{PeerId, PortId, SegmentId};
+use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::Mac;
 use overlay_control::action::Action;
 use overlay_control::addresses::{LineError, List, Purpose, Reader};
@@ -79,7 +79,7 @@ pub fn link(name: &str, ifindex: u32) -> LinkInfo {
 }
 
 pub fn port(interface: &str, vlan: u16) -> Place {
-    Place::Port { interface: interface.into(), vlan: (vlan != 0).then_some(vlan) }
+    Place::Port { interface: interface.into(), vlan: Vlan::from_word(vlan) }
 }
 
 pub fn peer(name: &str) -> Place {
@@ -225,7 +225,7 @@ impl Gateway {
     }
 
     pub fn port(&self, interface: &str, vlan: u16) -> PortId {
-        let vlan = (vlan != 0).then_some(vlan);
+        let vlan = Vlan::from_word(vlan);
         let ports = self.controller.ports();
         let port = ports.iter().find(|p| p.interface == interface && p.vlan == vlan);
         port.and_then(|port| port.id).expect("a port")
@@ -240,7 +240,7 @@ impl Gateway {
         match place {
             Place::Peer(name) => Target::peer(self.peer(name).0),
             Place::Port { interface, vlan } => {
-                Target::port(self.port(interface, vlan.unwrap_or(0)).0)
+                Target::port(self.port(interface, Vlan::word(*vlan)).0)
             }
         }
     }
@@ -318,6 +318,6 @@ impl Shown {
 fn owned(place: Place<&str>) -> Place {
     match place {
         Place::Peer(name) => peer(name),
-        Place::Port { interface, vlan } => port(interface, vlan.unwrap_or(0)),
+        Place::Port { interface, vlan } => port(interface, Vlan::word(vlan)),
     }
 }

@@ -10,7 +10,7 @@ const GOOD: &str = "\
 blue 02:01:00:00:00:01 peer gw2
 
   blue\t02-01-00-00-00-02 interface eth1   # at home
-blue 02:01:00:00:00:03 interface eth2 vlan 10
+blue 02:01:00:00:00:03 interface eth2 vlan 10 protocol 802.1q
 red 02:01:00:00:00:01 interface eth2 vlan 20\r
 red 02:01:00:00:00:02 peer gw2";
 
@@ -75,9 +75,18 @@ fn each_error_has_its_place_and_says_what_would_be_right() {
         ("blue 02:01:00:00:00:01 interface eth2", 34, "no untagged port", "[[segment.port]]"),
         ("blue 02:01:00:00:00:01 interface eth0", 34, "no untagged port", "[[segment.port]]"),
         ("blue 02:01:00:00:00:01 interface eth2 vlan 20", 34, "VLAN 20", "[[segment.port]]"),
-        ("blue 02:01:00:00:00:01 interface eth2 20", 39, "is not vlan", "[vlan ID]"),
-        ("blue 02:01:00:00:00:01 interface eth2 vlan", 43, "ends after vlan", "[vlan ID]"),
+        ("blue 02:01:00:00:00:01 interface eth2 20", 39, "is not vlan", "[vlan ID [protocol"),
+        ("blue 02:01:00:00:00:01 interface eth2 vlan", 43, "ends after vlan", "[vlan ID [protocol"),
         ("blue 02:01:00:00:00:01 interface eth2 vlan 4095", 44, "out of range", "1 to 4094"),
+        ("blue 02:01:00:00:00:01 interface eth2 vlan 10 802.1ad", 47, "too many", "protocol"),
+        ("blue 02:01:00:00:00:01 interface eth2 vlan 10 protocol", 55, "ends after", "protocol"),
+        ("blue 02:01:00:00:00:01 interface eth2 vlan 10 protocol ad", 56, "not exist", "802.1ad"),
+        (
+            "blue 02:01:00:00:00:01 interface eth2 vlan 10 protocol 802.1ad",
+            34,
+            "VLAN 10 (802.1ad) of eth2 is no port",
+            "[[segment.port]]",
+        ),
         (&long, 1, "longer than 1024 bytes", "one address"),
     ] {
         let found = errors(&gateway, &format!("# first\n{line}\n"));

@@ -15,7 +15,16 @@ fn ports_are_shown_in_the_order_of_the_file() {
     let ports = gateway.controller.ports();
     let shown: Vec<_> = ports
         .iter()
-        .map(|p| (p.interface.as_str(), p.vlan, p.role, p.segment.as_deref(), p.ifindex, p.up))
+        .map(|p| {
+            (
+                p.interface.as_str(),
+                p.vlan.map(|vlan| vlan.id()),
+                p.role,
+                p.segment.as_deref(),
+                p.ifindex,
+                p.up,
+            )
+        })
         .collect();
     assert_eq!(
         shown,

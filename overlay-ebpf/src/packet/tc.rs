@@ -14,7 +14,7 @@ use aya_ebpf::helpers::generated::{
 };
 use overlay_common::abi::{Egress, abilities};
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{Ethernet, Family, Header, Ipv4, Ipv6, Tag, Udp, ethertype};
+use overlay_common::wire::{Ethernet, Family, Header, Ipv4, Ipv6, Tag, TagKind, Udp, ethertype};
 
 use super::bounded;
 use crate::abilities::has;
@@ -109,6 +109,16 @@ impl TcPacket {
         accepted(unsafe { bpf_skb_adjust_room(self.skb, delta, ROOM_MAC, flags) })
     }
 
+    /// The kind of a tag that was stripped.
+    #[inline(always)]
+    fn stripped_kind(&self) -> TagKind {
+        // SAFETY: the context is valid while the program runs.
+        match u16::from_be(unsafe { (*self.skb).vlan_proto } as u16) {
+            ethertype::SERVICE_VLAN => TagKind::Service,
+            _ => TagKind::Customer,
+        }
+    }
+
     /// Makes the outermost IP header one of the other family, whose content is undefined.
     #[inline(always)]
     fn change_proto(&mut self, ethertype: u16) -> Result<(), Refused> {
@@ -147,22 +157,29 @@ impl Packet for TcPacket {
         unsafe { bounded(self.data(), self.data_end(), offset).map(|p: *mut T| &mut *p) }
     }
 
-    /// Without a tag the control information is zero rather than undefined: the
-    /// compiler looks at it before it knows, which the verifier forbids otherwise.
+    /// Without a tag its word is zero rather than undefined: the compiler looks at it
+    /// before it knows, which the verifier forbids otherwise.
     #[inline(always)]
-    fn vlan(&self) -> Option<u16> {
+    fn vlan(&self) -> Option<Tag> {
         const PRESENT: u32 = 1 << 16;
+        const SERVICE: u32 = 1 << 17;
+        let word = |kind, tci: u32| match kind {
+            TagKind::Customer => tci | PRESENT,
+            TagKind::Service => tci | PRESENT | SERVICE,
+        };
         // SAFETY: the context is valid while the program runs.
         let (stripped, tci) = unsafe { ((*self.skb).vlan_present, (*self.skb).vlan_tci) };
         let tag = if stripped != 0 {
-            tci | PRESENT
+            word(self.stripped_kind(), tci)
         } else {
-            match self.at::<Tag>(Tag::OFFSET).and_then(Tag::tci) {
-                Some(tci) => tci as u32 | PRESENT,
+            match self.at::<Tag>(Tag::OFFSET) {
+                Some(tag) => tag.kind().map_or(0, |kind| word(kind, tag.tci() as u32)),
                 None => 0,
             }
         };
-        (core::hint::black_box(tag) & PRESENT != 0).then_some(tag as u16)
+        let tag = core::hint::black_box(tag);
+        let kind = if tag & SERVICE != 0 { TagKind::Service } else { TagKind::Customer };
+        (tag & PRESENT != 0).then_some(Tag::new(kind, tag as u16))
     }
 
     #[inline(always)]
@@ -178,9 +195,9 @@ impl Packet for TcPacket {
     }
 
     #[inline(always)]
-    fn push_vlan(&mut self, tci: u16) -> Result<(), Refused> {
+    fn push_vlan(&mut self, tag: Tag) -> Result<(), Refused> {
         // SAFETY: as in `adjust_room`.
-        accepted(unsafe { bpf_skb_vlan_push(self.skb, ethertype::VLAN.to_be(), tci) })
+        accepted(unsafe { bpf_skb_vlan_push(self.skb, tag.tpid().to_be(), tag.tci()) })
     }
 
     #[inline(always)]

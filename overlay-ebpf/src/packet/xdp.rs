@@ -1,24 +1,50 @@
 //! A frame at the XDP hook.
 
 use aya_ebpf::bindings::xdp_md;
-use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
+use aya_ebpf::helpers::generated::{
+    bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len,
+};
 use overlay_common::abi::Egress;
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{Family, Header, Mac, Tag};
+use overlay_common::wire::{Ethernet, Family, Geneve, Header, Ipv6, Mac, Outer6, Tag, Tcp};
 
 use super::bounded;
 
-/// A frame in a receive buffer. It has one segment, no offloads, and its VLAN
-/// tag among its bytes.
-pub struct XdpPacket {
+/// All that the path reads and writes of a frame: the longest outer headers, and inner ones.
+const HEADERS: u32 =
+    (Outer6::LEN + Geneve::LONGEST_OPTIONS + Ethernet::LEN + Ipv6::LEN + Tcp::LEN) as u32;
+
+/// A frame in receive buffers. It has one segment, no offloads, and its VLAN tag among its
+/// bytes. With `FRAGS` it may go on in further buffers (Linux 5.18), which the path reads
+/// nothing of; without, it is in one.
+pub struct XdpPacket<const FRAGS: bool> {
     ctx: *mut xdp_md,
+    /// The bytes in the further buffers.
+    further: u32,
 }
 
-impl XdpPacket {
-    /// The packet of the running program.
+impl<const FRAGS: bool> XdpPacket<FRAGS> {
+    /// The packet of the running program; `None` where its headers may not all be in the
+    /// first buffer, and cannot be read.
     #[inline(always)]
-    pub fn new(ctx: *mut xdp_md) -> Self {
-        Self { ctx }
+    pub fn new(ctx: *mut xdp_md) -> Option<Self> {
+        let mut packet = Self { ctx, further: 0 };
+        if FRAGS {
+            let first = core::hint::black_box(packet.first_len());
+            // SAFETY: a helper call on the program's own context.
+            let whole = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
+            packet.further = whole.wrapping_sub(first);
+            if packet.further != 0 && first < HEADERS {
+                return None;
+            }
+        }
+        Some(packet)
+    }
+
+    /// The bytes in the first buffer.
+    #[inline(always)]
+    fn first_len(&self) -> u32 {
+        (self.data_end() - self.data()) as u32
     }
 
     #[inline(always)]
@@ -58,7 +84,7 @@ impl XdpPacket {
         Ok(())
     }
 
-    /// Moves the start of the frame; negative opens room.
+    /// Moves the start of the frame, which is in the first buffer; negative opens room.
     #[inline(always)]
     fn adjust_head(&mut self, delta: i32) -> Result<(), Refused> {
         // SAFETY: a helper call on the program's own context; `&mut self` ends
@@ -70,12 +96,15 @@ impl XdpPacket {
     }
 }
 
-impl Packet for XdpPacket {
+impl<const FRAGS: bool> Packet for XdpPacket<FRAGS> {
     const COPIES: bool = false;
 
     #[inline(always)]
     fn len(&self) -> u32 {
-        (self.data_end() - self.data()) as u32
+        let first = self.first_len();
+        // Opaque, so that the compiler does not regroup the sum into arithmetic on
+        // `data_end`, which the verifier forbids.
+        if FRAGS { core::hint::black_box(first).wrapping_add(self.further) } else { first }
     }
 
     #[inline(always)]
@@ -92,8 +121,9 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
-    fn vlan(&self) -> Option<u16> {
-        self.at::<Tag>(Tag::OFFSET)?.tci()
+    fn vlan(&self) -> Option<Tag> {
+        let tag = *self.at::<Tag>(Tag::OFFSET)?;
+        tag.kind().map(|_| tag)
     }
 
     /// A tag is among the bytes.
@@ -109,14 +139,14 @@ impl Packet for XdpPacket {
     }
 
     #[inline(always)]
-    fn push_vlan(&mut self, tci: u16) -> Result<(), Refused> {
+    fn push_vlan(&mut self, tag: Tag) -> Result<(), Refused> {
         self.adjust_head(-(Tag::LEN as i32))?;
         self.move_stations(Tag::LEN, 0)?;
-        *self.at_mut::<Tag>(Tag::OFFSET).ok_or(Refused)? = Tag::new(tci);
+        *self.at_mut::<Tag>(Tag::OFFSET).ok_or(Refused)? = tag;
         Ok(())
     }
 
-    /// All bytes are readable.
+    /// [`new`](Self::new) saw to it.
     #[inline(always)]
     fn require(&mut self, _len: u32) {}
 
@@ -132,15 +162,17 @@ impl Packet for XdpPacket {
 
     #[inline(always)]
     fn trim_tail(&mut self, len: u32) -> Result<(), Refused> {
-        // Opaque, so that the compiler does not regroup the difference into
-        // arithmetic on `data_end`, which the verifier forbids.
+        // Opaque, as in `len`.
         let now = core::hint::black_box(self.len());
         let delta = len as i32 - now as i32;
         // SAFETY: as in `adjust_head`.
-        match unsafe { bpf_xdp_adjust_tail(self.ctx, delta) } {
-            0 => Ok(()),
-            _ => Err(Refused),
+        if unsafe { bpf_xdp_adjust_tail(self.ctx, delta) } != 0 {
+            return Err(Refused);
         }
+        if FRAGS {
+            self.further = len.wrapping_sub(core::hint::black_box(self.first_len()));
+        }
+        Ok(())
     }
 
     #[inline(always)]
@@ -150,7 +182,11 @@ impl Packet for XdpPacket {
 
     #[inline(always)]
     fn reaches(&self, egress: Egress) -> bool {
-        egress.flags & Egress::XDP != 0
+        let wanted = match FRAGS && self.further != 0 {
+            true => Egress::XDP | Egress::FRAGS,
+            false => Egress::XDP,
+        };
+        egress.flags & wanted == wanted
     }
 
     #[inline(always)]

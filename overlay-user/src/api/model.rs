@@ -196,6 +196,9 @@ pub struct PortRow {
     pub interface: String,
     /// The VLAN of its frames; `None`: untagged.
     pub vlan: Option<u16>,
+    /// The kind of the VLAN's tags: `802.1q` or `802.1ad`.
+    #[serde(default)]
+    pub protocol: Option<String>,
     /// `uplink` or `access`.
     pub role: String,
     /// The segment of an access port.
@@ -299,6 +302,9 @@ pub struct FdbRow<'a> {
     pub interface: Option<Cow<'a, str>>,
     /// That port's VLAN.
     pub vlan: Option<u16>,
+    /// The kind of the VLAN's tags: `802.1q` or `802.1ad`.
+    #[serde(default)]
+    pub protocol: Option<Cow<'a, str>>,
     /// Whether it was configured or loaded, and neither ages nor moves.
     #[serde(rename = "static")]
     pub is_static: bool,

@@ -16,9 +16,9 @@ pub enum Command {
     /// Load the addresses of a list, all of them or none.
     ///
     /// Each line is an address: SEGMENT MAC peer NAME, or SEGMENT MAC interface
-    /// DEVICE [vlan ID]. What follows a # is skipped. Loaded addresses neither age
-    /// nor move; they stay when the configuration is reloaded and when the daemon is
-    /// replaced.
+    /// DEVICE [vlan ID [protocol 802.1ad]]. What follows a # is skipped. Loaded
+    /// addresses neither age nor move; they stay when the configuration is reloaded
+    /// and when the daemon is replaced.
     Load {
         /// The list; - is standard input.
         file: PathBuf,
@@ -34,7 +34,7 @@ pub enum Command {
         segment: String,
         /// The address.
         mac: String,
-        /// Where it is: peer NAME, or interface DEVICE [vlan ID].
+        /// Where it is: peer NAME, or interface DEVICE [vlan ID [protocol 802.1ad]].
         #[arg(required = true, num_args = 1.., value_name = "PLACE")]
         place: Vec<String>,
     },

@@ -151,11 +151,13 @@ impl Daemon {
 
     /// Uplinks that cannot carry the longest frames of the access ports.
     fn mtu_problems(&self, peers: &[PeerView]) -> Vec<String> {
-        let of_role = |role| {
-            let ports = self.ports.iter().filter(move |(_, port)| port.wanted.role == role);
+        let of_role = |is_right: fn(Role) -> bool| {
+            let ports = self.ports.iter().filter(move |(_, port)| is_right(port.wanted.role));
             ports.filter_map(|(name, _)| self.link_named(name))
         };
-        let Some(longest) = of_role(Role::Access).max_by_key(|link| link.mtu) else {
+        // Whose frames come tagged into a device that is the uplink as well, has an MTU of its
+        // own.
+        let Some(longest) = of_role(|role| role == Role::Access).max_by_key(|link| link.mtu) else {
             return Vec::new();
         };
         // Inner Ethernet header, IP, UDP and the tunnel's own header.
@@ -166,7 +168,7 @@ impl Daemon {
             let family = if is_v6 { Family::V6 } else { Family::V4 };
             longest.mtu.saturating_add(family.tunnel_len() as u32)
         };
-        of_role(Role::Uplink)
+        of_role(Role::has_uplink)
             .filter(|uplink| uplink.mtu < needed(uplink))
             .map(|uplink| {
                 format!(
@@ -231,7 +233,8 @@ impl Daemon {
         let counters = view.id.map(|id| self.port_counters(id)).unwrap_or_default();
         PortRow {
             role: view.role.name().to_owned(),
-            vlan: view.vlan,
+            vlan: view.vlan.map(|vlan| vlan.id()),
+            protocol: view.vlan.map(|vlan| vlan.kind().name().to_owned()),
             segment: view.segment,
             mode: view.mode.name().to_owned(),
             hook: live.map(|live| live.attached.hook.name().to_owned()),

@@ -86,16 +86,19 @@ impl Port {
 
 /// The devices that a configuration names.
 pub fn wanted(config: &Config) -> BTreeMap<String, Wanted> {
-    let uplinks = config
+    let mut wanted: BTreeMap<_, _> = config
         .uplinks
         .iter()
-        .map(|uplink| (uplink.interface.clone(), Wanted { role: Role::Uplink, mode: uplink.mode }));
-    let access = config
-        .segments
-        .iter()
-        .flat_map(|segment| &segment.ports)
-        .map(|port| (port.interface.clone(), Wanted { role: Role::Access, mode: port.mode }));
-    uplinks.chain(access).collect()
+        .map(|uplink| (uplink.interface.clone(), Wanted { role: Role::Uplink, mode: uplink.mode }))
+        .collect();
+    for port in config.segments.iter().flat_map(|segment| &segment.ports) {
+        let role = match wanted.get(&port.interface) {
+            Some(device) if device.role.has_uplink() => Role::OneArmed,
+            _ => Role::Access,
+        };
+        wanted.insert(port.interface.clone(), Wanted { role, mode: port.mode });
+    }
+    wanted
 }
 
 impl Daemon {
@@ -236,7 +239,7 @@ impl Daemon {
         let Some(live) = self.ports.get(name).and_then(|port| port.live.clone()) else {
             return Ok(());
         };
-        let flags = base_flags(&link) | self.xdp_flag(&link, live.attached.hook);
+        let flags = base_flags(&link) | self.xdp_flags(&link, live.attached.hook);
         if flags != live.flags {
             self.set_egress(name, link.ifindex, flags)?;
         }
@@ -248,7 +251,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn xdp_flag(&self, link: &Link, hook: Hook) -> u32 {
+    fn xdp_flags(&self, link: &Link, hook: Hook) -> u32 {
         let takes = match (link.kind, hook) {
             (_, Hook::Tc) => false,
             (Kind::Veth { .. }, _) => match self.dataplane.takes_redirected(link) {
@@ -261,7 +264,19 @@ impl Daemon {
             (_, Hook::Xdp) => true,
             (_, Hook::XdpGeneric) => false,
         };
-        if takes { Egress::XDP } else { 0 }
+        if !takes {
+            return 0;
+        }
+        let back = if matches!(link.kind, Kind::Veth { .. }) { 0 } else { Egress::TX };
+        let several = match self.dataplane.takes_several_buffers(link) {
+            Ok(true) => Egress::FRAGS,
+            Ok(false) => 0,
+            Err(error) => {
+                tracing::debug!(interface = link.name, "{error:#}");
+                0
+            }
+        };
+        Egress::XDP | back | several
     }
 
     /// Tells programs and controller how frames can leave through a device; the
@@ -283,7 +298,7 @@ impl Daemon {
 impl Link {
     /// Whether a port on this device needs promiscuous mode, which it has not.
     pub(super) fn must_become_promiscuous(&self, role: Role) -> bool {
-        role == Role::Access
+        role.has_access()
             && matches!(self.kind, Kind::Physical | Kind::Virtual)
             && !self.promiscuous
     }

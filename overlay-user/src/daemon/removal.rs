@@ -1,7 +1,6 @@
 //! Leaving nothing behind.
 
 use anyhow::Result;
-use overlay_control::controller::Role;
 
 use super::Daemon;
 use crate::dataplane::pins::Pins;
@@ -15,7 +14,7 @@ impl Daemon {
     /// nothing arrives for ports that are gone.
     pub(super) async fn remove(mut self) -> Result<Vec<String>> {
         let mut ports: Vec<_> = std::mem::take(&mut self.ports).into_iter().collect();
-        ports.sort_by_key(|(_, port)| port.wanted.role != Role::Uplink);
+        ports.sort_by_key(|(_, port)| !port.wanted.role.has_uplink());
         let mut changes = Vec::new();
         for (name, port) in ports {
             if let Some(live) = port.live {

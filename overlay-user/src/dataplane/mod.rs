@@ -14,6 +14,7 @@
 //! - [`log`]: the programs' log records.
 //! - [`shared`]: maps in memory shared with the programs.
 //! - [`wire`]: records as bytes.
+//! - `xdp_features`: what drivers say of their XDP.
 
 pub mod attach;
 pub mod bpffs;
@@ -31,6 +32,7 @@ pub mod shared;
 pub mod sys;
 pub mod tables;
 pub mod wire;
+mod xdp_features;
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::PerfEventArray;
@@ -175,6 +177,18 @@ impl Dataplane {
         probe::takes_redirected(&self.ebpf, link)
     }
 
+    /// Whether redirected frames of several buffers arrive too at a device that takes
+    /// redirected frames.
+    pub fn takes_several_buffers(&self, link: &Link) -> Result<bool> {
+        // Kernels whose drivers tell nothing refuse all such redirects (before Linux 6.3,
+        // commit b9d460c92455).
+        let told = [Feature::XdpFrags, Feature::XdpFeatures];
+        if !told.into_iter().all(|feature| self.features.has(feature)) {
+            return Ok(false);
+        }
+        xdp_features::takes_several_buffers(link.ifindex)
+    }
+
     /// How many redirected frames a device has taken; `None` where it does not
     /// say.
     pub fn redirected(&self, link: &Link) -> Result<Option<u64>> {
@@ -215,10 +229,35 @@ pub fn tc_programs(features: Features) -> [&'static str; 2] {
     }
 }
 
+/// The XDP programs for a kernel with these features: on uplinks, on access ports, on devices
+/// that are both. `is_native` is about where they run: in the network stack (generic XDP) the
+/// kernel puts a frame into one buffer for a program that takes no more. Given one that does,
+/// it loses Ethernet headers there (seen on Linux 6.18).
+pub fn xdp_programs(features: Features, is_native: bool) -> [&'static str; 3] {
+    if features.has(Feature::XdpFrags) && is_native {
+        [programs::XDP_UPLINK, programs::XDP_ACCESS, programs::XDP_ONE_ARMED]
+    } else {
+        [programs::XDP_UPLINK_SINGLE, programs::XDP_ACCESS_SINGLE, programs::XDP_ONE_ARMED_SINGLE]
+    }
+}
+
+/// The tc program for a device that is uplink and access port. `None` where the verifier
+/// would have to walk through the loops of both: it would come near its limit.
+pub fn tc_one_armed(features: Features) -> Option<&'static str> {
+    features.has(Feature::Loop).then_some(programs::TC_ONE_ARMED)
+}
+
 /// Every program that is loaded on a kernel with these features.
-pub fn program_names(features: Features) -> [&'static str; 5] {
-    let [tc_uplink, tc_access] = tc_programs(features);
-    [programs::XDP_UPLINK, programs::XDP_ACCESS, tc_uplink, tc_access, programs::XDP_PROBE]
+pub fn program_names(features: Features) -> Vec<&'static str> {
+    let mut names = vec![programs::XDP_PROBE];
+    names.extend(tc_programs(features));
+    names.extend(tc_one_armed(features));
+    for is_native in [true, false] {
+        names.extend(xdp_programs(features, is_native));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {

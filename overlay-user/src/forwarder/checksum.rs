@@ -36,7 +36,7 @@ struct Segment {
 fn find(frame: &[u8]) -> Option<Segment> {
     let mut offset = Ethernet::LEN;
     let mut kind = view::<Ethernet>(frame, 0)?.ethertype();
-    if kind == ethertype::VLAN {
+    if matches!(kind, ethertype::VLAN | ethertype::SERVICE_VLAN) {
         let inner = frame.get(offset + 2..offset + Tag::LEN)?;
         kind = u16::from_be_bytes([inner[0], inner[1]]);
         offset += Tag::LEN;

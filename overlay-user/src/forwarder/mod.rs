@@ -20,8 +20,11 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender, bounded, never, select};
 use overlay_common::abi::{Egress, Hook, Punt, PuntReason};
+use overlay_common::id::Vlan;
 use overlay_common::path::{Ingress, from_access, from_underlay};
+use overlay_common::tables::Tables as _;
 use overlay_common::verdict::{DropReason, Verdict};
+use overlay_common::wire::Tag;
 use overlay_control::frame::Frame;
 use overlay_control::tables::{Punted as TablePunted, TableSet};
 
@@ -202,12 +205,14 @@ impl Worker {
     }
 
     fn forward(&self, punt: &Punt, bytes: &Bytes) -> Outcome {
-        let mut frame = match punt.vlan {
-            0 => Frame::new(bytes),
-            tci => Frame::with_stripped_vlan(bytes, tci),
-        };
         let ingress = Ingress { ifindex: punt.ifindex, hook: Hook::User };
         let tables = self.tables();
+        // The record does not tell the tag's kind, but it is that of the port.
+        let kind = tables.port(punt.source.index()).map(|port| Vlan::kind_of(port.vlan));
+        let mut frame = match punt.vlan {
+            0 => Frame::new(bytes),
+            tci => Frame::with_stripped_vlan(bytes, Tag::new(kind.unwrap_or_default(), tci)),
+        };
         let result = from_access::run_again(&mut frame, &*tables, ingress, punt);
         let punts = tables.take_punts();
         drop(tables);

@@ -36,7 +36,7 @@ pub fn of(frame: Vec<u8>, gso_size: u32) -> Option<Vec<Vec<u8>>> {
 fn layout(frame: &[u8]) -> Option<Layout> {
     let mut ip = Ethernet::LEN;
     let mut kind = view::<Ethernet>(frame, 0)?.ethertype();
-    if kind == ethertype::VLAN {
+    if matches!(kind, ethertype::VLAN | ethertype::SERVICE_VLAN) {
         let inner = frame.get(ip + 2..ip + Tag::LEN)?;
         kind = u16::from_be_bytes([inner[0], inner[1]]);
         ip += Tag::LEN;

@@ -5,10 +5,20 @@ mod units;
 
 use crate::api::{DropRow, FdbRow, PeerRow, PortRow, SegmentRow, Status};
 use crate::dataplane::features::{ALL, Features};
+use overlay_common::wire::TagKind;
 use table::Table;
 
 fn or_dash<T: ToString>(value: Option<&T>) -> String {
     value.map_or_else(|| "-".to_owned(), T::to_string)
+}
+
+/// A VLAN, with the kind of its tags where that is not the usual one.
+fn vlan(id: Option<u16>, protocol: Option<&str>) -> Option<String> {
+    let id = id?;
+    Some(match protocol {
+        Some(protocol) if protocol != TagKind::Customer.name() => format!("{id} ({protocol})"),
+        _ => id.to_string(),
+    })
 }
 
 /// `overlay status`.
@@ -85,7 +95,7 @@ pub fn ports(rows: &[PortRow]) -> String {
     for row in rows {
         table.row([
             row.interface.clone(),
-            or_dash(row.vlan.as_ref()),
+            or_dash(vlan(row.vlan, row.protocol.as_deref()).as_ref()),
             row.role.clone(),
             or_dash(row.segment.as_ref()),
             or_dash(row.hook.as_ref()),
@@ -183,7 +193,8 @@ impl FdbTable {
 
     /// Adds an address.
     pub fn row(&mut self, row: &FdbRow<'_>) {
-        let place = match (&row.peer, &row.interface, row.vlan) {
+        let vlan = vlan(row.vlan, row.protocol.as_deref());
+        let place = match (&row.peer, &row.interface, vlan) {
             (Some(peer), _, _) => format!("peer {peer}"),
             (None, Some(interface), Some(vlan)) => format!("port {interface} vlan {vlan}"),
             (None, Some(interface), None) => format!("port {interface}"),

@@ -1,8 +1,8 @@
 //! The host's run of a vector.
 
-use overlay_common::abi::{Counters, FdbEntry, FdbKey, Hook, Punt};
+use overlay_common::abi::{Counters, Egress, FdbEntry, FdbKey, Hook, Punt};
 use overlay_common::packet::Packet;
-use overlay_common::path::{Ingress, from_access, from_underlay};
+use overlay_common::path::{Ingress, from_access, from_underlay, one_armed};
 use overlay_common::verdict::{DropReason, Verdict};
 use overlay_control::frame::HostFrame;
 use overlay_control::sample;
@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 
 use crate::home::{Home, INDEXES};
 use crate::vector::{Direction, Outcome, Vector};
+
+/// What `BPF_PROG_TEST_RUN` has in an XDP frame's first buffer: a page without the room in
+/// front and behind (`struct skb_shared_info`).
+pub const FIRST_BUFFER: usize = 4096 - 256 - 320;
 
 /// Everything that a run leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +67,12 @@ fn run_as<const COPIES: bool>(vector: &Vector, hook: Hook, home: &Home) -> Obser
     sample::actions(&home.devices).iter().for_each(|action| tables.apply(action));
     let mut frame = HostFrame::<COPIES>::new(&vector.frame);
     frame.vlan_offload = COPIES;
+    frame.several_buffers = !COPIES && vector.frame.len() > FIRST_BUFFER;
     let ingress = Ingress { ifindex: home.devices.ingress, hook };
     let result = match vector.direction {
         Direction::FromAccess => from_access::run(&mut frame, &tables, ingress),
         Direction::FromUnderlay => from_underlay::run(&mut frame, &tables, ingress),
+        Direction::OneArmed => one_armed::run(&mut frame, &tables, ingress),
     };
     if let Err(reason) = result {
         tables.record_drop(ingress.ifindex, reason);
@@ -80,7 +86,7 @@ fn run_as<const COPIES: bool>(vector: &Vector, hook: Hook, home: &Home) -> Obser
     let drops = tables.drops().into_iter();
     let punts = tables.take_punts();
     Observed {
-        outcome: outcome(result, &frame),
+        outcome: outcome(result, &frame, ingress),
         drops: drops.map(|(key, n)| ((key.reason, key.ifindex), n)).collect(),
         ports: INDEXES.map(|index| tables.port_counters(index)).collect(),
         peers: INDEXES.map(|index| tables.peer_counters(index)).collect(),
@@ -93,11 +99,17 @@ fn run_as<const COPIES: bool>(vector: &Vector, hook: Hook, home: &Home) -> Obser
 fn outcome<const COPIES: bool>(
     result: Result<Verdict, DropReason>,
     frame: &HostFrame<COPIES>,
+    ingress: Ingress,
 ) -> Outcome {
     assert!(frame.len() as usize == frame.bytes().len());
     match result {
         Ok(Verdict::Pass | Verdict::Defer) => Outcome::Untouched,
-        Ok(Verdict::Transmit(_) | Verdict::Deliver(_)) => Outcome::Sent(frame.bytes().to_vec()),
+        Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
+            let bytes = frame.bytes().to_vec();
+            let is_same = egress.ifindex == ingress.ifindex;
+            let is_back = !COPIES && is_same && egress.flags & Egress::TX != 0;
+            if is_back { Outcome::SentBack(bytes) } else { Outcome::Sent(bytes) }
+        }
         Ok(Verdict::Consumed) | Err(_) => Outcome::Ended,
     }
 }

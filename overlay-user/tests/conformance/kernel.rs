@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use aya::programs::{Program, TestRun, TestRunOptions, TestRunResult};
-use overlay_common::abi::{Counters, Hook, programs};
+use anyhow::{Context, Result, bail, ensure};
+use aya::programs::{Program, TestRun, TestRunOptions, TestRunResult, Xdp};
+use overlay_common::abi::{Counters, Hook};
 use overlay_common::id::{PeerId, PortId};
 use overlay_control::action::Action;
 use overlay_control::sample;
 use overlay_testbed::patient;
 use overlay_user::dataplane::features::Features;
 use overlay_user::dataplane::punts::{Punted, Readers};
-use overlay_user::dataplane::{Dataplane, tc_programs};
+use overlay_user::dataplane::{Dataplane, tc_one_armed, tc_programs, xdp_programs};
 
 use crate::home::{Home, INDEXES};
 use crate::host::{Observed, PuntSeen, place};
@@ -21,6 +21,8 @@ use crate::vector::{Direction, Outcome, Vector};
 
 /// Actions of the two hooks (`<linux/bpf.h>`, `<linux/pkt_cls.h>`).
 const XDP: [u32; 3] = [2, 4, 1];
+/// XDP's when a frame goes out of the device that it came in by.
+const XDP_TX: u32 = 3;
 const TC: [u32; 3] = [u32::MAX, 7, 2];
 
 /// A punt's way through the threads that read them.
@@ -36,7 +38,7 @@ pub struct Kernel {
 }
 
 /// What was counted up to now.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Counted {
     drops: BTreeMap<(u8, u8, u32), u64>,
     /// Of the ports and peers with the indexes [`INDEXES`].
@@ -78,10 +80,14 @@ impl Kernel {
         punts: usize,
     ) -> Result<Observed> {
         fill(&mut self.dataplane, home)?;
+        let [xdp_uplink, xdp_access, xdp_one_armed] = xdp_programs(self.dataplane.features(), true);
         let [tc_uplink, tc_access] = tc_programs(self.dataplane.features());
+        let tc_one_armed = tc_one_armed(self.dataplane.features()).unwrap_or_default();
         let (name, actions) = match (hook, vector.direction) {
-            (Hook::Xdp, Direction::FromAccess) => (programs::XDP_ACCESS, XDP),
-            (Hook::Xdp, Direction::FromUnderlay) => (programs::XDP_UPLINK, XDP),
+            (Hook::Xdp, Direction::OneArmed) => (xdp_one_armed, XDP),
+            (_, Direction::OneArmed) => (tc_one_armed, TC),
+            (Hook::Xdp, Direction::FromAccess) => (xdp_access, XDP),
+            (Hook::Xdp, Direction::FromUnderlay) => (xdp_uplink, XDP),
             (_, Direction::FromAccess) => (tc_access, TC),
             (_, Direction::FromUnderlay) => (tc_uplink, TC),
         };
@@ -91,6 +97,7 @@ impl Kernel {
             Some(0) => bail!("{name} passed {} on, but changed it: {bytes:02x?}", vector.name),
             Some(1) => Outcome::Sent(bytes),
             Some(_) => Outcome::Ended,
+            None if hook == Hook::Xdp && result.return_value == XDP_TX => Outcome::SentBack(bytes),
             None => bail!("{name} answered {} to {}", result.return_value, vector.name),
         };
         let now = counted(&self.dataplane);
@@ -113,6 +120,43 @@ impl Kernel {
             copies: BTreeMap::new(),
             punts: self.wait_for(punts),
         })
+    }
+
+    /// Runs a vector at XDP with so many bytes in the first buffer, and makes sure that it is
+    /// passed on untouched; `false` where the kernel cannot.
+    pub fn passes_scattered(&mut self, vector: &Vector, first: u32) -> Result<bool> {
+        let before = counted(&self.dataplane);
+        let [xdp_uplink, xdp_access, _] = xdp_programs(self.dataplane.features(), true);
+        let name = match vector.direction {
+            Direction::FromAccess => xdp_access,
+            Direction::FromUnderlay => xdp_uplink,
+            Direction::OneArmed => bail!("not run so"),
+        };
+        // `struct xdp_md`: data, data_end, and four more words.
+        let context: Vec<u8> =
+            [0, first, 0, 0, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+        let mut out = vec![0; vector.frame.len() + 256];
+        let options = TestRunOptions {
+            data_in: Some(&vector.frame),
+            data_out: Some(&mut out),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        };
+        let program: &mut Xdp =
+            self.dataplane.ebpf_mut().program_mut(name).context("a program")?.try_into()?;
+        let result = match program.test_run(options) {
+            Ok(result) => result,
+            Err(error) => match os_error(&error) {
+                Some(libc::EINVAL) => return Ok(false),
+                _ => return Err(error.into()),
+            },
+        };
+        out.truncate(result.data_size_out as usize);
+        ensure!(result.return_value == XDP[0], "{}: {}", vector.name, result.return_value);
+        ensure!(out == vector.frame, "{} was changed", vector.name);
+        let now = counted(&self.dataplane);
+        ensure!(now == before, "{} was counted", vector.name);
+        Ok(true)
     }
 
     /// What was counted up to now.
@@ -156,6 +200,17 @@ impl Kernel {
         out.truncate(result.data_size_out as usize);
         Ok((result, out))
     }
+}
+
+fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.raw_os_error();
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn fill(dataplane: &mut Dataplane, home: &Home) -> Result<()> {

@@ -5,7 +5,9 @@
 
 mod home;
 mod host;
+mod jumbo;
 mod kernel;
+mod one_armed;
 mod outer;
 mod picked;
 mod vector;
@@ -29,7 +31,9 @@ const GENERATED_IN_GUESTS: usize = 100;
 
 #[test]
 fn hand_picked_vectors_hold_on_the_host() {
-    let vectors = picked::vectors();
+    let mut vectors = picked::vectors();
+    vectors.extend(jumbo::vectors());
+    vectors.extend(one_armed::vectors());
     let names: BTreeMap<_, _> = vectors.iter().map(|v| (v.vector.name.as_str(), ())).collect();
     assert_eq!(names.len(), vectors.len(), "names are unique");
     assert!(vectors.len() >= 60, "{} vectors", vectors.len());
@@ -55,6 +59,83 @@ fn xdp_programs_agree_with_the_host() {
 fn tc_programs_agree_with_the_host() {
     if require_root("tc_programs_agree_with_the_host") {
         agree(Hook::Tc, Features::probe().expect("features"));
+    }
+}
+
+#[test]
+fn xdp_programs_agree_with_the_host_on_frames_of_several_buffers() {
+    let name = "xdp_programs_agree_with_the_host_on_frames_of_several_buffers";
+    if !require_root(name) {
+        return;
+    }
+    let features = Features::probe().expect("features");
+    if !features.has(Feature::XdpFrags) {
+        println!("SAME AS xdp_programs_agree_with_the_host: XDP has one buffer here");
+        return;
+    }
+    let vectors: Vec<Vector> = jumbo::vectors().into_iter().map(|p| p.vector).collect();
+    let home = Home::new().expect("a namespace with devices");
+    let (compared, differences) = home.compare(&vectors, &[Hook::Xdp], features);
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+    assert_eq!(compared, vectors.len());
+    println!("{} vectors, {compared} comparisons of kernel and host", vectors.len());
+}
+
+/// Where not all headers are in the first buffer, tc reads them.
+#[test]
+fn xdp_leaves_frames_with_scattered_headers_to_tc() {
+    let name = "xdp_leaves_frames_with_scattered_headers_to_tc";
+    if !require_root(name) {
+        return;
+    }
+    let features = Features::probe().expect("features");
+    let home = Home::new().expect("a namespace with devices");
+    let vectors: Vec<Vector> = jumbo::vectors().into_iter().map(|p| p.vector).collect();
+    match home.run_scattered(&vectors, features).expect("run") {
+        Some(count) => println!("{count} runs"),
+        None => println!("SAME AS xdp_programs_agree_with_the_host: no test run scatters headers"),
+    }
+}
+
+/// Whatever comes from either side, to the programs that look which it is; in both forms.
+#[test]
+fn xdp_and_tc_programs_of_one_armed_devices_agree_with_the_host() {
+    let name = "xdp_and_tc_programs_of_one_armed_devices_agree_with_the_host";
+    if !require_root(name) {
+        return;
+    }
+    let own = Features::probe().expect("features");
+    if !own.has(Feature::Loop) {
+        println!("SAME AS xdp_programs_agree_with_the_host: no device is one-armed here");
+        return;
+    }
+    let older = own.without(Feature::XdpFrags);
+    let mut vectors: Vec<Vector> = picked::vectors().into_iter().map(|p| p.vector).collect();
+    vectors.extend(generated());
+    vectors.iter_mut().for_each(|vector| vector.direction = Direction::OneArmed);
+    vectors.extend(one_armed::vectors().into_iter().map(|p| p.vector));
+    let home = Home::new().expect("a namespace with devices");
+    for features in [own, older] {
+        let (compared, differences) = home.compare(&vectors, &[Hook::Xdp, Hook::Tc], features);
+        assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+        assert!(compared + 20 >= 2 * vectors.len(), "only {compared} comparisons");
+        println!("{} vectors, {compared} comparisons of kernel and host", vectors.len());
+        if older == own {
+            break;
+        }
+    }
+}
+
+/// What only older kernels run must hold on every kernel.
+#[test]
+fn xdp_programs_for_older_kernels_agree_with_the_host() {
+    if require_root("xdp_programs_for_older_kernels_agree_with_the_host") {
+        let own = Features::probe().expect("features");
+        if !own.has(Feature::XdpFrags) {
+            println!("SAME AS xdp_programs_agree_with_the_host: this kernel has no others");
+            return;
+        }
+        agree(Hook::Xdp, own.without(Feature::XdpFrags));
     }
 }
 
@@ -133,6 +214,7 @@ fn generated() -> Vec<Vector> {
             let direction = match vector.direction {
                 Direction::FromAccess => "access",
                 Direction::FromUnderlay => "underlay",
+                Direction::OneArmed => unreachable!("none is generated"),
             };
             vector.name = format!("generated {number} from {direction}");
             vector

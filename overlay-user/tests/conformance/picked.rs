@@ -9,7 +9,7 @@ use overlay_control::sample::{
 
 use crate::host::Observed;
 use crate::outer::{Datagram, tunnel};
-use crate::vector::{Direction, Outcome, Vector, ethernet, tagged};
+use crate::vector::{Direction, Outcome, Vector, ethernet, service_tagged, tagged};
 
 /// What must become of a frame.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub enum Expect {
     Tunnelled { peer: u8, vni: u32, tos: u8, inner: Vec<u8> },
     /// Sent as it is here; where a tag is given, tc has it beside the bytes.
     Delivered(Vec<u8>, Option<u16>),
+    /// The same with a service tag.
+    ServiceTagged(Vec<u8>, u16),
     /// Dropped, and counted under this reason.
     Dropped(Why),
     /// Copied or punted.
@@ -37,10 +39,18 @@ impl Picked {
     /// Whether a run was as expected; the error says how it was not.
     pub fn check(&self, hook: Hook, observed: &Observed) -> Result<(), String> {
         let expected = if hook == Hook::Xdp { &self.xdp } else { &self.tc };
-        let held = match (expected, &observed.outcome) {
+        let outcome = match observed.outcome.clone() {
+            Outcome::SentBack(bytes) => Outcome::Sent(bytes),
+            other => other,
+        };
+        let held = match (expected, &outcome) {
             (Expect::Untouched, Outcome::Untouched) => observed.drops.is_empty(),
             (Expect::Delivered(bytes, tag), Outcome::Sent(sent)) => match tag {
                 Some(tci) if hook == Hook::Xdp => *sent == tagged(bytes, *tci),
+                _ => sent == bytes,
+            },
+            (Expect::ServiceTagged(bytes, tci), Outcome::Sent(sent)) => match hook {
+                Hook::Xdp => *sent == service_tagged(bytes, *tci),
                 _ => sent == bytes,
             },
             (Expect::Tunnelled { peer, vni, tos, inner }, Outcome::Sent(sent)) => {
@@ -76,7 +86,7 @@ fn is_tunnel(sent: &[u8], peer: u8, vni: u32, tos: u8, inner: &[u8]) -> bool {
     port >= 49152 && sent == expected
 }
 
-fn ipv4(tos: u8, protocol: u8, payload_len: usize) -> Vec<u8> {
+pub fn ipv4(tos: u8, protocol: u8, payload_len: usize) -> Vec<u8> {
     let total = (20 + 20 + payload_len) as u16;
     let mut packet = vec![0x45, tos];
     packet.extend(total.to_be_bytes());
@@ -107,20 +117,27 @@ fn tcp_to(destination: Mac) -> Vec<u8> {
     ethernet(destination, station(1), 0x0800, &ipv4(0, 6, 40))
 }
 
-struct Picks(Vec<Picked>);
+pub struct Picks(pub Vec<Picked>);
 
 impl Picks {
-    fn add(&mut self, direction: Direction, name: &str, frame: Vec<u8>, tc: Expect, xdp: Expect) {
+    pub fn add(
+        &mut self,
+        direction: Direction,
+        name: &str,
+        frame: Vec<u8>,
+        tc: Expect,
+        xdp: Expect,
+    ) {
         let vector = Vector { name: name.to_owned(), direction, frame };
         self.0.push(Picked { vector, tc, xdp });
     }
 
-    fn access(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
+    pub fn access(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
         self.add(Direction::FromAccess, name, frame, expect.clone(), expect);
     }
 
     /// XDP leaves the frame to tc.
-    fn access_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
+    pub fn access_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
         self.add(Direction::FromAccess, name, frame, tc, Expect::Untouched);
     }
 
@@ -129,11 +146,11 @@ impl Picks {
         self.access(name, inner, expect);
     }
 
-    fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
+    pub fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
         self.add(Direction::FromUnderlay, name, frame, expect.clone(), expect);
     }
 
-    fn underlay_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
+    pub fn underlay_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
         self.add(Direction::FromUnderlay, name, frame, tc, Expect::Untouched);
     }
 }
@@ -193,6 +210,13 @@ fn encapsulation(picks: &mut Picks) {
     let tunnel = Expect::Tunnelled { peer: 1, vni: 100, tos: 0, inner: plain.clone() };
     picks.access("a priority tag counts as none", tagged(&plain, 0x6000), tunnel);
 
+    let service = ethernet(station(0x11), station(9), 0x0800, &ipv4(0, 6, 40));
+    let tunnel = Expect::Tunnelled { peer: 1, vni: 100, tos: 0, inner: service.clone() };
+    picks.access("VLAN 20 in a service tag", service_tagged(&service, 20), tunnel.clone());
+    picks.access("a service tag's priority and DEI", service_tagged(&service, 0xf014), tunnel);
+    let tunnel = Expect::Tunnelled { peer: 1, vni: 100, tos: 0, inner: plain.clone() };
+    picks.access("a service tag without VID", service_tagged(&plain, 0x6000), tunnel);
+
     let far = tcp_to(station(0x12));
     let tunnel = Expect::Tunnelled { peer: 2, vni: 100, tos: 0, inner: far.clone() };
     picks.access_by_tc("XDP cannot reach the uplink", far, tunnel);
@@ -212,6 +236,13 @@ fn access_refusals(picks: &mut Picks) {
     for vlan in [1, 30, 4095] {
         let name = format!("VLAN {vlan} is nobody's");
         picks.access(&name, tagged(&frame, vlan), Expect::Dropped(Why::UnknownVlan));
+    }
+    for (name, frame) in [
+        ("VLAN 50 in a tag of the other kind", service_tagged(&frame, 50)),
+        ("the service bit is no VID", tagged(&frame, 0x8000 | 30)),
+        ("VLAN 4095 in a service tag", service_tagged(&frame, 4095)),
+    ] {
+        picks.access(name, frame, Expect::Dropped(Why::UnknownVlan));
     }
     let from = |source| ethernet(station(0x11), source, 0x0800, &ipv4(0, 6, 40));
     for (name, source) in [
@@ -235,6 +266,12 @@ fn access_refusals(picks: &mut Picks) {
     };
     let double = to_second(double);
     picks.access("a tag inside the tag", double, Expect::Dropped(Why::InnerVlan));
+    for (name, frame) in [
+        ("a tag inside the service tag", service_tagged(&tagged(&frame, 7), 20)),
+        ("a service tag inside the service tag", service_tagged(&service_tagged(&frame, 7), 20)),
+    ] {
+        picks.access(name, frame, Expect::Dropped(Why::InnerVlan));
+    }
     let lonely = tagged(&ethernet(Mac::BROADCAST, station(6), 0x0806, &arp()), 40);
     picks.access_by_tc("nobody to flood to", lonely, Expect::Dropped(Why::NoReceiver));
 }
@@ -248,6 +285,12 @@ fn local_switching(picks: &mut Picks) {
         to_tagged.clone(),
         Expect::Delivered(to_tagged, Some(30)),
     );
+    let to_service = tcp_to(station(9));
+    let delivered = Expect::ServiceTagged(to_service.clone(), 20);
+    picks.access("to a port with a service tag", to_service, delivered);
+    let from_service = ethernet(station(3), station(9), 0x0800, &ipv4(0, 6, 40));
+    let delivered = Expect::Delivered(from_service.clone(), Some(30));
+    picks.access("from one kind of tag to the other", service_tagged(&from_service, 20), delivered);
     let small = tcp_to(station(4));
     picks.access_by_tc(
         "to a port that XDP cannot reach",
@@ -278,9 +321,9 @@ fn limits(picks: &mut Picks) {
     let local = tcp_to(station(2));
     let delivered = Expect::Delivered(local.clone(), None);
     picks.access("a port within its limits, to a port", tagged(&local, 60), delivered);
-    let flood = ethernet(Mac::BROADCAST, station(9), 0x0806, &arp());
+    let flood = ethernet(Mac::BROADCAST, station(10), 0x0806, &arp());
     picks.access_by_tc("a flood over its limit", tagged(&flood, 60), Expect::Dropped(Why::Storm));
-    let shut = |to| tagged(&ethernet(to, station(10), 0x0800, &ipv4(0, 6, 40)), 70);
+    let shut = |to| tagged(&ethernet(to, station(11), 0x0800, &ipv4(0, 6, 40)), 70);
     let policed = Expect::Dropped(Why::Policed);
     picks.access("a segment over its limit, to a peer", shut(station(0x11)), policed.clone());
     picks.access_by_tc("a segment over its limit, flooded", shut(Mac::BROADCAST), policed.clone());
@@ -294,7 +337,7 @@ fn limits(picks: &mut Picks) {
     picks.underlay("a peer within its limits", sent, Expect::Delivered(within, None));
     let storm = Expect::Dropped(Why::Storm);
     picks.underlay_by_tc("a peer's flood over its limit", from(6, 100, Mac::BROADCAST), storm);
-    let to_port = from(1, 500, station(10));
+    let to_port = from(1, 500, station(11));
     picks.underlay("a segment over its limit, from a peer", to_port, policed.clone());
     let flood = from(1, 500, Mac::BROADCAST);
     picks.underlay_by_tc("a segment over its limit, flooded by a peer", flood, policed);
@@ -317,6 +360,12 @@ fn decapsulation(picks: &mut Picks) {
         "to a port with a VLAN, from a peer",
         from_peer(100, &to_tagged),
         Expect::Delivered(to_tagged, Some(30)),
+    );
+    let to_service = inner_to(station(9));
+    picks.underlay(
+        "to a port with a service tag, from a peer",
+        from_peer(100, &to_service),
+        Expect::ServiceTagged(to_service, 20),
     );
     let small = inner_to(station(4));
     picks.underlay_by_tc(

@@ -11,6 +11,8 @@ use crate::outer::{self, Datagram};
 pub enum Direction {
     FromAccess,
     FromUnderlay,
+    /// From a device that is both.
+    OneArmed,
 }
 
 /// A frame that comes in, to the sample node's tables.
@@ -28,6 +30,8 @@ pub enum Outcome {
     Untouched,
     /// Sent, with these bytes.
     Sent(Vec<u8>),
+    /// Sent by XDP out of the device that it came in by.
+    SentBack(Vec<u8>),
     /// Ended here: dropped, copied or punted.
     Ended,
 }
@@ -40,16 +44,17 @@ pub fn ethernet(destination: Mac, source: Mac, ethertype: u16, payload: &[u8]) -
 /// Any frame to any interesting address, some of them tagged, some of them in a
 /// tunnel, some of those damaged.
 pub fn strategy() -> impl Strategy<Value = Vector> {
-    let access = (inner(), prop_oneof![4 => Just(None), 1 => tag().prop_map(Some)]).prop_map(
-        |(frame, tag)| Vector {
-            name: String::new(),
-            direction: Direction::FromAccess,
-            frame: match tag {
-                Some(tci) => tagged(&frame, tci),
-                None => frame,
-            },
+    let kind = prop_oneof![3 => Just(false), 1 => Just(true)];
+    let tag = prop_oneof![4 => Just(None), 1 => (tag(), kind).prop_map(Some)];
+    let access = (inner(), tag).prop_map(|(frame, tag)| Vector {
+        name: String::new(),
+        direction: Direction::FromAccess,
+        frame: match tag {
+            Some((tci, false)) => tagged(&frame, tci),
+            Some((tci, true)) => service_tagged(&frame, tci),
+            None => frame,
         },
-    );
+    });
     let damage = (any::<prop::sample::Index>(), any::<u8>());
     let underlay = (inner(), vtep(), vni(), any::<u8>(), proptest::option::weighted(0.3, damage))
         .prop_map(|(frame, vtep, vni, tos, damage)| {
@@ -111,8 +116,17 @@ fn datagram() -> impl Strategy<Value = Datagram> {
 
 /// Inserts an 802.1Q tag.
 pub fn tagged(frame: &[u8], tci: u16) -> Vec<u8> {
+    with_tag(frame, [0x81, 0x00], tci)
+}
+
+/// Inserts an 802.1ad tag.
+pub fn service_tagged(frame: &[u8], tci: u16) -> Vec<u8> {
+    with_tag(frame, [0x88, 0xa8], tci)
+}
+
+fn with_tag(frame: &[u8], tpid: [u8; 2], tci: u16) -> Vec<u8> {
     let (stations, rest) = frame.split_at(12);
-    [stations, &[0x81, 0x00], &tci.to_be_bytes(), rest].concat()
+    [stations, &tpid, &tci.to_be_bytes(), rest].concat()
 }
 
 fn tag() -> impl Strategy<Value = u16> {
@@ -131,7 +145,7 @@ fn vni() -> impl Strategy<Value = u32> {
 }
 
 fn address() -> impl Strategy<Value = Mac> {
-    let known = [1, 2, 3, 4, 5, 7, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x66, 0x77].map(station);
+    let known = [1, 2, 3, 4, 5, 7, 9, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x66, 0x77].map(station);
     prop_oneof![
         8 => proptest::sample::select(known.to_vec()),
         1 => Just(STATIC_STATION),
@@ -157,6 +171,7 @@ fn inner() -> impl Strategy<Value = Vec<u8>> {
         1 => payload(0).prop_map(|p| (0x0806, p)),
         1 => payload(0x45).prop_map(|p| (0x88b5, p)),
         1 => payload(0x45).prop_map(|p| (0x8100, p)),
+        1 => payload(0x45).prop_map(|p| (0x88a8, p)),
     ];
     (address(), address(), body)
         .prop_map(|(to, from, (kind, payload))| ethernet(to, from, kind, &payload))

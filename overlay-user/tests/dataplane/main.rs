@@ -83,7 +83,7 @@ fn every_program_loads_with_the_verifier_far_from_its_limit() -> Result<()> {
     const LIMIT: u32 = 1_000_000 / 2;
     with_device("every_program_loads_with_the_verifier_far_from_its_limit", |_, _| {
         let features = pretended(Features::probe()?)?;
-        let older = [Feature::Loop, Feature::EncapL2Eth, Feature::DecapL3]
+        let older = [Feature::Loop, Feature::EncapL2Eth, Feature::DecapL3, Feature::XdpFrags]
             .into_iter()
             .fold(features, Features::without);
         println!(
@@ -107,10 +107,15 @@ fn every_program_loads_with_the_verifier_far_from_its_limit() -> Result<()> {
 fn every_program_attaches_in_each_mode() -> Result<()> {
     with_device("every_program_attaches_in_each_mode", |netns, pinned| {
         let mut dataplane = Dataplane::load_pinned(64, pinned.0.clone())?;
-        for role in [Role::Uplink, Role::Access] {
+        for role in [Role::Uplink, Role::Access, Role::OneArmed] {
             for mode in [Mode::Xdp, Mode::XdpGeneric, Mode::Tc] {
                 let device = Device { role, ..device(netns, mode, None)? };
                 let attached = dataplane.attach(&device);
+                if role == Role::OneArmed && !dataplane.features().has(Feature::Loop) {
+                    let refusal = format!("{:#}", attached.err().context("attached")?);
+                    ensure!(refusal.contains("no loop (Linux 5.17)"), "{refusal}");
+                    continue;
+                }
                 if mode == Mode::XdpGeneric && !dataplane.features().has(Feature::GenericRedirect) {
                     let refusal = format!("{:#}", attached.err().context("attached")?);
                     ensure!(refusal.contains("generic-redirect"), "{refusal}");
@@ -197,11 +202,11 @@ fn so_does_a_refused_hook_without_tcx() -> Result<()> {
 
 fn refused_hooks(name: &str, of: impl FnOnce(Features) -> Features + Send) -> Result<()> {
     with_device(name, |netns, pinned| {
-        // A veth's driver refuses XDP for frames that do not fit into a page.
+        // A veth's driver refuses XDP for one buffer where frames do not fit into a page.
         netns.exec("ip link set dev far0 mtu 9000")?;
         // The programs are linked once, or there is one filter in a clsact qdisc.
         let count = || Ok::<_, anyhow::Error>(pinned.0.pinned_links().len() + filters(netns)?);
-        let features = of(Features::probe()?);
+        let features = of(Features::probe()?.without(Feature::XdpFrags));
         let mut dataplane = Dataplane::load_for(features, 64, Some(pinned.0.clone()))?;
         ensure!(attach(&mut dataplane, netns, Mode::Xdp, None).is_err());
         ensure!(count()? == 0, "{} attached after a refused hook", count()?);

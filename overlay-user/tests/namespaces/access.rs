@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use overlay_common::id::Vlan;
 use overlay_testbed::frame::{self, BROADCAST, Tunnel};
 use overlay_testbed::{Netns, RawSocket, mac_of, require_root, veth, wait_until};
 
@@ -14,16 +15,16 @@ const MAC_2: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const SOON: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_millis(150);
 
-/// A segment of the configuration: name, VNI, ports (interface, VLAN).
-type SegmentOf<'a> = (&'a str, u32, &'a [(&'a str, u16)]);
+/// A segment of the configuration: name, VNI, ports (interface, VLAN as [`Vlan::word`] has it).
+pub type SegmentOf<'a> = (&'a str, u32, &'a [(&'a str, u16)]);
 
 /// A gateway with three access interfaces, and one uplink.
-struct Switch {
-    gateway: Netns,
-    outside: Netns,
+pub struct Switch {
+    pub gateway: Netns,
+    pub outside: Netns,
     _hosts: Netns,
-    ends: [RawSocket; 3],
-    underlay: RawSocket,
+    pub ends: [RawSocket; 3],
+    pub underlay: RawSocket,
 }
 
 impl Switch {
@@ -50,7 +51,7 @@ impl Switch {
     }
 
     /// Starts a gateway with these segments.
-    fn start(&self, mode: &str, segments: &[SegmentOf<'_>]) -> Result<Overlay<'_>> {
+    pub fn start(&self, mode: &str, segments: &[SegmentOf<'_>]) -> Result<Overlay<'_>> {
         let name = self.gateway.name();
         let mut config = format!(
             "[node]\nname = \"{name}\"\nvtep = \"192.0.2.1\"\n\
@@ -61,8 +62,9 @@ impl Switch {
             for (interface, vlan) in *ports {
                 config +=
                     &format!("[[segment.port]]\ninterface = \"{interface}\"\nmode = \"{mode}\"\n");
-                if *vlan != 0 {
-                    config += &format!("vlan = {vlan}\n");
+                if let Some(vlan) = Vlan::from_word(*vlan) {
+                    let (id, protocol) = (vlan.id(), vlan.kind().name());
+                    config += &format!("vlan = {id}\nprotocol = \"{protocol}\"\n");
                 }
             }
         }
@@ -78,7 +80,7 @@ impl Switch {
 
     /// Who gets a frame with this mark, and how it looks there. So many frames should come
     /// to each end.
-    fn seen(&self, mark: &str, counts: [usize; 3]) -> Result<[Vec<Vec<u8>>; 3]> {
+    pub fn seen(&self, mark: &str, counts: [usize; 3]) -> Result<[Vec<Vec<u8>>; 3]> {
         let mut seen = [const { Vec::new() }; 3];
         // Where nothing should come is looked at once the others have theirs.
         let mut order = [0, 1, 2];
@@ -91,12 +93,12 @@ impl Switch {
 }
 
 /// Waits until exactly these are counted.
-fn wait_for_drops(ours: &Overlay<'_>, wanted: &BTreeMap<String, u64>) -> Result<()> {
+pub fn wait_for_drops(ours: &Overlay<'_>, wanted: &BTreeMap<String, u64>) -> Result<()> {
     wait_until("count of drops", SOON, || (ours.drops().ok()? == *wanted).then_some(()))
         .with_context(|| format!("wanted {wanted:?}, got {:?}", ours.drops()))
 }
 
-fn on_each_hook(name: &str, check: impl Fn(&Switch, &str) -> Result<()>) -> Result<()> {
+pub fn on_each_hook(name: &str, check: impl Fn(&Switch, &str) -> Result<()>) -> Result<()> {
     if !require_root(name) {
         return Ok(());
     }

@@ -127,7 +127,7 @@ fn jumbo_frames() -> Result<()> {
     for uplink in ["tc", "xdp"] {
         let testbed = TwoGateways::new()?;
         for gateway in [&testbed.gw1, &testbed.gw2] {
-            // An XDP program on a veth takes frames of one page at most.
+            // On XDP so that a frame is in one buffer on any kernel.
             let mtu = if uplink == "xdp" { 3000 } else { 9000 };
             set_mtu(&gateway.netns, "eth0", mtu)?;
             set_mtu(&gateway.netns, "eth1", mtu - 50)?;
@@ -151,10 +151,10 @@ fn jumbo_frames() -> Result<()> {
 }
 
 /// A tap device: frames that a virtual machine would send and receive.
-struct Tap(File);
+pub struct Tap(pub File);
 
 impl Tap {
-    fn new(netns: &Netns, name: &str) -> Result<Self> {
+    pub fn new(netns: &Netns, name: &str) -> Result<Self> {
         netns.exec(&format!("ip tuntap add dev {name} mode tap"))?;
         let file = netns.enter(|| -> Result<File> {
             let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
@@ -173,8 +173,13 @@ impl Tap {
         Ok(Self(file))
     }
 
-    /// The first frame with this mark.
+    /// Whether a frame with this mark comes.
     fn find(&mut self, mark: &str) -> Result<bool> {
+        Ok(self.receive(mark)?.is_some())
+    }
+
+    /// The first frame with this mark.
+    pub fn receive(&mut self, mark: &str) -> Result<Option<Vec<u8>>> {
         let mut buffer = [0; 2048];
         let deadline = std::time::Instant::now() + patient(SOON);
         loop {
@@ -184,11 +189,11 @@ impl Tap {
             // SAFETY: one initialised `pollfd`, as the count says.
             let ready = unsafe { libc::poll(&raw mut wanted, 1, left.as_millis() as i32) };
             if ready <= 0 {
-                return Ok(false);
+                return Ok(None);
             }
             let length = self.0.read(&mut buffer)?;
             if has_mark(&buffer[..length], mark) {
-                return Ok(true);
+                return Ok(Some(buffer[..length].to_vec()));
             }
         }
     }

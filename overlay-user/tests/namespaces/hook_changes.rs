@@ -71,12 +71,13 @@ fn hooks_change_in_a_reload() -> Result<()> {
     })
 }
 
-/// A veth takes no XDP program while its far end's MTU is over a page.
+/// A veth takes no XDP program for one buffer while its far end's MTU is over a page.
 #[test]
 fn a_start_that_a_port_refuses_leaves_what_forwarded() -> Result<()> {
     with_first_modes("a_start_that_a_port_refuses_leaves_what_forwarded", |testbed, mut ours| {
         ours.reload(&config(testbed, ("xdp", "tc")))?;
         ours.kill()?;
+        ours.do_without("xdp-frags");
         set_mtu(&testbed.host1, "eth0", 9000)?;
         std::fs::write(ours.config(), config(testbed, ("xdp", "xdp")))?;
         let refusal = ours.restart().expect_err("the port takes no XDP program");
@@ -96,7 +97,11 @@ fn a_start_that_a_port_refuses_leaves_what_forwarded() -> Result<()> {
 
 #[test]
 fn a_reload_that_a_port_refuses_changes_nothing() -> Result<()> {
-    with_first_modes("a_reload_that_a_port_refuses_changes_nothing", |testbed, ours| {
+    with_first_modes("a_reload_that_a_port_refuses_changes_nothing", |testbed, mut ours| {
+        ours.kill()?;
+        ours.do_without("xdp-frags");
+        ours.restart()?;
+        ours.wait_for_peers()?;
         ours.reload(&config(testbed, ("xdp", "tc")))?;
         set_mtu(&testbed.host1, "eth0", 9000)?;
         let refusal = ours.reload(&config(testbed, ("tc", "xdp"))).expect_err("refused");

@@ -39,7 +39,7 @@ pub const COLUMNS: [Column; 5] = [
         "XDP",
         &[
             run("conformance", &["xdp_"]),
-            run("namespaces", &["hooks::xdp_on_both", "hooks::generic_xdp_on_both"]),
+            run("namespaces", &["hooks::xdp_on_both", "hooks::generic_xdp_on_both", "jumbo::"]),
         ],
     ),
     column("tc", &[run("conformance", &["tc_"]), run("namespaces", &["hooks::tc_on_both"])]),

@@ -6,7 +6,7 @@ use crate::path::Ingress;
 use crate::path::police::Sender;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
-use crate::wire::{Ethernet, Tag};
+use crate::wire::Ethernet;
 
 /// A frame whose port and segment are known.
 pub struct Frame {
@@ -65,7 +65,7 @@ impl Frame {
 }
 
 /// Finds the port that an interface and a VLAN make up. Priority-tagged frames
-/// (VLAN 0) count as untagged (IEEE 802.1Q, 6.9).
+/// (VLAN 0) count as untagged; a tag of the other kind is another VLAN.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(
     packet: &P,
@@ -74,7 +74,7 @@ pub fn run<P: Packet, T: Tables>(
 ) -> Result<Frame, DropReason> {
     let ethernet = packet.at::<Ethernet>(0).ok_or(DropReason::Truncated)?;
     let tag = packet.vlan();
-    let vlan = tag.map_or(0, |tci| tci & Tag::VID);
+    let vlan = tag.map_or(0, |tag| tag.vlan());
     let key = AccessKey { ifindex: ingress.ifindex, vlan, reserved: 0 };
     let access = tables.access(&key).ok_or(DropReason::UnknownVlan)?;
     Ok(Frame {

@@ -35,6 +35,8 @@ pub enum Feature {
     XdpFrags,
     /// Telling `bpf_skb_adjust_room` that IPv6 comes out of IPv4.
     DecapL3,
+    /// Drivers that tell whether they take redirected frames of several buffers.
+    XdpFeatures,
     /// BPF links at tc.
     Tcx,
     /// Ring buffers.
@@ -59,7 +61,7 @@ pub struct About {
 }
 
 /// Every feature, oldest first.
-pub static ALL: [About; 12] = [
+pub static ALL: [About; 13] = [
     About {
         feature: Feature::DevmapHash,
         name: "devmap-hash",
@@ -121,8 +123,12 @@ pub static ALL: [About; 12] = [
         name: "loop",
         since: "5.17",
         commit: "e6f2dd0f8067",
-        used_for: "floods to as many receivers as a segment has",
-        without: Some("floods reach 64 local ports; copies beyond are counted as copy-failed"),
+        used_for: "floods to as many receivers as a segment has; a device that is uplink and \
+                   access port",
+        without: Some(
+            "floods reach 64 local ports; copies beyond are counted as copy-failed; an access \
+             port on an uplink's device is refused",
+        ),
     },
     About {
         feature: Feature::LiveFrames,
@@ -137,8 +143,19 @@ pub static ALL: [About; 12] = [
         name: "xdp-frags",
         since: "5.18",
         commit: "c2f2cdbeffda",
-        used_for: "nothing yet: frames of several buffers take the tc hook",
-        without: Some("nothing is lost"),
+        used_for: "XDP on devices whose frames take several buffers (jumbo frames)",
+        without: Some(
+            "drivers refuse native XDP where the MTU needs several buffers; mode = \"auto\" falls \
+             back to tc",
+        ),
+    },
+    About {
+        feature: Feature::XdpFeatures,
+        name: "xdp-features",
+        since: "6.3",
+        commit: "d3d854fd6a1d",
+        used_for: "XDP redirects frames of several buffers to devices that take them",
+        without: Some("frames of several buffers leave through tc, which is slower"),
     },
     About {
         feature: Feature::DecapL3,

@@ -9,6 +9,7 @@ use aya::sys::{BpfHelper, is_helper_supported, is_map_supported};
 
 use super::{About, Feature};
 use crate::dataplane::sys::{self, Command, Kind, TestRun, bpf, bpf_fd, instruction};
+use crate::dataplane::xdp_features;
 
 /// Whether a feature is there. What could not be tried for a reason of its own, such as a
 /// filter of system calls, counts as missing where something else will do.
@@ -40,6 +41,7 @@ fn probe(feature: Feature) -> Result<bool> {
         Feature::DecapL3 => adjust_room(-50, DECAP_L3_IPV6),
         Feature::LiveFrames => live_frames(),
         Feature::XdpFrags => accepted(sys::load(Kind::Xdp, &DROP, BPF_F_XDP_HAS_FRAGS)),
+        Feature::XdpFeatures => xdp_features::are_told(),
         Feature::Tcx => tcx(),
     }
 }

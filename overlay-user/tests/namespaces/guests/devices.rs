@@ -20,14 +20,25 @@ fn against_kernel(testbed: &TwoGateways, access: &str) -> Result<String> {
 
 #[test]
 fn a_host_with_an_802_1q_device() -> Result<()> {
-    if !can_run("a_host_with_an_802_1q_device", &[Device::Vlan]) {
+    host_with_vlan("a_host_with_an_802_1q_device", "802.1q", "txvlan")
+}
+
+#[test]
+fn a_host_with_an_802_1ad_device() -> Result<()> {
+    host_with_vlan("a_host_with_an_802_1ad_device", "802.1ad", "tx-vlan-stag-hw-insert")
+}
+
+/// `offload` is ethtool's name for tags that are left to the device.
+fn host_with_vlan(name: &str, protocol: &str, offload: &str) -> Result<()> {
+    if !can_run(name, &[Device::Vlan]) {
         return Ok(());
     }
     for access in ["tc", "xdp"] {
         let testbed = TwoGateways::new()?;
         let host = &testbed.host1;
         host.exec("ip addr flush dev eth0")?;
-        host.exec("ip link add link eth0 name eth0.10 type vlan id 10")?;
+        let vlan = format!("type vlan proto {protocol} id 10");
+        host.exec(&format!("ip link add link eth0 name eth0.10 {vlan}"))?;
         host.exec(&format!("ip addr add {}/24 dev eth0.10", TwoGateways::HOST1))?;
         host.exec("ip link set eth0.10 up")?;
         if access == "xdp" {
@@ -35,10 +46,11 @@ fn a_host_with_an_802_1q_device() -> Result<()> {
             let plain = Offloads { tx: Some(false), gro: Some(true), ..Offloads::default() };
             set_offloads(host, "eth0", plain)?;
             set_offloads(&testbed.host2, "eth0", plain)?;
-            host.exec("ethtool -K eth0 txvlan off")?;
+            host.exec(&format!("ethtool -K eth0 {offload} off"))?;
         }
         let config = against_kernel(&testbed, access)?;
-        let config = config.replace("interface = \"eth1\"", "interface = \"eth1\"\nvlan = 10");
+        let port = format!("interface = \"eth1\"\nvlan = 10\nprotocol = \"{protocol}\"");
+        let config = config.replace("interface = \"eth1\"", &port);
         let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
         ours.wait_for_peers()?;
         between_hosts(&testbed).with_context(|| format!("access on {access}"))?;
