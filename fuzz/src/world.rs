@@ -32,7 +32,7 @@ pub const ACCESS_DEVICES: [u32; 2] = [11, 12];
 /// The way to the peers.
 pub const PEER_EGRESS: Egress = Egress { ifindex: 2, flags: Egress::XDP };
 /// Device, VLAN (as table entries have it) and segment of ports 1 to 4.
-pub const PORTS: [(u32, u16, u16); 4] = 
+pub const PORTS: [(u32, u16, u16); 4] =
     [(11, 0, 1), (11, 10, 2), (12, 0, 1), (12, Vlan::SERVICE | 10, 2)];
 
 const MAX_FRAME: u32 = 9014;
