@@ -121,6 +121,13 @@ impl Peer {
         outer
     }
 
+    /// The next hop's address and the uplink's, which the headers begin with.
+    #[inline(always)]
+    pub const fn stations(&self) -> (Mac, Mac) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = self.front.0;
+        (Mac([a, b, c, d, e, f]), Mac([g, h, i, j, k, l]))
+    }
+
     /// Whether the headers are complete.
     #[inline(always)]
     pub const fn is_ready(&self) -> bool {

@@ -1,28 +1,29 @@
 //! Which of several ways to a peer a flow takes.
 
 use crate::abi::{Egress, Peer, Way};
-use crate::packet::Packet;
 use crate::path::flow::Flow;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
-use crate::wire::Ethernet;
+use crate::wire::Mac;
 
-/// Sends encapsulated frames to the next hop that is their flow's, and returns the uplink.
-/// The headers of a peer with one way lead there already.
+/// The way that a flow takes.
+pub struct Taken {
+    /// The uplink.
+    pub egress: Egress,
+    /// The next hop's address and the uplink's, where the peer's headers do not have them.
+    pub stations: Option<(Mac, Mac)>,
+}
+
+/// Chooses the next hop that is the flow's. The headers of a peer with one way lead there
+/// already.
 #[inline(always)]
-pub fn run<P: Packet, T: Tables>(
-    packet: &mut P,
-    tables: &T,
-    peer: &Peer,
-    flow: &Flow,
-) -> Result<Egress, DropReason> {
+pub fn run<T: Tables>(tables: &T, peer: &Peer, flow: &Flow) -> Result<Taken, DropReason> {
     if !peer.is_multipath() {
-        return Ok(peer.egress);
+        // What a verifier is to walk through but once has stations in any case.
+        let stations = if T::SHORT { Some(peer.stations()) } else { None };
+        return Ok(Taken { egress: peer.egress, stations });
     }
     let way = tables.way(Way::index(peer, flow.source_port));
     let way = way.ok_or(DropReason::TableInconsistent)?;
-    let ethernet = packet.at_mut::<Ethernet>(0).ok_or(DropReason::ResizeFailed)?;
-    ethernet.destination = way.next_hop;
-    ethernet.source = way.uplink;
-    Ok(way.egress)
+    Ok(Taken { egress: way.egress, stations: Some((way.next_hop, way.uplink)) })
 }

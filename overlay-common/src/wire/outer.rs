@@ -130,6 +130,9 @@ pub trait Outer: super::Header {
     /// Copies finished headers from a table.
     fn copy_words(&mut self, words: &Words);
 
+    /// Sends the frame to another next hop, from another uplink.
+    fn set_stations(&mut self, next_hop: Mac, uplink: Mac);
+
     /// Writes what differs from packet to packet into headers fresh from a table.
     fn fill(&mut self, patch: &Patch);
 }
@@ -177,6 +180,12 @@ impl Outer6 {
 impl Outer for Outer4 {
     const FAMILY: Family = Family::V4;
 
+    #[inline(always)]
+    fn set_stations(&mut self, next_hop: Mac, uplink: Mac) {
+        self.ethernet.destination = next_hop;
+        self.ethernet.source = uplink;
+    }
+
     #[cfg(not(target_arch = "bpf"))]
     fn copy_words(&mut self, words: &Words) {
         // SAFETY: the source is longer than a header that accepts every bit
@@ -221,6 +230,12 @@ impl Outer for Outer4 {
 
 impl Outer for Outer6 {
     const FAMILY: Family = Family::V6;
+
+    #[inline(always)]
+    fn set_stations(&mut self, next_hop: Mac, uplink: Mac) {
+        self.ethernet.destination = next_hop;
+        self.ethernet.source = uplink;
+    }
 
     #[cfg(not(target_arch = "bpf"))]
     fn copy_words(&mut self, words: &Words) {

@@ -80,7 +80,7 @@ fn filters(netns: &Netns) -> Result<usize> {
 /// instructions, and is to stay well below on every kernel.
 #[test]
 fn every_program_loads_with_the_verifier_far_from_its_limit() -> Result<()> {
-    const LIMIT: u32 = 1_000_000 / 4 * 3;
+    const LIMIT: u32 = 1_000_000 / 2;
     with_device("every_program_loads_with_the_verifier_far_from_its_limit", |_, _| {
         let features = pretended(Features::probe()?)?;
         let older = [Feature::Loop, Feature::EncapL2Eth, Feature::DecapL3, Feature::XdpFrags]

@@ -179,9 +179,9 @@ impl<P: Packet, T: Tables> Copies<'_, P, T> {
         if self.sizes.wire_len > peer.max_frame as u32 {
             return Err(DropReason::TooBig);
         }
-        encap::run::<O, P>(self.packet, peer, self.flow, self.vni, self.sizes.len)?;
-        let egress = way::run(self.packet, self.tables, peer, self.flow)?;
-        self.packet.copy_to(egress).map_err(|_| DropReason::CopyFailed)
+        let way = way::run(self.tables, peer, self.flow)?;
+        encap::run::<O, P>(self.packet, peer, &way, self.flow, self.vni, self.sizes.len)?;
+        self.packet.copy_to(way.egress).map_err(|_| DropReason::CopyFailed)
     }
 
     /// Sends one copy of the plain frame, and leaves it plain.

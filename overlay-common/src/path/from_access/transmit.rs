@@ -5,6 +5,7 @@ use super::{encap, strip};
 use crate::abi::{Charge, Direction, Peer, PuntReason};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
+use crate::path::way::Taken;
 use crate::path::{police, way};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
@@ -36,14 +37,14 @@ pub fn run<P: Packet, T: Tables>(
     }
     let (packets, bytes) = counted(packet, wire_len);
     police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: false })?;
+    let way = way::run(tables, peer, &flow)?;
     match peer.family() {
-        Family::V4 => wrap::<Outer4, P>(packet, peer, &flow, segment.vni)?,
-        Family::V6 => wrap::<Outer6, P>(packet, peer, &flow, segment.vni)?,
+        Family::V4 => wrap::<Outer4, P>(packet, peer, &way, &flow, segment.vni)?,
+        Family::V6 => wrap::<Outer6, P>(packet, peer, &way, &flow, segment.vni)?,
     }
-    let egress = way::run(packet, tables, peer, &flow)?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
     tables.count_peer(index, Direction::Tx, packets, bytes);
-    Ok(Verdict::Transmit(egress))
+    Ok(Verdict::Transmit(way.egress))
 }
 
 /// Opens the room and writes the headers.
@@ -51,10 +52,11 @@ pub fn run<P: Packet, T: Tables>(
 fn wrap<O: Outer, P: Packet>(
     packet: &mut P,
     peer: &Peer,
+    way: &Taken,
     flow: &Flow,
     vni: u32,
 ) -> Result<(), DropReason> {
     let len = packet.len();
     packet.grow_head(flow.inner, O::FAMILY).map_err(|_| DropReason::ResizeFailed)?;
-    encap::run::<O, P>(packet, peer, flow, vni, len)
+    encap::run::<O, P>(packet, peer, way, flow, vni, len)
 }
