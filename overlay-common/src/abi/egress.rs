@@ -123,9 +123,9 @@ impl Peer {
 
     /// The next hop's address and the uplink's, which the headers begin with.
     #[inline(always)]
-    pub const fn stations(&self) -> (Mac, Mac) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = self.front.0;
-        (Mac([a, b, c, d, e, f]), Mac([g, h, i, j, k, l]))
+    pub const fn stations(&self) -> Stations {
+        let [first, second, ..] = *self.words();
+        Stations(first, second as u32)
     }
 
     /// Whether the headers are complete.
@@ -162,7 +162,27 @@ pub struct Way {
 }
 record!(Way, 24);
 
+/// Two MAC addresses as an Ethernet header begins with them, in two words as they are in memory:
+/// whoever copies them has two loads and two stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stations(pub u64, pub u32);
+
 impl Way {
+    /// The addresses that frames of this way begin with.
+    #[inline(always)]
+    pub const fn stations(&self) -> Stations {
+        const _: () = assert!(core::mem::offset_of!(Way, next_hop) == 8);
+        const _: () = assert!(core::mem::offset_of!(Way, uplink) == 14);
+        // SAFETY: 24 initialised bytes, of which these are the twelve from the eighth on.
+        unsafe {
+            let start = core::ptr::from_ref(self).cast::<u8>().add(8);
+            Stations(
+                start.cast::<u64>().read_unaligned(),
+                start.add(8).cast::<u32>().read_unaligned(),
+            )
+        }
+    }
+
     /// The entries of a group. Each way has some of them; where one is lost, its entries are
     /// shared out, and the flows of the others stay where they are.
     pub const BUCKETS: u32 = 16;

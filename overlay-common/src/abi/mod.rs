@@ -15,7 +15,7 @@ mod segment;
 
 pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Key, VtepKey};
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
-pub use egress::{Egress, Peer, Port, Way};
+pub use egress::{Egress, Peer, Port, Stations, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
 pub use node::{Masks, Node, TunnelPorts};
 pub use policer::{Charge, Meter, Policer, PolicerKey};

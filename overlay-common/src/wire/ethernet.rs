@@ -1,6 +1,7 @@
 //! Ethernet II, 802.1Q and 802.1ad.
 
 use super::header;
+use crate::abi::Stations;
 use crate::id::Vlan;
 
 /// Values of the EtherType field.
@@ -76,6 +77,17 @@ impl Ethernet {
     #[inline(always)]
     pub const fn new(destination: Mac, source: Mac, ethertype: u16) -> Self {
         Self { destination, source, ethertype: ethertype.to_be_bytes() }
+    }
+
+    /// Writes both addresses.
+    #[inline(always)]
+    pub fn set_stations(&mut self, Stations(first, second): Stations) {
+        let start = core::ptr::from_mut(self).cast::<u8>();
+        // SAFETY: the first twelve bytes of this header, which accepts every bit pattern.
+        unsafe {
+            start.cast::<u64>().write_unaligned(first);
+            start.add(8).cast::<u32>().write_unaligned(second);
+        }
     }
 
     /// The EtherType, or a length where it is below 1536 (IEEE 802.3).

@@ -4,6 +4,8 @@
 //! A peer's table entry holds them as words, finished except for what differs from packet
 //! to packet: see [`Outer::copy_words`] and [`Outer::fill`].
 
+use crate::abi::Stations;
+
 use super::{Ethernet, Geneve, Ipv4, Ipv6, Mac, Udp, Vxlan, ethertype, header, protocol};
 
 /// The address family of an underlay.
@@ -131,7 +133,7 @@ pub trait Outer: super::Header {
     fn copy_words(&mut self, words: &Words);
 
     /// Sends the frame to another next hop, from another uplink.
-    fn set_stations(&mut self, next_hop: Mac, uplink: Mac);
+    fn set_stations(&mut self, stations: Stations);
 
     /// Writes what differs from packet to packet into headers fresh from a table.
     fn fill(&mut self, patch: &Patch);
@@ -181,9 +183,8 @@ impl Outer for Outer4 {
     const FAMILY: Family = Family::V4;
 
     #[inline(always)]
-    fn set_stations(&mut self, next_hop: Mac, uplink: Mac) {
-        self.ethernet.destination = next_hop;
-        self.ethernet.source = uplink;
+    fn set_stations(&mut self, stations: Stations) {
+        self.ethernet.set_stations(stations);
     }
 
     #[cfg(not(target_arch = "bpf"))]
@@ -232,9 +233,8 @@ impl Outer for Outer6 {
     const FAMILY: Family = Family::V6;
 
     #[inline(always)]
-    fn set_stations(&mut self, next_hop: Mac, uplink: Mac) {
-        self.ethernet.destination = next_hop;
-        self.ethernet.source = uplink;
+    fn set_stations(&mut self, stations: Stations) {
+        self.ethernet.set_stations(stations);
     }
 
     #[cfg(not(target_arch = "bpf"))]

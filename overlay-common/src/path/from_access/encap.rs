@@ -21,8 +21,8 @@ pub fn run<O: Outer, P: Packet>(
 ) -> Result<(), DropReason> {
     let outer = packet.at_mut::<O>(0).ok_or(DropReason::ResizeFailed)?;
     outer.copy_words(peer.words());
-    if let Some((next_hop, uplink)) = way.stations {
-        outer.set_stations(next_hop, uplink);
+    if let Some(stations) = way.stations {
+        outer.set_stations(stations);
     }
     let (ecn, source_port) = (ecn::encapsulate(flow.ecn), flow.source_port);
     outer.fill(&Patch { inner_len, ecn, source_port, vni });
