@@ -11,6 +11,7 @@ pub use world::{
 
 use overlay_common::abi::Egress;
 use overlay_common::packet::Packet;
+use overlay_common::wire::Tag;
 use overlay_control::frame::HostFrame;
 
 /// A copy or a frame that left: the device, the tag, the bytes without it.
@@ -35,9 +36,11 @@ pub fn sent<const COPIES: bool>(frame: &HostFrame<COPIES>, out: Option<Egress>) 
 fn untag(egress: Egress, stripped: Option<u16>, bytes: &[u8]) -> Sent {
     let mut frame = HostFrame::<true>::new(bytes);
     frame.stripped_vlan = stripped;
-    let vlan = frame.vlan().unwrap_or(0) & 0x0fff;
-    if vlan != 0 {
-        frame.pop_vlan().expect("a tag that was just read");
+    let vlan = frame.vlan().unwrap_or(0) & Tag::VID;
+    let mut bytes = bytes.to_vec();
+    if vlan != 0 && stripped.is_none() {
+        // By hand: a frame of which nothing sound is left keeps its tag on the path.
+        bytes.drain(Tag::OFFSET..Tag::OFFSET + Tag::LEN);
     }
-    Sent { egress, vlan, bytes: frame.bytes().to_vec() }
+    Sent { egress, vlan, bytes }
 }
