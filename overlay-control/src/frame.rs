@@ -114,11 +114,15 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
         self.stripped_vlan.map_or(0, |tag| tag.tci())
     }
 
+    /// As the kernel's, this refuses a tag without which not even a header is left.
     fn pop_vlan(&mut self) -> Result<(), Refused> {
         if self.stripped_vlan.take().is_some() {
             return Ok(());
         }
         self.tag_in_bytes().ok_or(Refused)?;
+        if self.bytes().len() < Ethernet::LEN + Tag::LEN {
+            return Err(Refused);
+        }
         let tag = self.start + Tag::OFFSET;
         self.buffer.drain(tag..tag + Tag::LEN);
         Ok(())

@@ -497,7 +497,7 @@ fn a_frame_that_its_tag_made_long_enough_is_not_handed_over() {
     let bytes = ethernet(Mac::BROADCAST, 0x0806, &[]);
     let tagged = [&bytes[..12], &[0x81, 0, 0, 50]].concat();
     let result = from_access::run(&mut Frame::new(&tagged), &tables, ingress());
-    assert_eq!(result, Err(DropReason::Truncated));
+    assert_eq!(result, Err(DropReason::ResizeFailed));
     let is_flood = |p: &overlay_control::tables::Punted| p.punt.reason == PuntReason::Flood as u8;
     assert!(!tables.take_punts().iter().any(is_flood), "dropped, and handed over");
 }

@@ -272,6 +272,14 @@ fn access_refusals(picks: &mut Picks) {
     ] {
         picks.access(name, frame, Expect::Dropped(Why::InnerVlan));
     }
+    // What the kernel does not take the tag off: not even a header would be left.
+    for len in [16, 17] {
+        let cut = |to| tagged(&ethernet(to, station(5), 0x0806, &[0; 46]), 20)[..len].to_vec();
+        let refused = Expect::Dropped(Why::ResizeFailed);
+        let name = format!("{len} bytes with a tag");
+        picks.access(&format!("{name}, to a peer"), cut(station(0x11)), refused.clone());
+        picks.access_by_tc(&format!("{name}, to all"), cut(Mac::BROADCAST), refused);
+    }
     let lonely = tagged(&ethernet(Mac::BROADCAST, station(6), 0x0806, &arp()), 40);
     picks.access_by_tc("nobody to flood to", lonely, Expect::Dropped(Why::NoReceiver));
 }

@@ -4,19 +4,14 @@
 use super::classify::Frame;
 use crate::packet::Packet;
 use crate::verdict::DropReason;
-use crate::wire::Ethernet;
 
-/// Removes the tag; a second one inside is refused, and so is a frame that is none without
-/// its tag, before any of it is sent.
+/// Removes the tag; a second one inside is refused.
 #[inline(always)]
 pub fn run<P: Packet>(packet: &mut P, frame: &Frame) -> Result<(), DropReason> {
     if frame.tagged {
         packet.pop_vlan().map_err(|_| DropReason::ResizeFailed)?;
         if packet.vlan().is_some() {
             return Err(DropReason::InnerVlan);
-        }
-        if packet.at::<Ethernet>(0).is_none() {
-            return Err(DropReason::Truncated);
         }
     }
     Ok(())
