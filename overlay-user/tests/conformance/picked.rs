@@ -9,7 +9,7 @@ use overlay_control::sample::{
 
 use crate::host::Observed;
 use crate::outer::{Datagram, tunnel};
-use crate::vector::{Direction, Outcome, Vector, ethernet, tagged};
+use crate::vector::{Direction, Given, Outcome, Vector, ethernet, tagged};
 
 /// What must become of a frame.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub enum Expect {
     Dropped(Why),
     /// Copied or punted.
     Consumed,
+    /// Copied, but for so many copies, which were dropped for this reason.
+    Missed(Why, u64),
 }
 
 /// A vector and what must become of it at each hook.
@@ -31,29 +33,41 @@ pub struct Picked {
     pub vector: Vector,
     tc: Expect,
     xdp: Expect,
+    user: Expect,
 }
 
 impl Picked {
+    /// Where it runs on the host. XDP has no super-frames, and no tags beside the bytes.
+    pub fn hooks(&self) -> &'static [Hook] {
+        let given = &self.vector.given;
+        if given.gso_size != 0 || given.stripped_vlan.is_some() {
+            &[Hook::Tc, Hook::User]
+        } else {
+            &[Hook::Tc, Hook::Xdp, Hook::User]
+        }
+    }
+
     /// Whether a run was as expected; the error says how it was not.
     pub fn check(&self, hook: Hook, observed: &Observed) -> Result<(), String> {
-        let expected = if hook == Hook::Xdp { &self.xdp } else { &self.tc };
+        let expected = match hook {
+            Hook::Xdp => &self.xdp,
+            Hook::Tc => &self.tc,
+            Hook::User => &self.user,
+        };
+        let drops: Vec<_> =
+            observed.left.drops.iter().map(|((reason, _), count)| (*reason, *count)).collect();
         let held = match (expected, &observed.outcome) {
-            (Expect::Untouched, Outcome::Untouched) => observed.drops.is_empty(),
+            (Expect::Untouched, Outcome::Untouched) => drops.is_empty(),
             (Expect::Delivered(bytes, tag), Outcome::Sent(sent)) => match tag {
-                Some(tci) if hook == Hook::Xdp => *sent == tagged(bytes, *tci),
+                Some(tci) if hook != Hook::Tc => *sent == tagged(bytes, *tci),
                 _ => sent == bytes,
             },
             (Expect::Tunnelled { peer, vni, tos, inner }, Outcome::Sent(sent)) => {
                 is_tunnel(sent, *peer, *vni, *tos, inner)
             }
-            (Expect::Dropped(why), Outcome::Ended) => {
-                observed.drops.len() == 1
-                    && observed
-                        .drops
-                        .iter()
-                        .all(|((reason, _), n)| *reason == *why as u8 && *n == 1)
-            }
-            (Expect::Consumed, Outcome::Ended) => true,
+            (Expect::Dropped(why), Outcome::Ended) => drops == [(*why as u8, 1)],
+            (Expect::Missed(why, copies), Outcome::Ended) => drops == [(*why as u8, *copies)],
+            (Expect::Consumed, Outcome::Ended) => drops.is_empty(),
             _ => false,
         };
         if held {
@@ -72,7 +86,7 @@ fn is_tunnel(sent: &[u8], peer: u8, vni: u32, tos: u8, inner: &[u8]) -> bool {
     port >= 49152 && sent == expected
 }
 
-fn ipv4(tos: u8, protocol: u8, payload_len: usize) -> Vec<u8> {
+pub fn ipv4(tos: u8, protocol: u8, payload_len: usize) -> Vec<u8> {
     let total = (20 + 20 + payload_len) as u16;
     let mut packet = vec![0x45, tos];
     packet.extend(total.to_be_bytes());
@@ -84,7 +98,7 @@ fn ipv4(tos: u8, protocol: u8, payload_len: usize) -> Vec<u8> {
     packet
 }
 
-fn ipv6(class: u8, next_header: u8) -> Vec<u8> {
+pub fn ipv6(class: u8, next_header: u8) -> Vec<u8> {
     let mut packet = vec![0x60 | class >> 4, class << 4, 0x12, 0x34, 0, 20, next_header, 64];
     packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
@@ -92,44 +106,68 @@ fn ipv6(class: u8, next_header: u8) -> Vec<u8> {
     packet
 }
 
-fn arp() -> Vec<u8> {
+pub fn arp() -> Vec<u8> {
     let mut packet = vec![0, 1, 8, 0, 6, 4, 0, 1];
     packet.extend([2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
     packet
 }
 
 /// A TCP segment from station 1.
-fn tcp_to(destination: Mac) -> Vec<u8> {
+pub fn tcp_to(destination: Mac) -> Vec<u8> {
     ethernet(destination, station(1), 0x0800, &ipv4(0, 6, 40))
 }
 
-struct Picks(Vec<Picked>);
+pub struct Picks(Vec<Picked>);
 
 impl Picks {
     fn add(&mut self, direction: Direction, name: &str, frame: Vec<u8>, tc: Expect, xdp: Expect) {
-        let vector = Vector { name: name.to_owned(), direction, frame };
-        self.0.push(Picked { vector, tc, xdp });
+        let vector = Vector { name: name.to_owned(), direction, frame, given: Given::default() };
+        self.0.push(Picked { vector, user: tc.clone(), tc, xdp });
     }
 
-    fn access(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
+    /// Changes what is given for the last one.
+    pub fn given(&mut self, given: Given) {
+        self.last().vector.given = given;
+    }
+
+    /// Changes what user space makes of the last one.
+    pub fn in_user_space(&mut self, user: Expect) {
+        self.last().user = user;
+    }
+
+    /// tc refuses the last one: too little would remain of it.
+    pub fn tc_refuses(&mut self) {
+        self.last().tc = Expect::Dropped(Why::ResizeFailed);
+    }
+
+    /// Changes what XDP makes of the last one.
+    pub fn in_xdp(&mut self, xdp: Expect) {
+        self.last().xdp = xdp;
+    }
+
+    fn last(&mut self) -> &mut Picked {
+        self.0.last_mut().expect("one was added")
+    }
+
+    pub fn access(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
         self.add(Direction::FromAccess, name, frame, expect.clone(), expect);
     }
 
     /// XDP leaves the frame to tc.
-    fn access_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
+    pub fn access_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
         self.add(Direction::FromAccess, name, frame, tc, Expect::Untouched);
     }
 
-    fn tunnelled(&mut self, name: &str, inner: Vec<u8>, tos: u8) {
+    pub fn tunnelled(&mut self, name: &str, inner: Vec<u8>, tos: u8) {
         let expect = Expect::Tunnelled { peer: 1, vni: 100, tos, inner: inner.clone() };
         self.access(name, inner, expect);
     }
 
-    fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
+    pub fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
         self.add(Direction::FromUnderlay, name, frame, expect.clone(), expect);
     }
 
-    fn underlay_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
+    pub fn underlay_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
         self.add(Direction::FromUnderlay, name, frame, tc, Expect::Untouched);
     }
 }
@@ -147,6 +185,7 @@ pub fn vectors() -> Vec<Picked> {
     congestion(&mut picks);
     other_tunnels(&mut picks);
     geneve_refusals(&mut picks);
+    crate::rare::add(&mut picks);
     picks.0
 }
 
@@ -260,11 +299,11 @@ fn local_switching(picks: &mut Picks) {
 }
 
 /// What peer 1 sends.
-fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
+pub fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
     [bytes_of::<Outer4>(&tunnel(PEER_VTEPS[0], vni, inner.len())), inner].concat()
 }
 
-fn inner_to(destination: Mac) -> Vec<u8> {
+pub fn inner_to(destination: Mac) -> Vec<u8> {
     ethernet(destination, station(0x11), 0x0800, &ipv4(0, 6, 40))
 }
 
@@ -440,6 +479,7 @@ fn foreign(picks: &mut Picks) {
     pass("IPv4 in name only, on the underlay", with(&|f| f[14] = 0x65));
     pass("cut before the addresses", whole[..33].to_vec());
     pass("an Ethernet header alone", whole[..14].to_vec());
+    pass("half an Ethernet header", whole[..13].to_vec());
 }
 
 /// RFC 6040, figure 4, for IPv4 and IPv6.

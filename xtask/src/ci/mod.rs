@@ -4,6 +4,7 @@
 //! that is wrong.
 
 mod bench;
+mod coverage;
 mod direction;
 mod fuzz;
 
@@ -50,6 +51,7 @@ const CHECKS: &[Check] = &[
         bench::baseline,
     ),
     check("tests", "tests, none skipped", tests),
+    check("coverage", "the vectors reach every line of the path", coverage::check),
     check("vm", "the kernels that users run (cargo xtask test --vm)", kernels),
     check("fuzz", "fuzz targets build and run", fuzz::check),
     check("bench", "the benchmark measures (cargo xtask bench)", bench::smoke),
