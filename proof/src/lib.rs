@@ -4,7 +4,9 @@
 //! - [`vector`], [`outer`]: a frame and its circumstances, and how tunnels are made.
 //! - [`host`], [`kernel`]: the homes.
 //! - [`home`]: the devices that runs in the kernel need, and the comparison of vectors.
+//! - [`campaign`]: millions of generated frames over generated tables.
 
+pub mod campaign;
 pub mod home;
 pub mod host;
 pub mod kernel;
