@@ -31,6 +31,7 @@ pub fn add(picks: &mut Picks) {
     missing_copies(picks);
     missing_entries(picks);
     too_big(picks);
+    padded_control_packet(picks);
     super_frames(picks);
     half_headers(picks);
 }
@@ -247,6 +248,14 @@ fn too_big(picks: &mut Picks) {
     let datagram = Datagram { geneve: [0, 0x80], ..Datagram::of(4) };
     let control = datagram.sent_to_node(&vec![0; 65_400]);
     picks.underlay("too long for a control packet", control, big());
+}
+
+/// Link-layer padding is no part of what is handed over.
+fn padded_control_packet(picks: &mut Picks) {
+    let datagram = Datagram { geneve: [0, 0x80], ..Datagram::of(4) };
+    let mut frame = datagram.sent_to_node(&inner_to(station(2)));
+    frame.extend([0; 9]);
+    picks.underlay("a control packet, padded", frame, Expect::Consumed);
 }
 
 /// Two segments and a half; a tunnel's length fields mean nothing then.
