@@ -58,9 +58,9 @@ drop_reasons! {
     BadLength = 2, "bad-length";
     /// The outer IPv4 header's checksum is wrong (RFC 1122, 3.2.1.2).
     BadChecksum = 3, "bad-checksum";
-    /// Not used any more: outer IPv4 headers with options go through the host's stack.
+    /// Retired: outer IPv4 headers with options go through the host's stack.
     OuterOptions = 4, "outer-options";
-    /// Not used any more: outer fragments go through the host's stack.
+    /// Retired: outer fragments go through the host's stack.
     OuterFragment = 5, "outer-fragment";
     /// The VXLAN header's I flag is clear (RFC 7348, section 5).
     NoVniFlag = 6, "no-vni-flag";
@@ -116,6 +116,11 @@ drop_reasons! {
     Storm = 30, "storm";
     /// Over the limit on packets or bits of its port, peer or segment.
     Policed = 31, "policed";
+}
+
+impl DropReason {
+    /// Given no more. Their numbers and names stay taken, for the counters of older versions.
+    pub const RETIRED: &'static [Self] = &[Self::OuterOptions, Self::OuterFragment];
 }
 
 #[cfg(test)]

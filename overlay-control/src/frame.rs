@@ -5,7 +5,7 @@
 
 use overlay_common::abi::Egress;
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{self, Ethernet, Family, Header, Tag};
+use overlay_common::wire::{self, Ethernet, Family, Header, Ipv4, Ipv6, Tag, ethertype};
 
 /// Room that new frames keep in front, so that encapsulation moves no bytes.
 const HEADROOM: usize = 128;
@@ -32,6 +32,9 @@ pub struct HostFrame<const COPIES: bool> {
     pub vlan_offload: bool,
     /// Whether the frame goes on in further receive buffers, as a long one does at XDP.
     pub several_buffers: bool,
+    /// Whether it refuses what the kernel's buffers refuse: XDP's where it makes no copies,
+    /// else a socket buffer.
+    pub as_kernel: bool,
     /// The payload of each segment of a super-frame, 0 for an ordinary frame.
     pub gso_size: u32,
     /// The copies sent, in their order.
@@ -62,6 +65,7 @@ impl<const COPIES: bool> HostFrame<COPIES> {
             stripped_vlan: None,
             vlan_offload: false,
             several_buffers: false,
+            as_kernel: false,
             gso_size: 0,
             copies: Vec::new(),
         }
@@ -84,6 +88,31 @@ impl<const COPIES: bool> HostFrame<COPIES> {
             insert_tag(&mut bytes, 0, tag);
         }
         bytes
+    }
+
+    /// As the kernel's buffers, this gives up no tag without which not even a header is left
+    /// (`bpf_xdp_adjust_head`, `skb_vlan_pop`).
+    fn may_pop(&self) -> Result<(), Refused> {
+        if self.bytes().len() < Ethernet::LEN + Tag::LEN { Err(Refused) } else { Ok(()) }
+    }
+
+    /// A socket buffer moves the tag behind one that is removed to the place beside the bytes,
+    /// and so removes that one too.
+    fn may_move_next(&self) -> Result<(), Refused> {
+        let next = wire::view::<Ethernet>(self.bytes(), 0).map_or(0, Ethernet::ethertype);
+        let is_tag = matches!(next, ethertype::VLAN | ethertype::SERVICE_VLAN);
+        if COPIES && self.as_kernel && is_tag { self.may_pop() } else { Ok(()) }
+    }
+
+    /// `bpf_skb_adjust_room` leaves no less than an IP header of the inner family behind the
+    /// Ethernet header, of IPv4 where the frame is not IP.
+    fn may_trim(&self, inner: Inner, len: usize) -> Result<(), Refused> {
+        let behind = match inner {
+            Inner::Ipv6 => Ipv6::LEN,
+            Inner::Ipv4 | Inner::Other => Ipv4::LEN,
+        };
+        let is_short = self.bytes().len() < len + Ethernet::LEN + behind;
+        if COPIES && self.as_kernel && is_short { Err(Refused) } else { Ok(()) }
     }
 
     fn tag_in_bytes(&self) -> Option<Tag> {
@@ -114,18 +143,14 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
         self.stripped_vlan.map_or(0, |tag| tag.tci())
     }
 
-    /// As the kernel's, this refuses a tag without which not even a header is left.
     fn pop_vlan(&mut self) -> Result<(), Refused> {
-        if self.stripped_vlan.take().is_some() {
-            return Ok(());
+        if self.stripped_vlan.take().is_none() {
+            self.tag_in_bytes().ok_or(Refused)?;
+            self.may_pop()?;
+            let tag = self.start + Tag::OFFSET;
+            self.buffer.drain(tag..tag + Tag::LEN);
         }
-        self.tag_in_bytes().ok_or(Refused)?;
-        if self.bytes().len() < Ethernet::LEN + Tag::LEN {
-            return Err(Refused);
-        }
-        let tag = self.start + Tag::OFFSET;
-        self.buffer.drain(tag..tag + Tag::LEN);
-        Ok(())
+        self.may_move_next()
     }
 
     fn push_vlan(&mut self, tag: Tag) -> Result<(), Refused> {
@@ -157,7 +182,8 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
         Ok(())
     }
 
-    fn trim_head(&mut self, _inner: Inner, _outer: Family, len: u32) -> Result<(), Refused> {
+    fn trim_head(&mut self, inner: Inner, _outer: Family, len: u32) -> Result<(), Refused> {
+        self.may_trim(inner, len as usize)?;
         if self.bytes().len() < len as usize {
             return Err(Refused);
         }
@@ -187,7 +213,8 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
     }
 
     fn copy_to(&mut self, egress: Egress) -> Result<(), Refused> {
-        if !COPIES {
+        // Devices are numbered from 1, in 31 bits.
+        if !COPIES || egress.ifindex.cast_signed() <= 0 {
             return Err(Refused);
         }
         let copy = SentCopy { egress, bytes: self.bytes().to_vec(), vlan: self.stripped_vlan };
@@ -298,6 +325,42 @@ mod tests {
     }
 
     #[test]
+    fn a_kernels_buffers_keep_an_ethernet_header_when_a_tag_goes() {
+        fn popped<const COPIES: bool>(bytes: &[u8]) -> Result<(), Refused> {
+            let mut frame = HostFrame::<COPIES>::new(bytes);
+            frame.as_kernel = true;
+            frame.pop_vlan()
+        }
+        let one = tagged();
+        let two = [&one[..16], &TAG, &one[16..]].concat();
+        for (bytes, xdp, tc) in [
+            (&one[..17], Err(Refused), Err(Refused)),
+            (&one[..18], Ok(()), Ok(())),
+            (&two[..21], Ok(()), Err(Refused)),
+            (&two[..22], Ok(()), Ok(())),
+        ] {
+            assert_eq!((popped::<false>(bytes), popped::<true>(bytes)), (xdp, tc), "{bytes:?}");
+            assert_eq!(Frame::new(bytes).pop_vlan(), Ok(()), "user space takes any");
+        }
+    }
+
+    #[test]
+    fn a_socket_buffer_keeps_an_ip_header_when_a_tunnel_goes() {
+        let trimmed = |len: usize, inner| {
+            let mut frame = Frame::new(&vec![7; 50 + len]);
+            frame.as_kernel = true;
+            frame.trim_head(inner, Family::V4, 50)
+        };
+        for (inner, least) in [(Inner::Ipv4, 34), (Inner::Other, 34), (Inner::Ipv6, 54)] {
+            assert_eq!(trimmed(least, inner), Ok(()), "{inner:?}");
+            assert_eq!(trimmed(least - 1, inner), Err(Refused), "{inner:?}");
+        }
+        let mut frame = XdpFrame::new(&[7; 64]);
+        frame.as_kernel = true;
+        assert_eq!(frame.trim_head(Inner::Other, Family::V4, 50), Ok(()), "XDP takes any");
+    }
+
+    #[test]
     fn padding_is_cut_off() {
         let mut frame = Frame::new(&PLAIN);
         frame.trim_tail(15).unwrap();
@@ -315,6 +378,9 @@ mod tests {
         frame.copy_to(out(4)).unwrap();
         let sent: Vec<_> = frame.copies.iter().map(|c| (c.egress.ifindex, &c.bytes[..])).collect();
         assert_eq!(sent, [(3, &PLAIN[..]), (4, &tagged()[..])]);
+        for none in [0, 1 << 31, u32::MAX] {
+            assert_eq!(frame.copy_to(out(none)), Err(Refused), "no device {none}");
+        }
     }
 
     #[test]

@@ -323,7 +323,7 @@ impl Tables for TableSet {
         if limit.per_second == 0 || limit.burst == 0 {
             return Err(DropReason::PuntLimited);
         }
-        let frame = if reason.carries_frame() { bytes_of(packet) } else { Vec::new() };
+        let frame = bytes_of(packet, punt.captured);
         punt.captured = frame.len() as u32;
         let mut punts = lock(&self.punts);
         if punts.len() >= PUNT_QUEUE {
@@ -374,8 +374,9 @@ struct Byte(u8);
 // SAFETY: a transparent `u8`: alignment 1, no padding, every bit pattern valid.
 unsafe impl Header for Byte {}
 
-fn bytes_of<P: Packet>(packet: &P) -> Vec<u8> {
-    (0..packet.len() as usize).map_while(|i| packet.at::<Byte>(i)).map(|byte| byte.0).collect()
+/// The first `len` bytes, or all where there are fewer.
+fn bytes_of<P: Packet>(packet: &P, len: u32) -> Vec<u8> {
+    (0..len as usize).map_while(|i| packet.at::<Byte>(i)).map(|byte| byte.0).collect()
 }
 
 #[cfg(test)]
@@ -514,17 +515,22 @@ mod tests {
     }
 
     #[test]
-    fn punts_carry_the_frame_where_their_reason_says_so() {
+    fn punts_carry_as_much_of_the_frame_as_their_record_says() {
         let mut tables = TableSet::default();
         for reason in PuntReason::ALL {
             tables.apply(&Action::PutPuntLimit(reason, OPEN));
         }
         let mut frame = Frame::new(&[5; 60]);
         tables.punt(&mut frame, punt(PuntReason::Learn)).unwrap();
-        tables.punt(&mut frame, punt(PuntReason::PeerUnresolved)).unwrap();
+        for captured in [60, 40, 61] {
+            let punt = Punt { captured, ..punt(PuntReason::PeerUnresolved) };
+            tables.punt(&mut frame, punt).unwrap();
+        }
         let punts = tables.take_punts();
         assert_eq!((punts[0].punt.captured, punts[0].frame.len()), (0, 0));
-        assert_eq!((punts[1].punt.captured, &punts[1].frame[..]), (60, &[5; 60][..]));
+        for (punt, len) in punts[1..].iter().zip([60, 40, 60]) {
+            assert_eq!((punt.punt.captured, punt.frame.len()), (len, len as usize));
+        }
         assert!(tables.take_punts().is_empty());
     }
 

@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod campaign;
 mod ci;
 mod run;
 mod setup;
@@ -47,6 +48,9 @@ enum Command {
     Test(test::Args),
     /// Runs everything that a change must pass.
     Ci(ci::Args),
+    /// Sends generated frames through the host's path and the kernel's programs, which
+    /// must agree.
+    Campaign(campaign::Args),
     /// Measures this gateway beside other data planes.
     Bench(bench::Args),
 }
@@ -69,6 +73,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Run(args) => run::run(&workspace, &args),
         Command::Test(args) => test::run(&workspace, &args),
         Command::Ci(args) => ci::run(&workspace, &args),
+        Command::Campaign(args) => campaign::run(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
     }
 }

@@ -37,7 +37,7 @@ pub struct CargoTool {
 
 /// LLVM's version, that of the pinned compiler: bpf-linker must read what the
 /// compiler writes.
-const LLVM: &str = "/usr/lib/llvm-22";
+pub const LLVM: &str = "/usr/lib/llvm-22";
 
 /// Debian packages, in the order in which they are listed to the user.
 pub const PACKAGES: &[Package] = &[

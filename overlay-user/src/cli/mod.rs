@@ -99,7 +99,8 @@ enum What {
     Peers,
     /// Which MAC address is where.
     Fdb,
-    /// What was dropped, where and why.
+    /// What was dropped, where and why; the book has a page for each reason
+    /// (docs/src/drops).
     Drops,
 }
 

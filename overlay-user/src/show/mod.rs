@@ -243,5 +243,9 @@ pub fn drops(rows: &[DropRow]) -> String {
             row.packets.to_string(),
         ]);
     }
-    table.render()
+    let mut text = table.render();
+    if !rows.is_empty() {
+        text += "What a reason means, and what to check: docs/src/drops/REASON.md\n";
+    }
+    text
 }

@@ -1,15 +1,16 @@
 //! The hand-picked vectors, each with what must become of it.
 
-use overlay_common::abi::Hook;
+use overlay_common::abi::{Hook, Policer, PolicerKey, Target};
 use overlay_common::verdict::DropReason as Why;
 use overlay_common::wire::{Encap, Mac, Outer4, bytes_of};
+use overlay_control::action::Action;
 use overlay_control::sample::{
     DANGLING_STATION, DOWN_PORT, PEER_VTEPS, STATIC_STATION, UPLINK_MAC, next_hop, station,
 };
 
 use crate::host::Observed;
 use crate::outer::{Datagram, tunnel};
-use crate::vector::{Direction, Outcome, Vector, ethernet, service_tagged, tagged};
+use crate::vector::{Direction, Given, Outcome, Vector, ethernet, service_tagged, tagged};
 
 /// What must become of a frame.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub enum Expect {
     Dropped(Why),
     /// Copied or punted.
     Consumed,
+    /// Copied, but for so many copies, which were dropped for this reason.
+    Missed(Why, u64),
 }
 
 /// A vector and what must become of it at each hook.
@@ -33,37 +36,49 @@ pub struct Picked {
     pub vector: Vector,
     tc: Expect,
     xdp: Expect,
+    user: Expect,
 }
 
 impl Picked {
+    /// Where it runs on the host. XDP has no super-frames, and no tags beside the bytes.
+    pub fn hooks(&self) -> &'static [Hook] {
+        let given = &self.vector.given;
+        if given.gso_size != 0 || given.stripped_vlan.is_some() {
+            &[Hook::Tc, Hook::User]
+        } else {
+            &[Hook::Tc, Hook::Xdp, Hook::User]
+        }
+    }
+
     /// Whether a run was as expected; the error says how it was not.
     pub fn check(&self, hook: Hook, observed: &Observed) -> Result<(), String> {
-        let expected = if hook == Hook::Xdp { &self.xdp } else { &self.tc };
+        let expected = match hook {
+            Hook::Xdp => &self.xdp,
+            Hook::Tc => &self.tc,
+            Hook::User => &self.user,
+        };
+        let drops: Vec<_> =
+            observed.left.drops.iter().map(|((reason, _), count)| (*reason, *count)).collect();
         let outcome = match observed.outcome.clone() {
             Outcome::SentBack(bytes) => Outcome::Sent(bytes),
             other => other,
         };
         let held = match (expected, &outcome) {
-            (Expect::Untouched, Outcome::Untouched) => observed.drops.is_empty(),
+            (Expect::Untouched, Outcome::Untouched) => drops.is_empty(),
             (Expect::Delivered(bytes, tag), Outcome::Sent(sent)) => match tag {
-                Some(tci) if hook == Hook::Xdp => *sent == tagged(bytes, *tci),
+                Some(tci) if hook != Hook::Tc => *sent == tagged(bytes, *tci),
                 _ => sent == bytes,
             },
             (Expect::ServiceTagged(bytes, tci), Outcome::Sent(sent)) => match hook {
-                Hook::Xdp => *sent == service_tagged(bytes, *tci),
-                _ => sent == bytes,
+                Hook::Tc => sent == bytes,
+                _ => *sent == service_tagged(bytes, *tci),
             },
             (Expect::Tunnelled { peer, vni, tos, inner }, Outcome::Sent(sent)) => {
                 is_tunnel(sent, *peer, *vni, *tos, inner)
             }
-            (Expect::Dropped(why), Outcome::Ended) => {
-                observed.drops.len() == 1
-                    && observed
-                        .drops
-                        .iter()
-                        .all(|((reason, _), n)| *reason == *why as u8 && *n == 1)
-            }
-            (Expect::Consumed, Outcome::Ended) => true,
+            (Expect::Dropped(why), Outcome::Ended) => drops == [(*why as u8, 1)],
+            (Expect::Missed(why, copies), Outcome::Ended) => drops == [(*why as u8, *copies)],
+            (Expect::Consumed, Outcome::Ended) => drops.is_empty(),
             _ => false,
         };
         if held {
@@ -98,7 +113,7 @@ pub fn ipv4(tos: u8, protocol: u8, payload_len: usize) -> Vec<u8> {
     packet
 }
 
-fn ipv6(class: u8, next_header: u8) -> Vec<u8> {
+pub fn ipv6(class: u8, next_header: u8) -> Vec<u8> {
     let mut packet = vec![0x60 | class >> 4, class << 4, 0x12, 0x34, 0, 20, next_header, 64];
     packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     packet.extend([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
@@ -106,14 +121,14 @@ fn ipv6(class: u8, next_header: u8) -> Vec<u8> {
     packet
 }
 
-fn arp() -> Vec<u8> {
+pub fn arp() -> Vec<u8> {
     let mut packet = vec![0, 1, 8, 0, 6, 4, 0, 1];
     packet.extend([2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
     packet
 }
 
 /// A TCP segment from station 1.
-fn tcp_to(destination: Mac) -> Vec<u8> {
+pub fn tcp_to(destination: Mac) -> Vec<u8> {
     ethernet(destination, station(1), 0x0800, &ipv4(0, 6, 40))
 }
 
@@ -128,8 +143,32 @@ impl Picks {
         tc: Expect,
         xdp: Expect,
     ) {
-        let vector = Vector { name: name.to_owned(), direction, frame };
-        self.0.push(Picked { vector, tc, xdp });
+        let vector = Vector { name: name.to_owned(), direction, frame, given: Given::default() };
+        self.0.push(Picked { vector, user: tc.clone(), tc, xdp });
+    }
+
+    /// Changes what is given for the last one.
+    pub fn given(&mut self, given: Given) {
+        self.last().vector.given = given;
+    }
+
+    /// Changes what user space makes of the last one.
+    pub fn in_user_space(&mut self, user: Expect) {
+        self.last().user = user;
+    }
+
+    /// tc refuses the last one: too little would remain of it.
+    pub fn tc_refuses(&mut self) {
+        self.last().tc = Expect::Dropped(Why::ResizeFailed);
+    }
+
+    /// Changes what XDP makes of the last one.
+    pub fn in_xdp(&mut self, xdp: Expect) {
+        self.last().xdp = xdp;
+    }
+
+    fn last(&mut self) -> &mut Picked {
+        self.0.last_mut().expect("one was added")
     }
 
     pub fn access(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
@@ -141,7 +180,7 @@ impl Picks {
         self.add(Direction::FromAccess, name, frame, tc, Expect::Untouched);
     }
 
-    fn tunnelled(&mut self, name: &str, inner: Vec<u8>, tos: u8) {
+    pub fn tunnelled(&mut self, name: &str, inner: Vec<u8>, tos: u8) {
         let expect = Expect::Tunnelled { peer: 1, vni: 100, tos, inner: inner.clone() };
         self.access(name, inner, expect);
     }
@@ -169,6 +208,7 @@ pub fn vectors() -> Vec<Picked> {
     other_tunnels(&mut picks);
     geneve_refusals(&mut picks);
     limits(&mut picks);
+    crate::rare::add(&mut picks);
     picks.0
 }
 
@@ -352,11 +392,11 @@ fn limits(picks: &mut Picks) {
 }
 
 /// What peer 1 sends.
-fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
+pub fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
     [bytes_of::<Outer4>(&tunnel(PEER_VTEPS[0], vni, inner.len())), inner].concat()
 }
 
-fn inner_to(destination: Mac) -> Vec<u8> {
+pub fn inner_to(destination: Mac) -> Vec<u8> {
     ethernet(destination, station(0x11), 0x0800, &ipv4(0, 6, 40))
 }
 
@@ -538,6 +578,7 @@ fn foreign(picks: &mut Picks) {
     pass("IPv4 in name only, on the underlay", with(&|f| f[14] = 0x65));
     pass("cut before the addresses", whole[..33].to_vec());
     pass("an Ethernet header alone", whole[..14].to_vec());
+    pass("half an Ethernet header", whole[..13].to_vec());
 }
 
 /// RFC 6040, figure 4, for IPv4 and IPv6.
@@ -619,6 +660,12 @@ fn other_tunnels(picks: &mut Picks) {
         let broadcast = ethernet(Mac::BROADCAST, station(0x10 + peer), 0x0806, &arp());
         let frame = Datagram::of(peer).sent_to_node(&broadcast);
         picks.underlay_by_tc(&format!("broadcast out of {tunnel}"), frame, Expect::Consumed);
+        if peer == 6 {
+            // Which has no room for floods otherwise.
+            let unlimited =
+                Action::PutPolicer(PolicerKey::source(Target::peer(6)), Policer::default());
+            picks.given(Given { tables: vec![unlimited], ..Given::default() });
+        }
         let nothing = Datagram::of(peer).sent_to_node(&[]);
         let why = Expect::Dropped(Why::InnerTruncated);
         picks.underlay(&format!("nothing in {tunnel}"), nothing, why);

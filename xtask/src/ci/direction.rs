@@ -56,10 +56,16 @@ const HOUSE: &[Room] = &[
     Room {
         name: "overlay-user",
         may: &["overlay-common", "overlay-control"],
-        aside: &["bpf-build", "overlay-testbed"],
+        aside: &["bpf-build", "overlay-proof", "overlay-testbed"],
         others: Others::Any,
     },
     Room { name: "overlay-testbed", may: &[], aside: &[], others: Others::Any },
+    Room {
+        name: "overlay-proof",
+        may: &["overlay-common", "overlay-control", "overlay-testbed", "overlay-user"],
+        aside: &[],
+        others: Others::Any,
+    },
     Room {
         name: "overlay-bench",
         may: &["overlay-common", "overlay-control", "overlay-testbed", "overlay-user"],

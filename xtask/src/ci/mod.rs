@@ -4,6 +4,7 @@
 //! that is wrong.
 
 mod bench;
+mod coverage;
 mod direction;
 mod fuzz;
 
@@ -14,7 +15,7 @@ use anyhow::{Result, bail};
 use crate::setup::{self, Scope};
 use crate::step::{execute, step};
 use crate::workspace::Workspace;
-use crate::{build, run, test, vm};
+use crate::{build, campaign, run, test, vm};
 
 /// Where the manifest of the fuzz targets is, a workspace of its own.
 const FUZZ_MANIFEST: &str = "fuzz/Cargo.toml";
@@ -50,8 +51,10 @@ const CHECKS: &[Check] = &[
         bench::baseline,
     ),
     check("tests", "tests, none skipped", tests),
+    check("coverage", "the vectors reach every line of the path", coverage::check),
     check("vm", "the kernels that users run (cargo xtask test --vm)", kernels),
     check("fuzz", "fuzz targets build and run", fuzz::check),
+    check("campaign", "generated frames for a minute: host and programs agree", campaign::check),
     check("bench", "the benchmark measures (cargo xtask bench)", bench::smoke),
     check("demonstration", "the demonstration (cargo xtask run)", demonstration),
 ];

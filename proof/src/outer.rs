@@ -21,14 +21,19 @@ pub fn tunnel(source: [u8; 4], vni: u32, inner_len: usize) -> Outer4 {
 pub struct Datagram {
     /// The peer's index.
     pub peer: u8,
+    /// The encapsulation.
     pub encap: Encap,
+    /// The VNI.
     pub vni: u32,
     /// The outer ECN field.
     pub ecn: u8,
     /// Geneve's first two bytes: version and length of the options in words, flags.
     pub geneve: [u8; 2],
+    /// Geneve's protocol type.
     pub protocol: u16,
+    /// Geneve's options.
     pub options: Vec<u8>,
+    /// The UDP checksum; 0 where there is none.
     pub udp_checksum: u16,
 }
 
@@ -107,4 +112,11 @@ fn ipv4(source: [u8; 4], destination: [u8; 4], tos: u8, total: u16) -> Vec<u8> {
     let sum = checksum::full(&ip);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
     ip
+}
+
+/// Makes the outer IPv4 header's checksum right again.
+pub fn seal(frame: &mut [u8]) {
+    frame[24..26].fill(0);
+    let sum = checksum::full(&frame[14..34]);
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
 }

@@ -1,15 +1,18 @@
 //! What a vector is, and how they are generated.
 
-use overlay_common::wire::{Encap, Mac, Outer4, bytes_of};
+use overlay_common::wire::{Encap, Mac, Outer4, Tag, bytes_of};
+use overlay_control::action::Action;
 use overlay_control::sample::{PEER_VTEPS, STATIC_STATION, station};
 use proptest::prelude::*;
 
 use crate::outer::{self, Datagram};
 
 /// The path that a vector goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Direction {
+    /// From an access port.
     FromAccess,
+    /// From an uplink.
     FromUnderlay,
     /// From a device that is both.
     OneArmed,
@@ -18,9 +21,28 @@ pub enum Direction {
 /// A frame that comes in, to the sample node's tables.
 #[derive(Clone, Debug)]
 pub struct Vector {
+    /// What it is about.
     pub name: String,
+    /// The path that it goes.
     pub direction: Direction,
+    /// The frame, from its Ethernet header on.
     pub frame: Vec<u8>,
+    /// What is otherwise than usual.
+    pub given: Given,
+}
+
+/// What is otherwise than usual while a vector runs.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Changes of the sample node's tables, undone afterwards.
+    pub tables: Vec<Action>,
+    /// Nobody reads what is punted, and there is no room for more.
+    pub nobody_reads: bool,
+    /// The payload of each segment of a super-frame. `BPF_PROG_TEST_RUN` makes none that the
+    /// tunnel's helpers take, so these vectors are the host's alone.
+    pub gso_size: u32,
+    /// A tag beside the bytes, which `BPF_PROG_TEST_RUN` does not make either.
+    pub stripped_vlan: Option<Tag>,
 }
 
 /// What became of a frame.
@@ -54,6 +76,7 @@ pub fn strategy() -> impl Strategy<Value = Vector> {
             Some((tci, true)) => service_tagged(&frame, tci),
             None => frame,
         },
+        given: Given::default(),
     });
     let damage = (any::<prop::sample::Index>(), any::<u8>());
     let underlay = (inner(), vtep(), vni(), any::<u8>(), proptest::option::weighted(0.3, damage))
@@ -84,7 +107,8 @@ fn from_underlay(
         let at = at.index(headers + 14);
         frame[at] = value;
     }
-    Vector { name: String::new(), direction: Direction::FromUnderlay, frame }
+    let (name, direction) = (String::new(), Direction::FromUnderlay);
+    Vector { name, direction, frame, given: Given::default() }
 }
 
 /// What the peers send that are not VXLAN over IPv4, and what nobody sends.

@@ -1,0 +1,325 @@
+//! A node's tables, made from a seed: what the controller might have made of some
+//! configuration, with an entry here and there that is at odds with the others.
+
+use overlay_common::abi::{
+    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter, Node,
+    Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment,
+    Target, TunnelPorts, Vtep, Vtep6Key, VtepKey, Way,
+};
+use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
+use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
+use overlay_control::action::Action;
+use overlay_control::sample::{Devices, EPOCH, LOCAL_VTEP, LOCAL_VTEP6, UPLINK_MAC, next_hop};
+
+use super::seed::Seed;
+
+/// Ports and peers, by their indexes from 1.
+const PORTS: u32 = 8;
+const PEERS: u32 = 6;
+/// Beyond every table.
+const NOWHERE: u32 = 1 << 20;
+
+/// What is known of a port without looking at the tables.
+#[derive(Clone, Copy, Debug)]
+pub struct PortPlan {
+    /// Its device.
+    pub ifindex: u32,
+    /// Its VLAN, as table entries have it; 0 for none.
+    pub vlan: u16,
+    /// The index of its segment.
+    pub segment: u16,
+}
+
+/// The same of a peer.
+#[derive(Clone, Debug)]
+pub struct PeerPlan {
+    /// From this node to the peer.
+    pub ends: Ends,
+    /// How it wraps its frames.
+    pub encap: Encap,
+    /// The indexes of the segments that it may use.
+    pub segments: Vec<u16>,
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What fills its tables.
+    pub actions: Vec<Action>,
+    /// The device that test frames come in on.
+    pub ingress: u32,
+    /// The devices towards the peers.
+    pub uplinks: [u32; 2],
+    /// Its ports.
+    pub ports: Vec<PortPlan>,
+    /// Its peers.
+    pub peers: Vec<PeerPlan>,
+    /// Its segments' VNIs, by their indexes from 1.
+    pub vnis: Vec<u32>,
+    /// Addresses in the FDB: in which segment, and whether behind a peer.
+    pub stations: Vec<(Mac, u16, bool)>,
+    /// Where tunnels arrive.
+    pub tunnel_ports: TunnelPorts,
+    /// The segments that have limits, by their indexes from 1.
+    limited: Vec<bool>,
+}
+
+impl World {
+    /// Makes one.
+    pub fn new(seed: &mut Seed, devices: &Devices) -> Self {
+        let (vxlan, geneve) =
+            if seed.percent(80) { (4789, 6081) } else { (8472, seed.pick(&[0, 6082])) };
+        let vnis = (0..2 + seed.below(3)).map(|i| (seed.word() as u32 & 0x00ff_fff0) + i as u32);
+        let mut world = Self {
+            actions: Vec::new(),
+            ingress: devices.ingress,
+            uplinks: devices.uplinks,
+            ports: Vec::new(),
+            peers: Vec::new(),
+            vnis: vnis.collect(),
+            stations: Vec::new(),
+            tunnel_ports: TunnelPorts { vxlan, geneve },
+            limited: Vec::new(),
+        };
+        world.limits(seed);
+        world.node(seed);
+        (1..=PORTS).for_each(|index| world.port(seed, devices, index));
+        (1..=PEERS).for_each(|index| world.peer(seed, index));
+        world.permits(seed);
+        (1..=world.segments()).for_each(|segment| world.segment(seed, segment));
+        world.fdb(seed);
+        world
+    }
+
+    /// The index of a VNI's segment.
+    pub fn segment_of(&self, vni: u32) -> Option<u16> {
+        self.vnis.iter().position(|known| *known == vni).map(|at| at as u16 + 1)
+    }
+
+    /// The index of the segment of a device's VLAN.
+    pub fn segment_at(&self, ifindex: u32, vlan: u16) -> Option<u16> {
+        let port = self.ports.iter().find(|port| (port.ifindex, port.vlan) == (ifindex, vlan));
+        port.map(|port| port.segment)
+    }
+
+    /// What empties the tables again.
+    pub fn undo(&self) -> impl Iterator<Item = Action> + '_ {
+        self.actions.iter().rev().filter_map(|action| match *action {
+            Action::PutAccess(key, _) => Some(Action::DelAccess(key)),
+            Action::PutSegment(id, _) => Some(Action::DelSegment(id)),
+            Action::PutVtep(key, _) => Some(Action::DelVtep(key)),
+            Action::PutVtep6(key, _) => Some(Action::DelVtep6(key)),
+            Action::PutPermit(key, _) => Some(Action::DelPermit(key)),
+            Action::PutFlood(key, _) => Some(Action::DelFlood(key)),
+            Action::PutFdb(key, _) => Some(Action::DelFdb(key)),
+            Action::PutPolicer(key, _) => Some(Action::DelPolicer(key)),
+            // Every world has all ports and peers, and their counters go on.
+            _ => None,
+        })
+    }
+
+    fn segments(&self) -> u16 {
+        self.vnis.len() as u16
+    }
+
+    fn any_segment(&self, seed: &mut Seed) -> u16 {
+        1 + seed.below(self.vnis.len()) as u16
+    }
+
+    fn node(&mut self, seed: &mut Seed) {
+        let node = Node {
+            abi_version: ABI_VERSION,
+            vtep: if seed.percent(95) { LOCAL_VTEP } else { Node::NO_VTEP },
+            vtep6: if seed.percent(95) { address_words(&LOCAL_VTEP6) } else { Node::NO_VTEP6 },
+            epoch: EPOCH,
+            ports: self.tunnel_ports,
+            ..Node::default()
+        };
+        self.actions.push(Action::PutNode(node));
+        for reason in PuntReason::ALL {
+            let is_open = seed.percent(90);
+            let limit = if is_open { (1_000_000_000, 1_000_000) } else { (0, 0) };
+            let limit = PuntLimit { per_second: limit.0, burst: limit.1 };
+            self.actions.push(Action::PutPuntLimit(reason, limit));
+        }
+    }
+
+    /// Limits of some segments.
+    fn limits(&mut self, seed: &mut Seed) {
+        self.limited = (1..=self.segments())
+            .map(|segment| self.limit(seed, PolicerKey::segment(segment)))
+            .collect();
+    }
+
+    /// Gives somebody limits, some of them used up for good and the others far from it, or
+    /// gives none; returns whether there are any.
+    fn limit(&mut self, seed: &mut Seed, key: PolicerKey) -> bool {
+        let is_limited = seed.percent(15);
+        if is_limited && seed.percent(97) {
+            let mut meter = || match seed.below(10) {
+                0 => Meter::per_second(1).shut_until(u64::MAX),
+                1..6 => Meter::per_second(1_000_000_000_000),
+                _ => Meter::default(),
+            };
+            let policer = Policer { packets: meter(), bytes: meter(), floods: meter() };
+            self.actions.push(Action::PutPolicer(key, policer));
+        }
+        is_limited
+    }
+
+    fn policed_segment(&self, segment: u16) -> u16 {
+        if self.limited[usize::from(segment) - 1] { Policed::SEGMENT } else { 0 }
+    }
+
+    /// The first ports are those that test frames come in by, one a segment.
+    fn port(&mut self, seed: &mut Seed, devices: &Devices, index: u32) {
+        let is_ingress = index <= u32::from(self.segments());
+        let segment = if is_ingress { index as u16 } else { self.any_segment(seed) };
+        let device = if is_ingress { devices.ingress } else { seed.pick(&devices.ports) };
+        let vlan = if seed.percent(30) { 0 } else { 100 + index as u16 };
+        let vlan = if self.segment_at(device, vlan).is_some() { 100 + index as u16 } else { vlan };
+        let vlan = if vlan != 0 && seed.percent(25) { Vlan::SERVICE | vlan } else { vlan };
+        let ifindex = if is_ingress || seed.percent(95) { device } else { 0 };
+        let back = if is_ingress && seed.percent(50) { Egress::TX } else { 0 };
+        let flags = if seed.percent(75) { Egress::XDP | back } else { 0 };
+        let max_frame = seed.pick(&[1514, 1514, 1514, 1014, 200, 9014]);
+        let egress = Egress { ifindex, flags };
+        self.actions
+            .push(Action::PutPort(PortId(index), Port { egress, max_frame, vlan, segment }));
+        if is_ingress {
+            let key = AccessKey { ifindex, vlan, reserved: 0 };
+            let own = self.limit(seed, PolicerKey::source(Target::port(index)));
+            let flags = self.policed_segment(segment) | if own { Policed::PORT } else { 0 };
+            self.actions.push(Action::PutAccess(key, Access { port: index, segment, flags }));
+        }
+        self.ports.push(PortPlan { ifindex, vlan, segment });
+    }
+
+    fn peer(&mut self, seed: &mut Seed, index: u32) {
+        let last = index as u8 + 1;
+        let ends = if seed.percent(60) {
+            Ends::V4(LOCAL_VTEP, [192, 0, 2, last])
+        } else {
+            let mut to = LOCAL_VTEP6;
+            to[15] = last;
+            Ends::V6(LOCAL_VTEP6, to)
+        };
+        let encap = seed.pick(&[Encap::Vxlan, Encap::Geneve]);
+        let port = match encap {
+            Encap::Vxlan => self.tunnel_ports.vxlan,
+            Encap::Geneve => self.tunnel_ports.geneve,
+        };
+        let next_hop = next_hop(index as u8);
+        let mut peer = Peer::new(&Template { next_hop, uplink: UPLINK_MAC, ends, encap, port });
+        peer.max_frame = seed.pick(&[1514, 1514, 1514, 300, 65_535]);
+        let (ifindex, flags) = match seed.below(40) {
+            // Nowhere, which XDP would know of.
+            0 => (u32::MAX, 0),
+            1..10 => (self.uplinks[1], 0),
+            _ => (self.uplinks[0], Egress::XDP),
+        };
+        peer.egress = Egress { ifindex, flags };
+        peer.flags |= if seed.percent(88) { Peer::READY } else { 0 };
+        if seed.percent(15) {
+            self.ways(seed, index, &mut peer);
+        }
+        self.actions.push(Action::PutPeer(PeerId(index), peer));
+        let vtep = Vtep::new(index, encap, index);
+        let is_limited = self.limit(seed, PolicerKey::source(Target::peer(index)));
+        let vtep = if is_limited { vtep.policed() } else { vtep };
+        self.actions.push(match ends {
+            Ends::V4(_, to) => Action::PutVtep(VtepKey(to), vtep),
+            Ends::V6(_, to) => Action::PutVtep6(Vtep6Key(to), vtep),
+        });
+        let segments = (1..=self.segments()).filter(|_| seed.percent(70)).collect();
+        self.peers.push(PeerPlan { ends, encap, segments });
+    }
+
+    /// Several ways to a peer, one of which may be missing.
+    fn ways(&mut self, seed: &mut Seed, index: u32, peer: &mut Peer) {
+        let base = index * Way::BUCKETS;
+        let one = seed.below(2);
+        for bucket in 0..Way::BUCKETS {
+            let egress = match seed.below(30) {
+                0 => Egress::default(),
+                _ => Egress { ifindex: self.uplinks[one ^ (bucket as usize & 1)], ..peer.egress },
+            };
+            let next_hop = next_hop(index as u8 + (bucket % 2) as u8 * 16);
+            let way = Way { egress, next_hop, uplink: UPLINK_MAC, reserved: 0 };
+            self.actions.push(Action::PutWay(base + bucket, way));
+        }
+        peer.egress.ifindex = base;
+        peer.flags |= Peer::MULTIPATH;
+    }
+
+    fn permits(&mut self, seed: &mut Seed) {
+        for (segment, vni) in (1..).zip(self.vnis.clone()) {
+            let flags = if seed.percent(70) { Permit::LEARN } else { 0 };
+            let flags = flags | self.policed_segment(segment);
+            let permit = Permit { segment, flags, reserved: 0 };
+            let mut put = |profile| {
+                self.actions.push(Action::PutPermit(PermitKey { profile, vni }, permit));
+            };
+            put(PermitKey::ANY);
+            for (profile, peer) in (1..).zip(&self.peers) {
+                if peer.segments.contains(&segment) {
+                    put(profile);
+                }
+            }
+        }
+    }
+
+    fn segment(&mut self, seed: &mut Seed, segment: u16) {
+        let family = seed.pick(&[Family::V4, Family::V6]);
+        let ports = (1..).zip(&self.ports).filter(|(_, port)| port.segment == segment);
+        let mut ports: Vec<Target> = ports.map(|(index, _)| Target::port(index)).collect();
+        let peers = (1..).zip(&self.peers).filter(|(_, peer)| peer.segments.contains(&segment));
+        let (ours, rest): (Vec<_>, Vec<_>) = peers.partition(|(_, p)| p.ends.family() == family);
+        let [mut ours, rest] =
+            [ours, rest].map(|list| list.iter().map(|(i, _)| Target::peer(*i)).collect::<Vec<_>>());
+        match seed.below(12) {
+            0 => ports.push(Target::port(NOWHERE)),
+            1 => ours.push(Target::peer(NOWHERE)),
+            2 => ports.clear(),
+            3 => ours.clear(),
+            // One of the other family, as when a peer has just changed it.
+            4 => ours.extend(rest.first()),
+            _ => {}
+        }
+        let generation = seed.word() as u16;
+        for (slot, target) in (0..).zip(ports.iter().chain(&ours).chain(&rest)) {
+            if seed.percent(98) {
+                let key = FloodKey { segment, generation, slot };
+                self.actions.push(Action::PutFlood(key, *target));
+            }
+        }
+        let [ports, ours, rest] = [ports.len(), ours.len(), rest.len()].map(|len| len as u16);
+        let flood = FloodList::new(generation, ports, family, ours, rest);
+        let vni = self.vnis[usize::from(segment) - 1];
+        self.actions
+            .push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, reserved: 0 }));
+    }
+
+    fn fdb(&mut self, seed: &mut Seed) {
+        let ports: Vec<_> = (1..)
+            .zip(&self.ports)
+            .map(|(index, port)| (Target::port(index), port.segment))
+            .collect();
+        let behind_peers = (1..).zip(&self.peers).flat_map(|(index, peer)| {
+            peer.segments.iter().map(move |segment| (Target::peer(index), *segment))
+        });
+        let mut places: Vec<(Target, u16)> = behind_peers.chain(ports).collect();
+        if seed.percent(30) {
+            places.push((Target::port(NOWHERE), 1));
+            places.push((Target::peer(NOWHERE), 1));
+        }
+        for (number, (target, segment)) in (0_u8..).zip(places) {
+            // The same address may be in several segments.
+            let mac = Mac([2, 0, 0, 0, segment as u8 & seed.word() as u8, number]);
+            let flags = if seed.percent(10) { FdbEntry::STATIC } else { 0 };
+            let entry = FdbEntry { target, flags, seen: EPOCH - 1, reserved: 0 };
+            self.actions.push(Action::PutFdb(FdbKey { mac: mac.0, segment }, entry));
+            self.stations.push((mac, segment, target.is_peer()));
+        }
+    }
+}

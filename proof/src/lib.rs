@@ -1,0 +1,14 @@
+//! One path, several homes: the same frames over the same tables go through the host's path
+//! and the kernel's programs, and what comes of them is compared.
+//!
+//! - [`vector`], [`outer`]: a frame and its circumstances, and how tunnels are made.
+//! - [`host`], [`kernel`]: the homes.
+//! - [`home`]: the devices that runs in the kernel need, and the comparison of vectors.
+//! - [`campaign`]: millions of generated frames over generated tables.
+
+pub mod campaign;
+pub mod home;
+pub mod host;
+pub mod kernel;
+pub mod outer;
+pub mod vector;
