@@ -167,7 +167,9 @@ impl<'a> Campaign<'a> {
                 for ((at, (frame, host)), _) in runs.filter(|(_, taken)| **taken) {
                     let found = judge.run(frame)?;
                     if found != *host {
-                        let how = format!("\n  judge {}\n  host  {}", shown(&found), shown(host));
+                        let left = differences(&judge.left(&expected)?, &expected);
+                        let how =
+                            format!("\n  judge {}\n  host  {}\n{left}", shown(&found), shown(host));
                         let judge = judge.name().to_owned();
                         return Ok(Some(Disagreement { judge, frame: Some(at), how }));
                     }

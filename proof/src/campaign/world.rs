@@ -235,15 +235,13 @@ impl World {
         self.peers.push(PeerPlan { ends, encap, segments });
     }
 
-    /// Several ways to a peer, one of which may be missing.
+    /// Two ways to a peer.
     fn ways(&mut self, seed: &mut Seed, index: u32, peer: &mut Peer) {
         let base = index * Way::BUCKETS;
         let one = seed.below(2);
         for bucket in 0..Way::BUCKETS {
-            let egress = match seed.below(30) {
-                0 => Egress::default(),
-                _ => Egress { ifindex: self.uplinks[one ^ (bucket as usize & 1)], ..peer.egress },
-            };
+            let uplink = self.uplinks[one ^ (bucket as usize & 1)];
+            let egress = Egress { ifindex: uplink, ..peer.egress };
             let next_hop = next_hop(index as u8 + (bucket % 2) as u8 * 16);
             let way = Way { egress, next_hop, uplink: UPLINK_MAC, reserved: 0 };
             self.actions.push(Action::PutWay(base + bucket, way));
