@@ -2,7 +2,8 @@
 //!
 //! Two programs a hook, one for ports that face the underlay and one for ports
 //! that face a segment. A port with an XDP program also has the tc program: what
-//! XDP cannot finish it leaves untouched to tc ([`Verdict::Defer`]).
+//! XDP cannot finish it leaves untouched to tc ([`Verdict::Defer`]). A port that user space
+//! carries has neither of them, but a guard on tc.
 //!
 //! No protocol decision is made in this crate.
 //!
@@ -24,7 +25,7 @@ mod packet;
 mod tables;
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
@@ -73,6 +74,22 @@ pub fn tc_uplink_bounded(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tc_access_bounded(ctx: TcContext) -> i32 {
     tc_access_with::<Bounded>(&ctx)
+}
+
+/// tc ingress on an uplink that user space carries. Its socket has had the frame by now:
+/// packet sockets come before tc. What the overlay took is kept from the host's stack,
+/// which would forward it once more, or refuse it to its sender.
+#[classifier]
+pub fn tc_guard_uplink(ctx: TcContext) -> i32 {
+    let (mut packet, tables, _) = tc_parts::<Bounded>(&ctx);
+    packet.pull(packet::UPLINK_HEADERS);
+    if from_underlay::is_for_overlay(&mut packet, &tables) { TC_ACT_SHOT } else { TC_ACT_UNSPEC }
+}
+
+/// tc ingress on an access port that user space carries, which has had every frame by now.
+#[classifier]
+pub fn tc_guard_access(_ctx: TcContext) -> i32 {
+    TC_ACT_SHOT
 }
 
 #[inline(always)]

@@ -1,6 +1,7 @@
 //! Attaching programs to devices, and taking over what a former process left.
 //!
-//! Every port gets the tc program. A port on XDP gets the XDP program as well,
+//! Every port gets the tc program, or one that keeps the host from what user space carries.
+//! A port on XDP gets the XDP program as well,
 //! which leaves to tc what it cannot do itself (floods, devices that take no
 //! redirected frames). tc comes first and goes last, so that at no time a frame
 //! that XDP defers finds nobody.
@@ -116,7 +117,10 @@ impl Attachments {
             );
         }
         let [tc_uplink, tc_access] = tc_programs(self.features);
+        let by_user = device.choice.hook == Hook::User;
         let (xdp_name, tc_name) = match device.role {
+            Role::Uplink if by_user => (programs::XDP_UPLINK, programs::TC_GUARD_UPLINK),
+            Role::Access if by_user => (programs::XDP_ACCESS, programs::TC_GUARD_ACCESS),
             Role::Uplink => (programs::XDP_UPLINK, tc_uplink),
             Role::Access => (programs::XDP_ACCESS, tc_access),
         };
@@ -131,7 +135,7 @@ impl Attachments {
 
         let Choice { hook, why, or_tc } = &device.choice;
         let path = self.pins.link(LinkKind::Xdp, device.ifindex);
-        if *hook == Hook::Tc {
+        if !hook.is_xdp() {
             // A former process, or a former configuration, may have had XDP here.
             link::remove(&path);
             return Ok(Attached { hook: *hook, why: why.clone(), filter });
@@ -263,7 +267,7 @@ fn attach_xdp(
     let mode = match hook {
         Hook::Xdp => XdpMode::Driver,
         Hook::XdpGeneric => XdpMode::Skb,
-        Hook::Tc => bail!("tc is not an XDP hook"),
+        Hook::Tc | Hook::User => bail!("{} is not an XDP hook", hook.name()),
     };
     let id = match program.attach_to_if_index(device.ifindex, mode) {
         Ok(id) => id,

@@ -45,6 +45,8 @@ pub fn is_ours(name: &str) -> bool {
         programs::TC_ACCESS,
         programs::TC_UPLINK_BOUNDED,
         programs::TC_ACCESS_BOUNDED,
+        programs::TC_GUARD_UPLINK,
+        programs::TC_GUARD_ACCESS,
     ]
     .contains(&name)
 }

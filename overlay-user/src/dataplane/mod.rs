@@ -216,9 +216,17 @@ pub fn tc_programs(features: Features) -> [&'static str; 2] {
 }
 
 /// Every program that is loaded on a kernel with these features.
-pub fn program_names(features: Features) -> [&'static str; 5] {
+pub fn program_names(features: Features) -> [&'static str; 7] {
     let [tc_uplink, tc_access] = tc_programs(features);
-    [programs::XDP_UPLINK, programs::XDP_ACCESS, tc_uplink, tc_access, programs::XDP_PROBE]
+    [
+        programs::XDP_UPLINK,
+        programs::XDP_ACCESS,
+        tc_uplink,
+        tc_access,
+        programs::TC_GUARD_UPLINK,
+        programs::TC_GUARD_ACCESS,
+        programs::XDP_PROBE,
+    ]
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {

@@ -9,7 +9,7 @@ mod checksum;
 pub mod datagrams;
 mod inject;
 mod queues;
-mod segments;
+pub mod segments;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};

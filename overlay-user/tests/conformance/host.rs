@@ -62,7 +62,8 @@ fn run_as<const COPIES: bool>(vector: &Vector, hook: Hook, home: &Home) -> Obser
     let mut tables = TableSet::new(hook);
     sample::actions(&home.devices).iter().for_each(|action| tables.apply(action));
     let mut frame = HostFrame::<COPIES>::new(&vector.frame);
-    frame.vlan_offload = COPIES;
+    // Of what a packet socket sends, a tag is among the bytes.
+    frame.vlan_offload = COPIES && hook != Hook::User;
     let ingress = Ingress { ifindex: home.devices.ingress, hook };
     let result = match vector.direction {
         Direction::FromAccess => from_access::run(&mut frame, &tables, ingress),

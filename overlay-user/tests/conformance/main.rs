@@ -1,6 +1,6 @@
 //! One path, three homes: each vector (frame, tables → verdict, bytes, counters)
 //! runs on the host and, through `BPF_PROG_TEST_RUN`, in the kernel's XDP and tc
-//! programs. All three must agree, and hand-picked vectors must agree with what
+//! programs, and in the buffers of ports that user space carries. All must agree, and hand-picked vectors must agree with what
 //! was written down for them.
 
 mod home;
@@ -8,6 +8,7 @@ mod host;
 mod kernel;
 mod outer;
 mod picked;
+mod user_space;
 mod vector;
 
 use std::collections::BTreeMap;
@@ -70,6 +71,29 @@ fn tc_programs_for_older_kernels_agree_with_the_host() {
         }
         agree(Hook::Tc, older);
     }
+}
+
+#[test]
+fn user_space_agrees_with_the_host() {
+    let mut vectors: Vec<Vector> = picked::vectors().into_iter().map(|p| p.vector).collect();
+    vectors.extend(generated());
+    let home = Home::imagined();
+    let mut compared = 0;
+    for vector in &vectors {
+        let mut expected = host::run(vector, Hook::User, &home);
+        expected.punts.sort();
+        let observed = user_space::run(vector, &home);
+        assert!(observed == expected, "{}: {observed:?}\nhost {expected:?}", vector.name);
+        compared += 1;
+        // A packet socket has the tag beside the bytes; so have punts then.
+        if let Some(mut observed) = user_space::run_stripped(vector, &home) {
+            observed.punts = expected.punts.clone();
+            assert!(observed == expected, "{}: {observed:?}\nhost {expected:?}", vector.name);
+            compared += 1;
+        }
+    }
+    assert!(compared > vectors.len() + 20, "{compared} comparisons");
+    println!("{} vectors, {compared} comparisons of user space and host", vectors.len());
 }
 
 /// Features that change what the programs do.

@@ -100,7 +100,7 @@ fn on_each_hook(name: &str, check: impl Fn(&Switch, &str) -> Result<()>) -> Resu
     if !require_root(name) {
         return Ok(());
     }
-    for mode in ["tc", "xdp"] {
+    for mode in ["tc", "xdp", "user"] {
         check(&Switch::new()?, mode).with_context(|| format!("ports on {mode}"))?;
     }
     Ok(())

@@ -26,3 +26,4 @@ mod reload;
 mod segments;
 mod tunnels;
 mod uplink;
+mod user_space;

@@ -1,0 +1,188 @@
+//! A port's thread: takes frames, runs the path, sends what comes of it, a batch at a time.
+
+use std::cell::RefCell;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::socket::{getsockopt, sockopt};
+use overlay_common::verdict::DropReason;
+use overlay_control::tables::TableSet;
+
+use super::buffer::Buffer;
+use super::gateway::Gate;
+use super::outbox::Outbox;
+use super::ring::{Ring, Slot};
+use super::socket;
+use super::tables::{Buckets, PortTables};
+use super::tally::Tally;
+use crate::forwarder::Queues;
+
+/// Frames that are taken before any is sent, and before the tables may change.
+const BATCH: usize = 64;
+
+/// What all threads share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The tables.
+    pub tables: Arc<RwLock<TableSet>>,
+    /// Where punts go.
+    pub queues: Queues,
+}
+
+/// A thread that runs; dropping this ends it.
+pub struct Running {
+    /// Its counts.
+    pub tally: Arc<Tally>,
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The order to stop: read between two batches, and what wakes a thread that waits.
+struct Stop {
+    ordered: AtomicBool,
+    event: EventFd,
+}
+
+/// A port's sockets, which take no frames yet.
+pub struct Prepared {
+    ring: Ring,
+    sender: OwnedFd,
+}
+
+impl Prepared {
+    /// Opens the sockets for a device whose longest packet has `mtu` bytes.
+    ///
+    /// # Errors
+    ///
+    /// There are no packet sockets to be had, or no memory for one.
+    pub fn open(mtu: u32) -> Result<Self> {
+        Ok(Self { ring: Ring::open(mtu)?, sender: socket::sending()? })
+    }
+}
+
+impl Running {
+    /// Starts a port's thread.
+    ///
+    /// # Errors
+    ///
+    /// The device is gone, or there is no thread to be had.
+    pub fn start(
+        gate: Gate,
+        Prepared { ring, sender }: Prepared,
+        shared: Shared,
+        tally: Arc<Tally>,
+    ) -> Result<Self> {
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).context("cannot make an eventfd")?;
+        let stop = Arc::new(Stop { ordered: AtomicBool::new(false), event });
+        ring.listen(gate.ifindex)?;
+        let (ordered, counts) = (Arc::clone(&stop), Arc::clone(&tally));
+        let thread = std::thread::Builder::new()
+            .name(format!("port-{}", gate.ifindex))
+            .spawn(move || {
+                let outbox = Outbox::new(Some(sender));
+                let (buckets, started) = (RefCell::default(), Instant::now());
+                let tally = counts;
+                Thread { gate, ring, outbox, shared, tally, buckets, started }.run(&ordered);
+            })
+            .context("cannot start a thread")?;
+        Ok(Self { tally, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.ordered.store(true, Ordering::Relaxed);
+        let _ = self.stop.event.write(1);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    gate: Gate,
+    ring: Ring,
+    outbox: Outbox,
+    shared: Shared,
+    tally: Arc<Tally>,
+    buckets: Buckets,
+    started: Instant,
+}
+
+impl Thread {
+    fn run(mut self, stop: &Stop) {
+        while !stop.ordered.load(Ordering::Relaxed) {
+            if self.batch() == 0 && !self.wait(stop) {
+                return;
+            }
+        }
+    }
+
+    /// Carries what has come, and returns how many frames that was.
+    fn batch(&mut self) -> usize {
+        let Self { gate, ring, outbox, shared, tally, buckets, started } = self;
+        let tables = shared.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let now = started.elapsed().as_nanos() as u64;
+        let tables = PortTables { set: &tables, tally, queues: &shared.queues, buckets, now };
+        while ring.held() < BATCH {
+            let received = match ring.take() {
+                None => break,
+                Some(Slot::Frame(received)) => received,
+                Some(Slot::Truncated) => {
+                    tally.count_drop(DropReason::TooBig, 1);
+                    continue;
+                }
+            };
+            let is_borrowed = received.is_borrowed;
+            let frame = Buffer::new(
+                received.bytes,
+                received.range,
+                received.vlan,
+                received.offload,
+                outbox,
+            );
+            // SAFETY: a slot is given back below, once everything is sent; what is borrowed
+            // is used again by nothing but the next frame of its kind.
+            unsafe { gate.carry(frame, &tables) };
+            if is_borrowed {
+                outbox.flush();
+            }
+        }
+        drop(tables);
+        outbox.flush();
+        let count = ring.held();
+        ring.release();
+        tally.count_drop(DropReason::CopyFailed, outbox.take_refused());
+        tally.count_drop(DropReason::PuntQueueFull, ring.take_lost());
+        count
+    }
+
+    /// Waits for frames; `false` where there are none to come.
+    fn wait(&self, stop: &Stop) -> bool {
+        let mut ready = [
+            PollFd::new(self.ring.as_fd(), PollFlags::POLLIN),
+            PollFd::new(stop.event.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut ready, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => {
+                tracing::error!(%error, ifindex = self.gate.ifindex, "cannot wait for frames");
+                return false;
+            }
+        }
+        if ready[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR)) {
+            // The device went down; when it is up again, frames come again. Reading the error
+            // clears it.
+            let error = getsockopt(&self.ring.as_fd(), sockopt::SocketError);
+            tracing::debug!(?error, ifindex = self.gate.ifindex, "the device is down");
+        }
+        true
+    }
+}
