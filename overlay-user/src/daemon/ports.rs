@@ -188,7 +188,7 @@ impl Daemon {
             return self.dataplane.attach(device);
         }
         let context = || format!("interface {}: user space cannot carry its frames", device.name);
-        let prepared = Prepared::open(link.mtu).with_context(context)?;
+        let prepared = Prepared::open(link.ifindex, link.mtu, link.queues).with_context(context)?;
         let mut attached = self.dataplane.attach(device)?;
         self.user_ports.start(link.ifindex, device.role, prepared).with_context(context)?;
         attached.why += "; over AF_PACKET";

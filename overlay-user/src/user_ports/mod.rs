@@ -1,5 +1,5 @@
-//! Ports that no program carries (`mode = "user"`): a thread for each, which takes every
-//! frame from a packet socket, runs the packet path on it, and sends what comes of it.
+//! Ports that no program carries (`mode = "user"`): a thread for each of a device's
+//! queues, which takes every frame from a packet socket, runs the packet path on it, and sends what comes of it.
 //!
 //! - [`gateway`]: one frame's way.
 //! - [`buffer`]: the frame; [`offload`]: what is left to a device to finish.
@@ -35,7 +35,7 @@ use thread::{Running, Shared};
 /// The threads, and what they have counted.
 pub struct UserPorts {
     shared: Shared,
-    running: HashMap<u32, Running>,
+    running: HashMap<u32, Vec<Running>>,
     /// Those of threads that run, and of threads that ran, which the next ones go on with.
     tallies: Vec<Arc<Tally>>,
     /// The drops of threads that ran.
@@ -61,22 +61,23 @@ impl UserPorts {
     /// The device is gone, or there is no thread to be had.
     pub fn start(&mut self, ifindex: u32, role: Role, prepared: Prepared) -> Result<()> {
         self.stop(ifindex);
-        let tally = self.idle_tally();
         let gate = Gate { ifindex, role };
-        let running = Running::start(gate, prepared, self.shared.clone(), tally)?;
+        let running = prepared.start(gate, &self.shared, || idle(&mut self.tallies))?;
         self.running.insert(ifindex, running);
         Ok(())
     }
 
     /// No longer does, if it did.
     pub fn stop(&mut self, ifindex: u32) {
-        let Some(running) = self.running.remove(&ifindex) else { return };
-        let tally = Arc::clone(&running.tally);
-        drop(running);
-        for (reason, packets) in tally.drops() {
-            *self.drops.entry(DropKey::new(ifindex, reason, Hook::User)).or_default() += packets;
+        for running in self.running.remove(&ifindex).unwrap_or_default() {
+            let tally = Arc::clone(&running.tally);
+            drop(running);
+            for (reason, packets) in tally.drops() {
+                let key = DropKey::new(ifindex, reason, Hook::User);
+                *self.drops.entry(key).or_default() += packets;
+            }
+            tally.clear_drops();
         }
-        tally.clear_drops();
     }
 
     /// Takes note of a change to the tables. The caller keeps threads from looking at them.
@@ -103,21 +104,21 @@ impl UserPorts {
     /// What all threads have dropped.
     pub fn drops(&self) -> BTreeMap<DropKey, u64> {
         let mut drops = self.drops.clone();
-        for (ifindex, running) in &self.running {
-            for (reason, packets) in running.tally.drops() {
+        for (ifindex, threads) in &self.running {
+            for (reason, packets) in threads.iter().flat_map(|thread| thread.tally.drops()) {
                 *drops.entry(DropKey::new(*ifindex, reason, Hook::User)).or_default() += packets;
             }
         }
         drops
     }
+}
 
-    /// Counts that no thread adds to.
-    fn idle_tally(&mut self) -> Arc<Tally> {
-        if let Some(idle) = self.tallies.iter().find(|tally| Arc::strong_count(tally) == 1) {
-            return Arc::clone(idle);
-        }
-        let tally = Arc::new(Tally::default());
-        self.tallies.push(Arc::clone(&tally));
-        tally
+/// Counts that no thread adds to.
+fn idle(tallies: &mut Vec<Arc<Tally>>) -> Arc<Tally> {
+    if let Some(idle) = tallies.iter().find(|tally| Arc::strong_count(tally) == 1) {
+        return Arc::clone(idle);
     }
+    let tally = Arc::new(Tally::default());
+    tallies.push(Arc::clone(&tally));
+    tally
 }

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 
 use super::buffer::HEADROOM;
 use super::offload::Offload;
-use super::socket;
+use super::socket::{self, Group};
 
 /// Bytes of all slots, as far as [`LEAST_SLOTS`] and [`LONGEST_SLOT`] let it be.
 const SIZE: usize = 8 << 20;
@@ -29,6 +29,9 @@ const BLOCK: usize = 64 << 10;
 const BESIDE: usize = libc::TPACKET2_HDRLEN + HEADROOM + 64;
 /// The longest super-frame, as long as nobody raises what the kernel allows of them.
 const LONGEST: usize = (64 << 10) + 256;
+
+/// Where the kind of a frame is, from a slot's header on: in an address behind that.
+const KIND: usize = std::mem::offset_of!(libc::sockaddr_ll, sll_pkttype);
 
 const KERNEL: u32 = libc::TP_STATUS_KERNEL as u32;
 const USER: u32 = libc::TP_STATUS_USER as u32;
@@ -73,15 +76,18 @@ pub enum Slot<'a> {
     Frame(Received<'a>),
     /// One that could not be had as a whole.
     Truncated,
+    /// One that this host has sent.
+    Own,
 }
 
 impl Ring {
-    /// Opens a ring for a device whose longest packet has `mtu` bytes.
+    /// Opens a ring on a device whose longest packet has `mtu` bytes. Nothing comes before
+    /// [`listen`](Self::listen).
     ///
     /// # Errors
     ///
     /// The process may have no packet sockets, or the kernel has no memory for the ring.
-    pub fn open(mtu: u32) -> Result<Self> {
+    pub fn open(ifindex: u32, mtu: u32) -> Result<Self> {
         let socket = socket::receiving()?;
         let slot = (mtu as usize + BESIDE).next_power_of_two().clamp(2048, LONGEST_SLOT);
         let slots = (SIZE / slot).max(LEAST_SLOTS);
@@ -109,12 +115,24 @@ impl Ring {
         }
         let start = NonNull::new(start.cast()).context("mapped at address 0")?;
         let long = vec![0; HEADROOM + LONGEST].into_boxed_slice();
-        Ok(Self { socket, start, slot, slots, next: 0, held: 0, long, losing: false })
+        let ring = Self { socket, start, slot, slots, next: 0, held: 0, long, losing: false };
+        socket::shut(&ring.socket).context("cannot keep frames out")?;
+        socket::bind(&ring.socket, ifindex).context("cannot listen on the device")?;
+        Ok(ring)
     }
 
-    /// Takes a device's frames from now on.
-    pub fn listen(&self, ifindex: u32) -> Result<()> {
-        socket::bind(&self.socket, ifindex).context("cannot listen on the device")
+    /// Shares the device's frames with the others of a group, or begins one.
+    ///
+    /// # Errors
+    ///
+    /// The device is down or gone, or the kernel has no groups.
+    pub fn join(&self, group: Option<Group>) -> Result<Group> {
+        socket::join(&self.socket, group).context("cannot share the queues of the device")
+    }
+
+    /// Takes frames from now on.
+    pub fn listen(&self) -> Result<()> {
+        socket::let_in(&self.socket).context("cannot let frames in")
     }
 
     /// What to wait on until there is a frame.
@@ -152,6 +170,13 @@ impl Ring {
                 self.slot - size_of::<libc::tpacket2_hdr>(),
             )
         };
+        // A group of an older kernel takes those, too.
+        if bytes.get(KIND) == Some(&libc::PACKET_OUTGOING) {
+            if status & COPY != 0 {
+                let _ = self.take_long(None);
+            }
+            return Some(Slot::Own);
+        }
         let vlan = (status & VLAN_VALID != 0).then_some(header.tp_vlan_tci);
         if status & COPY != 0 {
             return Some(self.take_long(vlan));

@@ -44,6 +44,36 @@ pub fn receiving() -> Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Lets nothing in until [`let_in`].
+pub fn shut(socket: &OwnedFd) -> io::Result<()> {
+    let mut nothing =
+        libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut nothing };
+    set_at(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
+/// Lets in what comes from now on.
+pub fn let_in(socket: &OwnedFd) -> io::Result<()> {
+    set_at(socket, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0)
+}
+
+/// A group of sockets that share a device's frames, each those of some of its queues.
+#[derive(Clone, Copy, Debug)]
+pub struct Group(u16);
+
+/// Joins a group, or makes one. The socket must be bound.
+pub fn join(socket: &OwnedFd, group: Option<Group>) -> io::Result<Group> {
+    let kind = libc::PACKET_FANOUT_QM | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING;
+    let (id, flags) = match group {
+        Some(Group(id)) => (u32::from(id), 0),
+        None => (0, libc::PACKET_FANOUT_FLAG_UNIQUEID),
+    };
+    set(socket, libc::PACKET_FANOUT, &(id | (kind | flags) << 16))?;
+    // The lower half of what is answered.
+    let word: u32 = get(socket, libc::PACKET_FANOUT)?;
+    Ok(Group(word as u16))
+}
+
 /// `TPACKET_V2`.
 const VERSION_2: libc::c_int = 1;
 
@@ -56,11 +86,20 @@ fn open() -> Result<OwnedFd> {
 
 /// Sets an option of packet sockets.
 pub fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()> {
+    set_at(socket, libc::SOL_PACKET, option, value)
+}
+
+fn set_at<T>(
+    socket: &OwnedFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
     // SAFETY: a live socket; the value is as long as it is said to be, and outlives the call.
     let code = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_PACKET,
+            level,
             option,
             std::ptr::from_ref(value).cast(),
             size_of::<T>() as libc::socklen_t,
@@ -68,6 +107,36 @@ pub fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()
     };
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Asks for an option of packet sockets.
+fn get<T: Plain>(socket: &OwnedFd, option: libc::c_int) -> io::Result<T> {
+    // SAFETY: integers, for which all zeroes are valid.
+    let mut value: T = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the value is as long as it is said to be, and outlives the call.
+    let code = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            option,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
+    };
+    if code == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
+/// What an option may be.
+///
+/// # Safety
+///
+/// Integers, for which every bit pattern is valid.
+unsafe trait Plain {}
+
+// SAFETY: an integer.
+unsafe impl Plain for u32 {}
+// SAFETY: two integers.
+unsafe impl Plain for libc::tpacket_stats {}
 
 /// Begins to receive every frame that comes in on a device.
 pub fn bind(socket: &OwnedFd, ifindex: u32) -> io::Result<()> {
@@ -89,18 +158,5 @@ pub fn bind(socket: &OwnedFd, ifindex: u32) -> io::Result<()> {
 
 /// How many frames found no room since this was asked last.
 pub fn take_lost(socket: &OwnedFd) -> u32 {
-    // SAFETY: two integers for which all zeroes are valid.
-    let mut statistics: libc::tpacket_stats = unsafe { std::mem::zeroed() };
-    let mut len = size_of::<libc::tpacket_stats>() as libc::socklen_t;
-    // SAFETY: the struct is as long as it is said to be, and outlives the call.
-    let code = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_STATISTICS,
-            (&raw mut statistics).cast(),
-            &raw mut len,
-        )
-    };
-    if code == 0 { statistics.tp_drops } else { 0 }
+    get::<libc::tpacket_stats>(socket, libc::PACKET_STATISTICS).map_or(0, |found| found.tp_drops)
 }

@@ -1,6 +1,7 @@
 //! A port's thread: takes frames, runs the path, sends what comes of it, a batch at a time.
 
 use std::cell::RefCell;
+use std::num::NonZero;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -51,40 +52,67 @@ struct Stop {
 }
 
 /// A port's sockets, which take no frames yet.
-pub struct Prepared {
+pub struct Prepared(Vec<Ends>);
+
+/// Where a thread's frames come from, and where they go.
+struct Ends {
     ring: Ring,
     sender: OwnedFd,
 }
 
 impl Prepared {
-    /// Opens the sockets for a device whose longest packet has `mtu` bytes.
+    /// Opens the sockets for a device whose longest packet has `mtu` bytes: a pair for each
+    /// of its queues, as far as there are cores for them.
     ///
     /// # Errors
     ///
-    /// There are no packet sockets to be had, or no memory for one.
-    pub fn open(mtu: u32) -> Result<Self> {
-        Ok(Self { ring: Ring::open(mtu)?, sender: socket::sending()? })
+    /// There are no packet sockets to be had, or no memory for one, or the device is gone.
+    pub fn open(ifindex: u32, mtu: u32, queues: u32) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let count = (queues as usize).clamp(1, cores);
+        let mut ends = Vec::new();
+        let mut group = None;
+        for _ in 0..count {
+            let ring = Ring::open(ifindex, mtu)?;
+            if count > 1 {
+                group = Some(ring.join(group)?);
+            }
+            ends.push(Ends { ring, sender: socket::sending()? });
+        }
+        Ok(Self(ends))
+    }
+
+    /// Starts a thread for each pair, with a tally of its own.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread to be had.
+    pub fn start(
+        self,
+        gate: Gate,
+        shared: &Shared,
+        mut tally: impl FnMut() -> Arc<Tally>,
+    ) -> Result<Vec<Running>> {
+        let numbered = self.0.into_iter().enumerate();
+        numbered
+            .map(|(number, ends)| Running::start((gate, number), ends, shared.clone(), tally()))
+            .collect()
     }
 }
 
 impl Running {
-    /// Starts a port's thread.
-    ///
-    /// # Errors
-    ///
-    /// The device is gone, or there is no thread to be had.
-    pub fn start(
-        gate: Gate,
-        Prepared { ring, sender }: Prepared,
+    fn start(
+        (gate, number): (Gate, usize),
+        Ends { ring, sender }: Ends,
         shared: Shared,
         tally: Arc<Tally>,
     ) -> Result<Self> {
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).context("cannot make an eventfd")?;
         let stop = Arc::new(Stop { ordered: AtomicBool::new(false), event });
-        ring.listen(gate.ifindex)?;
+        ring.listen()?;
         let (ordered, counts) = (Arc::clone(&stop), Arc::clone(&tally));
         let thread = std::thread::Builder::new()
-            .name(format!("port-{}", gate.ifindex))
+            .name(format!("port-{}-{number}", gate.ifindex))
             .spawn(move || {
                 let outbox = Outbox::new(Some(sender));
                 let (buckets, started) = (RefCell::default(), Instant::now());
@@ -135,6 +163,7 @@ impl Thread {
             let received = match ring.take() {
                 None => break,
                 Some(Slot::Frame(received)) => received,
+                Some(Slot::Own) => continue,
                 Some(Slot::Truncated) => {
                     tally.count_drop(DropReason::TooBig, 1);
                     continue;

@@ -158,6 +158,53 @@ fn frames_that_are_longer_than_a_slot() -> Result<()> {
     })
 }
 
+/// A thread for each queue, which share the frames, and count them together.
+#[test]
+fn queues_have_threads_of_their_own() -> Result<()> {
+    let name = "queues_have_threads_of_their_own";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    let testbed = TwoGateways::new()?;
+    let (gateway, host) = (&testbed.gw1, &testbed.host1);
+    gateway.netns.exec("ip link del eth1")?;
+    gateway.netns.exec(&format!(
+        "ip link add eth1 numrxqueues 4 numtxqueues 4 type veth peer name eth0 \
+         numrxqueues 4 numtxqueues 4 netns {}",
+        host.name()
+    ))?;
+    gateway.netns.exec("ip link set eth1 up")?;
+    host.exec("ip link set eth0 up")?;
+    host.exec(&format!("ip addr add {}/24 dev eth0", TwoGateways::HOST1))?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
+    let ours = Overlay::start(&gateway.netns, &gateway.name, &config(&testbed, "user", "user"))?;
+    ours.wait_for_peers()?;
+    let status: Value = serde_json::from_str(&ours.run(&["status", "--json"])?)?;
+    let tasks = format!("/proc/{}/task", status["pid"]);
+    let prefix = format!("port-{}-", gateway.netns.ifindex("eth1")?);
+    let names = std::fs::read_dir(tasks)?
+        .map(|task| Ok(std::fs::read_to_string(task?.path().join("comm"))?))
+        .collect::<Result<Vec<_>>>()?;
+    let threads = names.iter().filter(|name| name.starts_with(&prefix)).count();
+    let cores = std::thread::available_parallelism()?.get();
+    ensure!(threads == cores.min(4), "{threads} threads on {cores} cores: {names:?}");
+    // None is lost, and none comes twice.
+    between_hosts(&testbed)?;
+    let outside = RawSocket::open(&testbed.host2, "eth0")?;
+    let inside = RawSocket::open(host, "eth0")?;
+    for number in 0..100 {
+        inside.send(&marked(BROADCAST, INSIDE, &format!("number {number}")))?;
+    }
+    inside.send(&marked(BROADCAST, INSIDE, "last"))?;
+    let seen = outside.before(SOON, |frame| has_mark(frame, "last"))?;
+    for number in 0..100 {
+        let mark = format!("number {number}");
+        let count = seen.iter().filter(|frame| has_mark(frame, &mark)).count();
+        ensure!(count == 1, "{mark} came {count} times");
+    }
+    Ok(())
+}
+
 /// Stations that only user space sees do not age while they send.
 #[test]
 fn what_user_space_sees_does_not_age() -> Result<()> {
