@@ -33,11 +33,11 @@ const LONGEST: usize = (64 << 10) + 256;
 /// Where the kind of a frame is, from a slot's header on: in an address behind that.
 const KIND: usize = std::mem::offset_of!(libc::sockaddr_ll, sll_pkttype);
 
-const KERNEL: u32 = libc::TP_STATUS_KERNEL as u32;
-const USER: u32 = libc::TP_STATUS_USER as u32;
-const COPY: u32 = libc::TP_STATUS_COPY as u32;
-const LOSING: u32 = libc::TP_STATUS_LOSING as u32;
-const VLAN_VALID: u32 = libc::TP_STATUS_VLAN_VALID as u32;
+const KERNEL: u32 = libc::TP_STATUS_KERNEL;
+const USER: u32 = libc::TP_STATUS_USER;
+const COPY: u32 = libc::TP_STATUS_COPY;
+const LOSING: u32 = libc::TP_STATUS_LOSING;
+const VLAN_VALID: u32 = libc::TP_STATUS_VLAN_VALID;
 
 /// A ring, and its socket.
 pub struct Ring {

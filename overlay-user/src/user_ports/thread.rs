@@ -156,9 +156,9 @@ impl Thread {
     /// Carries what has come, and returns how many frames that was.
     fn batch(&mut self) -> usize {
         let Self { gate, ring, outbox, shared, tally, buckets, started } = self;
-        let tables = shared.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let set = shared.tables.read().unwrap_or_else(PoisonError::into_inner);
         let now = started.elapsed().as_nanos() as u64;
-        let tables = PortTables { set: &tables, tally, queues: &shared.queues, buckets, now };
+        let tables = PortTables { set: &set, tally, queues: &shared.queues, buckets, now };
         while ring.held() < BATCH {
             let received = match ring.take() {
                 None => break,
@@ -184,7 +184,7 @@ impl Thread {
                 outbox.flush();
             }
         }
-        drop(tables);
+        drop(set);
         outbox.flush();
         let count = ring.held();
         ring.release();
