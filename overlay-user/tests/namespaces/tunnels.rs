@@ -317,7 +317,7 @@ fn tunnels_in_pieces_are_put_together() -> Result<()> {
     if !require_root(name) || !require_tools(name, TOOLS) || !require_tools(name, &["nstat"]) {
         return Ok(());
     }
-    for uplink in ["tc", "xdp"] {
+    for uplink in ["tc", "xdp", "user"] {
         let testbed = TwoGateways::new()?;
         let (gw1, gw2) = (&testbed.gw1, &testbed.gw2);
         gw2.bridge_vxlan(TwoGateways::VNI, &[gw1.vtep])?;
