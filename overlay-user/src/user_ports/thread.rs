@@ -74,10 +74,17 @@ impl Prepared {
         let mut group = None;
         for _ in 0..count {
             let ring = Ring::open(ifindex, mtu)?;
-            if count > 1 {
-                group = Some(ring.join(group)?);
-            }
+            let joined = if count > 1 { ring.join(group).map(Some) } else { Ok(None) };
             ends.push(Ends { ring, sender: socket::sending()? });
+            match joined {
+                Ok(joined) => group = joined,
+                // Some kernels have no groups on a device that is down. One socket has all.
+                Err(error) if group.is_none() => {
+                    tracing::info!(ifindex, "one thread for all queues: {error:#}");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(Self(ends))
     }

@@ -165,18 +165,9 @@ fn queues_have_threads_of_their_own() -> Result<()> {
     if !require_root(name) || !require_tools(name, TOOLS) {
         return Ok(());
     }
-    let testbed = TwoGateways::new()?;
+    let testbed = with_queues()?;
     let (gateway, host) = (&testbed.gw1, &testbed.host1);
-    gateway.netns.exec("ip link del eth1")?;
-    gateway.netns.exec(&format!(
-        "ip link add eth1 numrxqueues 4 numtxqueues 4 type veth peer name eth0 \
-         numrxqueues 4 numtxqueues 4 netns {}",
-        host.name()
-    ))?;
     gateway.netns.exec("ip link set eth1 up")?;
-    host.exec("ip link set eth0 up")?;
-    host.exec(&format!("ip addr add {}/24 dev eth0", TwoGateways::HOST1))?;
-    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let ours = Overlay::start(&gateway.netns, &gateway.name, &config(&testbed, "user", "user"))?;
     ours.wait_for_peers()?;
     let status: Value = serde_json::from_str(&ours.run(&["status", "--json"])?)?;
@@ -203,6 +194,46 @@ fn queues_have_threads_of_their_own() -> Result<()> {
         ensure!(count == 1, "{mark} came {count} times");
     }
     Ok(())
+}
+
+/// Some kernels have no groups of sockets on a device that is down.
+#[test]
+fn a_device_with_queues_that_is_down_at_the_start() -> Result<()> {
+    let name = "a_device_with_queues_that_is_down_at_the_start";
+    if !require_root(name) || !require_tools(name, TOOLS) {
+        return Ok(());
+    }
+    let testbed = with_queues()?;
+    let gateway = &testbed.gw1;
+    let ours = Overlay::start(&gateway.netns, &gateway.name, &config(&testbed, "user", "user"))?;
+    ours.wait_for_peers()?;
+    ensure!(!answers(&testbed.host1, TwoGateways::HOST2), "the port is down");
+    for _ in 0..2 {
+        gateway.netns.exec("ip link set eth1 up")?;
+        wait_until("the port", RECOVERY, || {
+            answers(&testbed.host1, TwoGateways::HOST2).then_some(())
+        })
+        .with_context(|| format!("{:?}\n{}", ours.show("ports"), ours.log()))?;
+        ping(&testbed.host2, TwoGateways::HOST1)?;
+        gateway.netns.exec("ip link set eth1 down")?;
+    }
+    Ok(())
+}
+
+/// A testbed whose first access port has four queues, and is down; its peer the kernel.
+fn with_queues() -> Result<TwoGateways> {
+    let testbed = TwoGateways::new()?;
+    let (gateway, host) = (&testbed.gw1, &testbed.host1);
+    gateway.netns.exec("ip link del eth1")?;
+    gateway.netns.exec(&format!(
+        "ip link add eth1 numrxqueues 4 numtxqueues 4 type veth peer name eth0 \
+         numrxqueues 4 numtxqueues 4 netns {}",
+        host.name()
+    ))?;
+    host.exec("ip link set eth0 up")?;
+    host.exec(&format!("ip addr add {}/24 dev eth0", TwoGateways::HOST1))?;
+    testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
+    Ok(testbed)
 }
 
 /// Stations that only user space sees do not age while they send.
