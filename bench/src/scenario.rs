@@ -20,8 +20,8 @@ pub enum Order {
 /// Something that can be measured again and again: a data plane that is set up
 /// and ready. Dropping it takes it down.
 pub trait Subject {
-    /// The data plane's name: `redirect`, `overlay-xdp`, `overlay-tc`, `kernel`,
-    /// `ovs`, …
+    /// The data plane's name: `redirect`, `overlay-xdp`, `overlay-tc`, `overlay-user`,
+    /// `kernel`, `ovs`, …
     fn plane(&self) -> &str;
     /// What tells this subject from others on the same plane; overrides the
     /// scenario's own where keys are equal.

@@ -21,6 +21,7 @@ pub mod addresses;
 pub mod config;
 pub mod controller;
 pub mod frame;
+mod quick;
 #[cfg(feature = "sample")]
 pub mod sample;
 pub mod tables;

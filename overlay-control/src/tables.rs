@@ -19,6 +19,7 @@ use overlay_common::verdict::DropReason;
 use overlay_common::wire::{Header, Mac};
 
 use crate::action::Action;
+use crate::quick::Quick;
 
 static NO_PORT: Port = Port {
     egress: overlay_common::abi::Egress { ifindex: 0, flags: 0 },
@@ -30,6 +31,9 @@ static NO_WAY: Way =
     Way { egress: NO_PORT.egress, next_hop: Mac([0; 6]), uplink: Mac([0; 6]), reserved: 0 };
 static NO_PEER: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(Peer::default);
 static NO_SEGMENT: std::sync::LazyLock<Segment> = std::sync::LazyLock::new(Segment::default);
+
+/// How many refreshed entries wait until [`TableSet::take_refreshed`] collects them.
+const REFRESHED: usize = 1 << 16;
 
 /// How many punts wait until [`TableSet::take_punts`] collects them.
 pub const PUNT_QUEUE: usize = 1024;
@@ -43,24 +47,25 @@ pub const PUNT_QUEUE: usize = 1024;
 pub struct TableSet {
     hook: Hook,
     node: Node,
-    access: HashMap<AccessKey, Access>,
-    ports: HashMap<u32, Port>,
+    access: HashMap<AccessKey, Access, Quick>,
+    ports: HashMap<u32, Port, Quick>,
     /// The devices of the ports that are uplinks.
-    uplinks: HashMap<u32, u32>,
-    segments: HashMap<u16, Segment>,
-    peers: HashMap<u32, Peer>,
-    ways: HashMap<u32, Way>,
-    vteps: HashMap<VtepKey, Vtep>,
-    vteps6: HashMap<Vtep6Key, Vtep>,
-    permits: HashMap<PermitKey, Permit>,
-    fdb: HashMap<FdbKey, Place>,
-    flood: HashMap<FloodKey, Target>,
-    policers: HashMap<PolicerKey, Mutex<Policer>>,
+    uplinks: HashMap<u32, u32, Quick>,
+    segments: HashMap<u16, Segment, Quick>,
+    peers: HashMap<u32, Peer, Quick>,
+    ways: HashMap<u32, Way, Quick>,
+    vteps: HashMap<VtepKey, Vtep, Quick>,
+    vteps6: HashMap<Vtep6Key, Vtep, Quick>,
+    permits: HashMap<PermitKey, Permit, Quick>,
+    fdb: HashMap<FdbKey, Place, Quick>,
+    flood: HashMap<FloodKey, Target, Quick>,
+    policers: HashMap<PolicerKey, Mutex<Policer>, Quick>,
     /// In ns of the monotonic clock.
     time: AtomicU64,
     limits: [PuntLimit; PuntReason::COUNT],
     counted: Mutex<Counted>,
     punts: Mutex<Vec<Punted>>,
+    refreshed: Mutex<Vec<(FdbKey, u32)>>,
 }
 
 /// A record, and the frame that came with it, as user space reads them.
@@ -99,22 +104,23 @@ impl TableSet {
         Self {
             hook,
             node: Node::default(),
-            access: HashMap::new(),
-            ports: HashMap::new(),
-            uplinks: HashMap::new(),
-            segments: HashMap::new(),
-            peers: HashMap::new(),
-            ways: HashMap::new(),
-            vteps: HashMap::new(),
-            vteps6: HashMap::new(),
-            permits: HashMap::new(),
-            fdb: HashMap::new(),
-            flood: HashMap::new(),
-            policers: HashMap::new(),
+            access: HashMap::default(),
+            ports: HashMap::default(),
+            uplinks: HashMap::default(),
+            segments: HashMap::default(),
+            peers: HashMap::default(),
+            ways: HashMap::default(),
+            vteps: HashMap::default(),
+            vteps6: HashMap::default(),
+            permits: HashMap::default(),
+            fdb: HashMap::default(),
+            flood: HashMap::default(),
+            policers: HashMap::default(),
             time: AtomicU64::new(0),
             limits: [PuntLimit::default(); PuntReason::COUNT],
             counted: Mutex::default(),
             punts: Mutex::default(),
+            refreshed: Mutex::default(),
         }
     }
 
@@ -200,6 +206,18 @@ impl TableSet {
         self.time.store(now, Relaxed);
     }
 
+    /// Holds a frame against limits at a time of its own, in ns of the monotonic clock.
+    ///
+    /// # Errors
+    ///
+    /// The limit that it is over.
+    pub fn police_at(&self, key: &PolicerKey, charge: Charge, now: u64) -> Result<(), DropReason> {
+        match self.policers.get(key) {
+            Some(policer) => lock(policer).take(charge, now),
+            None => Ok(()),
+        }
+    }
+
     /// Every FDB entry, in no particular order.
     pub fn fdb_entries(&self) -> impl Iterator<Item = (FdbKey, FdbEntry)> + '_ {
         self.fdb.iter().map(|(key, place)| (*key, place.entry()))
@@ -233,6 +251,16 @@ impl TableSet {
     /// Takes the punts that came since the last call, oldest first.
     pub fn take_punts(&self) -> Vec<Punted> {
         std::mem::take(&mut lock(&self.punts))
+    }
+
+    /// Takes the FDB entries that were seen since the last call, each with the epoch.
+    pub fn take_refreshed(&self) -> Vec<(FdbKey, u32)> {
+        std::mem::take(&mut lock(&self.refreshed))
+    }
+
+    /// How many punts may come for a reason.
+    pub fn punt_limit(&self, reason: PuntReason) -> PuntLimit {
+        self.limits[reason as usize]
     }
 }
 
@@ -278,7 +306,11 @@ impl Tables for TableSet {
     }
 
     fn refresh(&self, key: &FdbKey, epoch: u32) {
-        if let Some(place) = self.fdb.get(key) {
+        let Some(place) = self.fdb.get(key) else { return };
+        let mut refreshed = lock(&self.refreshed);
+        // One that finds no room is refreshed by the station's next frame.
+        if refreshed.len() < REFRESHED {
+            refreshed.push((*key, epoch));
             place.seen.store(epoch, Relaxed);
         }
     }
@@ -288,10 +320,7 @@ impl Tables for TableSet {
     }
 
     fn police(&self, key: &PolicerKey, charge: Charge) -> Result<(), DropReason> {
-        match self.policers.get(key) {
-            Some(policer) => lock(policer).take(charge, self.time.load(Relaxed)),
-            None => Ok(()),
-        }
+        self.police_at(key, charge, self.time.load(Relaxed))
     }
 
     fn repeat<R: Turns>(&self, count: u32, turns: &mut R) {
@@ -319,7 +348,7 @@ impl Tables for TableSet {
     /// as in a table that nobody filled, shut.
     fn punt<P: Packet>(&self, packet: &mut P, mut punt: Punt) -> Result<(), DropReason> {
         let reason = PuntReason::from_u8(punt.reason).ok_or(DropReason::TableInconsistent)?;
-        let limit = self.limits[reason as usize];
+        let limit = self.punt_limit(reason);
         if limit.per_second == 0 || limit.burst == 0 {
             return Err(DropReason::PuntLimited);
         }
@@ -374,8 +403,9 @@ struct Byte(u8);
 // SAFETY: a transparent `u8`: alignment 1, no padding, every bit pattern valid.
 unsafe impl Header for Byte {}
 
-/// The first `len` bytes, or all where there are fewer.
-fn bytes_of<P: Packet>(packet: &P, len: u32) -> Vec<u8> {
+/// The first `len` bytes of a packet of which nothing else is known, or all where there are
+/// fewer.
+pub fn bytes_of<P: Packet>(packet: &P, len: u32) -> Vec<u8> {
     (0..len as usize).map_while(|i| packet.at::<Byte>(i)).map(|byte| byte.0).collect()
 }
 
@@ -511,6 +541,8 @@ mod tests {
         tables.refresh(&key, 77);
         tables.refresh(&FdbKey::default(), 77);
         assert_eq!(tables.fdb(&key).unwrap().seen, 77);
+        assert_eq!(tables.take_refreshed(), [(key, 77)]);
+        assert_eq!(tables.take_refreshed(), []);
         assert_eq!(tables.fdb_entries().count(), 1);
     }
 

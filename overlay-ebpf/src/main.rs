@@ -3,7 +3,7 @@
 //! Three programs a hook: for devices that face the underlay, for those that face
 //! segments, and for those that do both. A port with an XDP program also has the tc program: what
 //! XDP cannot finish it leaves untouched to tc ([`Verdict::Defer`]). Most have a
-//! form for older kernels.
+//! form for older kernels. A port that user space carries has none of them, but a guard on tc.
 //!
 //! No protocol decision is made in this crate.
 //!
@@ -114,6 +114,35 @@ pub fn tc_uplink_bounded(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn tc_access_bounded(ctx: TcContext) -> i32 {
     tc_access_with::<Bounded>(&ctx)
+}
+
+/// tc ingress on an uplink that user space carries. Its socket has had the frame by now:
+/// packet sockets come before tc. What the overlay took is kept from the host's stack,
+/// which would forward it once more, or refuse it to its sender.
+#[classifier]
+pub fn tc_guard_uplink(ctx: TcContext) -> i32 {
+    let (mut packet, tables, _) = tc_parts::<Bounded>(&ctx);
+    packet.pull(packet::UPLINK_HEADERS);
+    if from_underlay::is_for_overlay(&mut packet, &tables) { TC_ACT_SHOT } else { TC_ACT_UNSPEC }
+}
+
+/// The same on a device that is uplink and access port: of the tagged frames, those of its
+/// VLANs are kept from the stack as well.
+#[classifier]
+pub fn tc_guard_one_armed(ctx: TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
+    packet.pull(packet::UPLINK_HEADERS);
+    match one_armed::side(&packet, &tables, ingress) {
+        Side::Underlay if from_underlay::is_for_overlay(&mut packet, &tables) => TC_ACT_SHOT,
+        Side::Access => TC_ACT_SHOT,
+        Side::Underlay | Side::Host => TC_ACT_UNSPEC,
+    }
+}
+
+/// tc ingress on an access port that user space carries, which has had every frame by now.
+#[classifier]
+pub fn tc_guard_access(_ctx: TcContext) -> i32 {
+    TC_ACT_SHOT
 }
 
 #[inline(always)]

@@ -5,6 +5,7 @@
 //! - [`netlink`]: links, addresses, routes and neighbours of the host.
 //! - [`dataplane`]: the kernel programs and their tables.
 //! - [`forwarder`]: frames that the fast path handed up.
+//! - [`user_ports`]: ports that no program carries.
 //! - [`api`]: the control socket, both ends.
 //! - [`show`]: answers as tables for people.
 //! - [`instance`], [`state`]: where an instance is found, and what it leaves
@@ -12,6 +13,7 @@
 
 pub mod api;
 pub mod cli;
+mod clock;
 pub mod daemon;
 pub mod dataplane;
 pub mod forwarder;
@@ -19,3 +21,4 @@ pub mod instance;
 pub mod netlink;
 pub mod show;
 pub mod state;
+pub mod user_ports;

@@ -180,7 +180,7 @@ mod tests {
         if !require_root("rate_chain") {
             return;
         }
-        let ours = |plane: &Plane| matches!(plane, Plane::OverlayXdp | Plane::OverlayTc);
+        let ours = |plane: &Plane| plane.name().starts_with("overlay");
         for plane in Plane::available().into_iter().filter(|plane| !ours(plane)) {
             let chain = Chain::new(plane, Population::ONE, &setup(), true).unwrap();
             for direction in Direction::SINGLE {

@@ -22,6 +22,17 @@ pub fn pin(cpu: usize) -> Result<()> {
     Errno::result(raised).map(drop).context("raising the thread's priority")
 }
 
+/// Puts another process's thread on one CPU, in front of those that are pinned there.
+pub fn in_front(thread: i32, cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(thread), &set).context("pinning a thread")?;
+    let param = libc::sched_param { sched_priority: RANK + 1 };
+    // SAFETY: the pointer is to a live structure.
+    let raised = unsafe { libc::sched_setscheduler(thread, libc::SCHED_FIFO, &raw const param) };
+    Errno::result(raised).map(drop).context("raising a thread's priority")
+}
+
 /// Keeps the calling thread to one CPU.
 pub fn keep_to(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();

@@ -52,6 +52,13 @@ impl Count {
         self.bytes.add(bytes as u64);
     }
 
+    /// Begins at zero again; only while nobody counts.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn clear(&self) {
+        self.packets.set(0);
+        self.bytes.set(0);
+    }
+
     /// Packets and bytes up to now.
     #[cfg(not(target_arch = "bpf"))]
     pub fn read(&self) -> (u64, u64) {
@@ -82,6 +89,25 @@ impl Counters {
             tx_packets: self.tx_packets - former.tx_packets,
             tx_bytes: self.tx_bytes - former.tx_bytes,
         }
+    }
+}
+
+impl core::ops::Add for Counters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            rx_packets: self.rx_packets + other.rx_packets,
+            rx_bytes: self.rx_bytes + other.rx_bytes,
+            tx_packets: self.tx_packets + other.tx_packets,
+            tx_bytes: self.tx_bytes + other.tx_bytes,
+        }
+    }
+}
+
+impl core::iter::Sum for Counters {
+    fn sum<I: Iterator<Item = Self>>(counters: I) -> Self {
+        counters.fold(Self::default(), |sum, counted| sum + counted)
     }
 }
 

@@ -152,6 +152,24 @@ pub mod programs {
     pub const TC_UPLINK_BOUNDED: &str = "tc_uplink_bounded";
     /// [`TC_ACCESS`] for kernels without `bpf_loop`.
     pub const TC_ACCESS_BOUNDED: &str = "tc_access_bounded";
+    /// tc ingress on an uplink that user space carries: discards what is the overlay's.
+    pub const TC_GUARD_UPLINK: &str = "tc_guard_uplink";
+    /// tc ingress on an access port that user space carries: discards everything.
+    pub const TC_GUARD_ACCESS: &str = "tc_guard_access";
+    /// tc ingress on a device that is both and that user space carries: discards what is the
+    /// overlay's, and what is of its VLANs.
+    pub const TC_GUARD_ONE_ARMED: &str = "tc_guard_one_armed";
+    /// All that are attached at tc ingress.
+    pub const TC: [&str; 8] = [
+        TC_UPLINK,
+        TC_ACCESS,
+        TC_ONE_ARMED,
+        TC_UPLINK_BOUNDED,
+        TC_ACCESS_BOUNDED,
+        TC_GUARD_UPLINK,
+        TC_GUARD_ACCESS,
+        TC_GUARD_ONE_ARMED,
+    ];
     /// XDP, never attached: redirects a [`Probe`](crate::wire::Probe) to the device
     /// that it names, to find out whether redirected frames arrive there.
     pub const XDP_PROBE: &str = "xdp_probe";

@@ -53,11 +53,6 @@ impl PuntReason {
     pub const fn is_shared_out(self) -> bool {
         matches!(self, Self::Learn)
     }
-
-    /// Whether the frame goes along with the record.
-    pub const fn carries_frame(self) -> bool {
-        !matches!(self, Self::Learn)
-    }
 }
 
 /// The record in front of a punted frame.

@@ -11,14 +11,12 @@ pub const fn fold(sum: u32) -> u16 {
 /// The checksum over `bytes`: the complement of their one's complement sum. An
 /// odd last byte counts as the high half of a word (RFC 1071, section 1).
 pub fn full(bytes: &[u8]) -> u16 {
-    let mut sum = 0u64;
-    let mut words = bytes.chunks_exact(2);
-    for word in &mut words {
-        if let [a, b] = word {
-            sum += u16::from_be_bytes([*a, *b]) as u64;
-        }
-    }
-    if let [last] = words.remainder() {
+    // Two words at once: what is carried out of one is worth one in the other.
+    let (pairs, rest) = bytes.as_chunks::<4>();
+    let mut sum: u64 = pairs.iter().map(|pair| u32::from_be_bytes(*pair) as u64).sum();
+    let (words, last) = rest.as_chunks::<2>();
+    sum += words.iter().map(|word| u16::from_be_bytes(*word) as u64).sum::<u64>();
+    if let [last] = last {
         sum += u16::from_be_bytes([*last, 0]) as u64;
     }
     while sum >> 16 != 0 {

@@ -258,11 +258,13 @@ pub enum Mode {
     XdpGeneric,
     /// tc ingress.
     Tc,
+    /// No program: user space carries every frame.
+    User,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Xdp, Self::XdpGeneric, Self::Tc];
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Xdp, Self::XdpGeneric, Self::Tc, Self::User];
 
     /// The name in configuration and commands.
     pub const fn name(self) -> &'static str {
@@ -271,6 +273,7 @@ impl Mode {
             Self::Xdp => "xdp",
             Self::XdpGeneric => "xdp-generic",
             Self::Tc => "tc",
+            Self::User => "user",
         }
     }
 }

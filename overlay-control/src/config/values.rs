@@ -210,11 +210,8 @@ pub fn station(text: &str) -> Result<Mac, Wrong> {
 /// The hook that a port asks for.
 pub fn mode(value: &DeValue) -> Result<Mode, Wrong> {
     let all = Mode::ALL.map(Mode::name);
-    let choice = "\"auto\", \"xdp\", \"xdp-generic\" or \"tc\"";
+    let choice = "\"auto\", \"xdp\", \"xdp-generic\", \"tc\" or \"user\"";
     let text = string(value, choice)?;
-    if text == "user" {
-        return Err(Wrong::new("\"user\" is not supported yet", choice));
-    }
     Mode::ALL
         .into_iter()
         .find(|mode| mode.name() == text)

@@ -127,9 +127,8 @@ fn switches_modes_and_encapsulations_are_checked() {
     mode(
         "\"fast\"",
         "mode \"fast\" does not exist",
-        "\"auto\", \"xdp\", \"xdp-generic\" or \"tc\"",
+        "\"auto\", \"xdp\", \"xdp-generic\", \"tc\" or \"user\"",
     );
-    mode("\"user\"", "mode \"user\" is not supported yet", "\"auto\"");
     let encap = |value: &str, message: &str| {
         let text = format!("{NODE}{UPLINK}{BLUE}{GW2}encap = ¦{value}\n");
         refused(&text, &[(message, "\"vxlan\"")]);

@@ -190,20 +190,21 @@ impl Daemon {
         for view in self.controller.ports() {
             if let (Some(segment), Some(id)) = (view.segment, view.id) {
                 let of_segment = counted.entry(segment).or_default();
-                *of_segment = sum(*of_segment, self.port_counters(id));
+                *of_segment = *of_segment + self.port_counters(id);
             }
         }
         let row = |view: SegmentView| {
             let now = counted.get(&view.name).copied().unwrap_or_default();
             let gone = view.id.map(|id| self.gone.of(id)).unwrap_or_default();
-            segment_row(view, sum(now, gone))
+            segment_row(view, now + gone)
         };
         segments.into_iter().map(row).collect()
     }
 
     fn port_counters(&self, id: PortId) -> Counters {
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
-        sum(self.dataplane.tables.port_counters(id.0), mirror.port_counters(id.0))
+        let kernel = self.dataplane.tables.port_counters(id.0);
+        [kernel, self.user_ports.port_counters(id.0), mirror.port_counters(id.0)].into_iter().sum()
     }
 
     fn port_rows(&self) -> Vec<PortRow> {
@@ -258,7 +259,9 @@ impl Daemon {
     fn peer_row(&self, view: PeerView) -> PeerRow {
         let counters = view.id.map_or_else(Counters::default, |id| {
             let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
-            sum(self.dataplane.tables.peer_counters(id.0), mirror.peer_counters(id.0))
+            let kernel = self.dataplane.tables.peer_counters(id.0);
+            let by_user = self.user_ports.peer_counters(id.0);
+            [kernel, by_user, mirror.peer_counters(id.0)].into_iter().sum()
         });
         PeerRow {
             vtep: view.vtep.to_string(),
@@ -278,12 +281,15 @@ impl Daemon {
         }
     }
 
-    /// The kernel's drop counters, the forwarder's and the queues'.
+    /// The kernel's drop counters, those of ports that user space carries, the forwarder's
+    /// and the queues'.
     fn drops(&self) -> BTreeMap<DropKey, u64> {
         let mut drops: BTreeMap<DropKey, u64> = BTreeMap::new();
         let kernel = self.dataplane.tables.drops();
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
-        for (key, packets) in kernel.into_iter().chain(mirror.drops()).chain(self.queues.drops()) {
+        let by_user = self.user_ports.drops();
+        let others = mirror.drops().into_iter().chain(self.queues.drops()).chain(by_user);
+        for (key, packets) in kernel.into_iter().chain(others) {
             *drops.entry(key).or_default() += packets;
         }
         drops.retain(|_, packets| *packets > 0);
@@ -328,15 +334,6 @@ fn segment_row(view: SegmentView, counters: Counters) -> SegmentRow {
         rx_bytes: counters.rx_bytes,
         tx_packets: counters.tx_packets,
         tx_bytes: counters.tx_bytes,
-    }
-}
-
-pub(super) fn sum(a: Counters, b: Counters) -> Counters {
-    Counters {
-        rx_packets: a.rx_packets + b.rx_packets,
-        rx_bytes: a.rx_bytes + b.rx_bytes,
-        tx_packets: a.tx_packets + b.tx_packets,
-        tx_bytes: a.tx_bytes + b.tx_bytes,
     }
 }
 

@@ -11,8 +11,8 @@ use overlay_common::tables::Tables as _;
 use overlay_control::action::Action;
 use overlay_control::tables::TableSet;
 
-use super::answers::sum;
 use crate::dataplane::tables::KernelTables;
+use crate::user_ports::UserPorts;
 
 /// What ports had counted for their segments when they went.
 #[derive(Debug, Default)]
@@ -20,13 +20,24 @@ pub struct Gone(HashMap<SegmentId, Counters>);
 
 impl Gone {
     /// Takes note of what an action is about to forget.
-    pub fn before(&mut self, action: &Action, kernel: &KernelTables, mirror: &TableSet) {
+    pub fn before(
+        &mut self,
+        action: &Action,
+        kernel: &KernelTables,
+        by_user: &UserPorts,
+        mirror: &TableSet,
+    ) {
         match action {
             Action::DelPort(id) => {
                 let Some(port) = mirror.port(id.0).filter(|port| port.segment != 0) else { return };
-                let counted = sum(kernel.port_counters(id.0), mirror.port_counters(id.0));
                 let of_segment = self.0.entry(SegmentId(port.segment)).or_default();
-                *of_segment = sum(*of_segment, counted);
+                let counted = [
+                    *of_segment,
+                    kernel.port_counters(id.0),
+                    by_user.port_counters(id.0),
+                    mirror.port_counters(id.0),
+                ];
+                *of_segment = counted.into_iter().sum();
             }
             Action::DelSegment(id) => drop(self.0.remove(id)),
             _ => {}

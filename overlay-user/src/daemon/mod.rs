@@ -48,6 +48,7 @@ use crate::forwarder::{Forwarder, Learnt, Queues};
 use crate::instance::{Instance, Lock};
 use crate::netlink::next_hops::Way;
 use crate::netlink::{Link, Monitor, Netlink, NextHops};
+use crate::user_ports::UserPorts;
 use counted::Gone;
 use ledger::Ledger;
 use ports::Port;
@@ -57,6 +58,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// Records of source addresses that are taken in before anything else gets its
 /// turn.
 const LEARN_AT_ONCE: usize = 4096;
+/// Changes that are carried out before those who look into the mirror get their turn.
+const ACTIONS_AT_ONCE: usize = 256;
 
 /// A gateway.
 pub struct Daemon {
@@ -84,6 +87,7 @@ pub struct Daemon {
     gone: Gone,
 
     ports: BTreeMap<String, Port>,
+    user_ports: UserPorts,
     ledger: Ledger,
     bpffs: PathBuf,
     ticks: u64,
@@ -195,6 +199,9 @@ impl Daemon {
     fn scan(&mut self) {
         // What is still to be written must not pass for lost.
         self.flush();
+        // What user space has seen is written down where the programs' sightings are.
+        let seen = self.mirror.read().unwrap_or_else(PoisonError::into_inner).take_refreshed();
+        self.dataplane.tables.refresh_fdb(seen);
         let now = self.now();
         self.controller.handle_scan(self.dataplane.tables.fdb(), now, now);
     }
@@ -225,25 +232,33 @@ impl Daemon {
         }
     }
 
-    /// Carries out what the controller wants, in the kernel and in the mirror.
+    /// Carries out what the controller wants, in the kernel and in the mirror. Whoever looks
+    /// into the mirror waits for a few changes, not for all.
     fn flush(&mut self) {
-        let Some(mut action) = self.controller.poll_action() else { return };
-        let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);
+        let mut actions = Vec::new();
         let mut peers_changed = false;
         loop {
-            peers_changed |= matches!(action, Action::PutPeer(..));
-            self.gone.before(&action, &self.dataplane.tables, &mirror);
-            if let Err(error) = self.dataplane.tables.apply(&action) {
-                self.refused += 1;
-                tracing::error!("{error:#}");
+            let more = std::iter::from_fn(|| self.controller.poll_action());
+            actions.extend(more.take(ACTIONS_AT_ONCE));
+            if actions.is_empty() {
+                break;
             }
-            mirror.apply(&action);
-            match self.controller.poll_action() {
-                Some(next) => action = next,
-                None => break,
+            for action in &actions {
+                let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
+                self.gone.before(action, &self.dataplane.tables, &self.user_ports, &mirror);
+                drop(mirror);
+                if let Err(error) = self.dataplane.tables.apply(action) {
+                    self.refused += 1;
+                    tracing::error!("{error:#}");
+                }
+            }
+            let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);
+            for action in actions.drain(..) {
+                peers_changed |= matches!(action, Action::PutPeer(..));
+                self.user_ports.apply(&action);
+                mirror.apply(&action);
             }
         }
-        drop(mirror);
         if peers_changed {
             self.forwarder.retry();
         }

@@ -14,6 +14,7 @@ use crate::dataplane::hook::{self, Hook};
 use crate::netlink::Link;
 use crate::netlink::link::Kind;
 use crate::state::DeviceState;
+use crate::user_ports::Prepared;
 
 /// How a device is to be used. VLANs of one device share its programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Port {
             (Some(live), _) => {
                 let note = match link.map(|link| link.kind) {
                     Some(Kind::Veth { .. })
-                        if live.attached.hook != Hook::Tc && live.flags & Egress::XDP == 0 =>
+                        if live.attached.hook.is_xdp() && live.flags & Egress::XDP == 0 =>
                     {
                         "; its far end takes no redirected frames (no GRO, no XDP program), \
                          so tc sends to it"
@@ -146,7 +147,7 @@ impl Daemon {
             choice: hook::choose(wanted.mode, link.kind),
             inherited: former.as_ref().and_then(DeviceState::inherited),
         };
-        let attached = match self.dataplane.attach(&device) {
+        let attached = match self.attach_device(&device, &link) {
             Ok(attached) => attached,
             Err(error) => {
                 self.refused(&link, former).await;
@@ -180,6 +181,21 @@ impl Daemon {
             port.failure = None;
         }
         self.refresh_egress(name)
+    }
+
+    /// Attaches programs, or a guard and a thread. The guard comes before the thread takes
+    /// frames: what both a program and a thread carry would arrive twice.
+    fn attach_device(&mut self, device: &Device<'_>, link: &Link) -> Result<Attached> {
+        if device.choice.hook != Hook::User {
+            self.user_ports.stop(link.ifindex);
+            return self.dataplane.attach(device);
+        }
+        let context = || format!("interface {}: user space cannot carry its frames", device.name);
+        let prepared = Prepared::open(link.ifindex, link.mtu, link.queues).with_context(context)?;
+        let mut attached = self.dataplane.attach(device)?;
+        self.user_ports.start(link.ifindex, device.role, prepared).with_context(context)?;
+        attached.why += "; over AF_PACKET";
+        Ok(attached)
     }
 
     /// A device has refused its programs: what was there before still is, and what was only
@@ -226,6 +242,7 @@ impl Daemon {
     /// Detaches the programs of a device and undoes what was changed on it.
     pub(super) async fn detach(&mut self, name: &str, live: &Live) {
         let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
+        self.user_ports.stop(live.ifindex);
         self.dataplane.detach(live.ifindex);
         let changed = self.ledger.remove(name);
         if let Some(changed) = changed.filter(|_| self.links.contains_key(&live.ifindex)) {
@@ -253,7 +270,7 @@ impl Daemon {
 
     fn xdp_flags(&self, link: &Link, hook: Hook) -> u32 {
         let takes = match (link.kind, hook) {
-            (_, Hook::Tc) => false,
+            (_, Hook::Tc | Hook::User) => false,
             (Kind::Veth { .. }, _) => match self.dataplane.takes_redirected(link) {
                 Ok(takes) => takes == Some(true),
                 Err(error) => {

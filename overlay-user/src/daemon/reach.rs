@@ -10,7 +10,6 @@ use overlay_common::abi::Egress;
 
 use super::Daemon;
 use super::ports::Evidence;
-use crate::dataplane::hook::Hook;
 use crate::netlink::Link;
 use crate::netlink::link::Kind;
 
@@ -21,7 +20,7 @@ impl Daemon {
             .ports
             .iter()
             .filter_map(|(name, port)| {
-                let live = port.live.as_ref().filter(|live| live.attached.hook != Hook::Tc)?;
+                let live = port.live.as_ref().filter(|live| live.attached.hook.is_xdp())?;
                 let link = self.links.get(&live.ifindex)?;
                 let reached = live.flags & Egress::XDP != 0;
                 matches!(link.kind, Kind::Veth { .. })

@@ -27,6 +27,7 @@ use crate::forwarder::{Forwarder, Queues};
 use crate::instance::Instance;
 use crate::netlink::{Event, Monitor, Netlink, NextHops};
 use crate::state::{FilterState, State, own_netns};
+use crate::user_ports::UserPorts;
 
 /// How long the start waits for peers that do not answer.
 const RESOLVE: Duration = Duration::from_millis(300);
@@ -82,6 +83,7 @@ impl Daemon {
         let (queues, learnt, work) = Queues::new();
         let mirror = Arc::new(RwLock::new(TableSet::default()));
         let forwarder = Forwarder::start(work, Arc::clone(&mirror), queues.clone())?;
+        let user_ports = UserPorts::new(Arc::clone(&mirror), queues.clone());
         let (server, requests) = Server::start(&instance.socket())?;
         let ports = wanted(&config).into_iter().map(|(name, w)| (name, Port::new(w)));
         let mut daemon = Self {
@@ -98,6 +100,7 @@ impl Daemon {
             routes_asked: Instant::now(),
             routes_cost: Duration::ZERO,
             ports: ports.collect::<BTreeMap<_, _>>(),
+            user_ports,
             ledger: Ledger::of(former.state.clone()),
             datagrams: None,
             controller: Controller::new(config, Duration::ZERO),

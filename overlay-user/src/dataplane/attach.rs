@@ -1,6 +1,7 @@
 //! Attaching programs to devices, and taking over what a former process left.
 //!
-//! Every port gets the tc program. A port on XDP gets the XDP program as well,
+//! Every port gets the tc program, or one that keeps the host from what user space carries.
+//! A port on XDP gets the XDP program as well,
 //! which leaves to tc what it cannot do itself (floods, devices that take no
 //! redirected frames). tc comes first and goes last, so that at no time a frame
 //! that XDP defers finds nobody.
@@ -118,7 +119,11 @@ impl Attachments {
         let [tc_uplink, tc_access] = tc_programs(self.features);
         let is_native = device.choice.hook == Hook::Xdp;
         let [xdp_uplink, xdp_access, xdp_one_armed] = xdp_programs(self.features, is_native);
+        let by_user = device.choice.hook == Hook::User;
         let (xdp_name, tc_name) = match device.role {
+            Role::Uplink if by_user => (xdp_uplink, programs::TC_GUARD_UPLINK),
+            Role::Access if by_user => (xdp_access, programs::TC_GUARD_ACCESS),
+            Role::OneArmed if by_user => (xdp_one_armed, programs::TC_GUARD_ONE_ARMED),
             Role::Uplink => (xdp_uplink, tc_uplink),
             Role::Access => (xdp_access, tc_access),
             Role::OneArmed => (xdp_one_armed, programs::TC_ONE_ARMED),
@@ -134,7 +139,7 @@ impl Attachments {
 
         let Choice { hook, why, or_tc } = &device.choice;
         let path = self.pins.link(LinkKind::Xdp, device.ifindex);
-        if *hook == Hook::Tc {
+        if !hook.is_xdp() {
             // A former process, or a former configuration, may have had XDP here.
             link::remove(&path);
             return Ok(Attached { hook: *hook, why: why.clone(), filter });
@@ -266,7 +271,7 @@ fn attach_xdp(
     let mode = match hook {
         Hook::Xdp => XdpMode::Driver,
         Hook::XdpGeneric => XdpMode::Skb,
-        Hook::Tc => bail!("tc is not an XDP hook"),
+        Hook::Tc | Hook::User => bail!("{} is not an XDP hook", hook.name()),
     };
     let id = match program.attach_to_if_index(device.ifindex, mode) {
         Ok(id) => id,

@@ -40,13 +40,7 @@ impl Filter {
 /// Whether a filter with this name is a gateway's.
 pub fn is_ours(name: &str) -> bool {
     // The kernel's name for the filter is that of its program.
-    [
-        programs::TC_UPLINK,
-        programs::TC_ACCESS,
-        programs::TC_UPLINK_BOUNDED,
-        programs::TC_ACCESS_BOUNDED,
-    ]
-    .contains(&name)
+    programs::TC.contains(&name)
 }
 
 /// A filter of this process, which stays when the process dies.

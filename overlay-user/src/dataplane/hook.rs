@@ -13,6 +13,9 @@ pub enum Hook {
     XdpGeneric,
     /// tc ingress.
     Tc,
+    /// None: user space carries every frame. A guard at tc ingress keeps what it takes from
+    /// the host's own stack.
+    User,
 }
 
 impl Hook {
@@ -22,12 +25,21 @@ impl Hook {
             Self::Xdp => "xdp",
             Self::XdpGeneric => "xdp-generic",
             Self::Tc => "tc",
+            Self::User => "user",
         }
+    }
+
+    /// Whether an XDP program carries the port, which is all that redirected frames and
+    /// their far ends are about.
+    pub const fn is_xdp(self) -> bool {
+        matches!(self, Self::Xdp | Self::XdpGeneric)
     }
 
     /// The hook with this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Xdp, Self::XdpGeneric, Self::Tc].into_iter().find(|hook| hook.name() == name)
+        [Self::Xdp, Self::XdpGeneric, Self::Tc, Self::User]
+            .into_iter()
+            .find(|hook| hook.name() == name)
     }
 }
 
@@ -49,6 +61,7 @@ pub fn choose(mode: Mode, kind: Kind) -> Choice {
         (Mode::Xdp, _) => Choice { hook: Hook::Xdp, why: asked(), or_tc: false },
         (Mode::XdpGeneric, _) => Choice { hook: Hook::XdpGeneric, why: asked(), or_tc: false },
         (Mode::Tc, _) => Choice { hook: Hook::Tc, why: asked(), or_tc: false },
+        (Mode::User, _) => Choice { hook: Hook::User, why: asked(), or_tc: false },
         (Mode::Auto, Kind::Veth { .. }) => local_workload("veth"),
         (Mode::Auto, Kind::Tun) => local_workload("tun/tap"),
         (Mode::Auto, Kind::Physical | Kind::Virtual) => Choice {

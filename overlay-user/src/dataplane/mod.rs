@@ -246,7 +246,12 @@ pub fn xdp_programs(features: Features, is_native: bool) -> [&'static str; 3] {
 pub fn program_names(features: Features) -> Vec<&'static str> {
     let mut names = vec![programs::XDP_PROBE];
     names.extend(tc_programs(features));
-    names.push(programs::TC_ONE_ARMED);
+    names.extend([
+        programs::TC_ONE_ARMED,
+        programs::TC_GUARD_UPLINK,
+        programs::TC_GUARD_ACCESS,
+        programs::TC_GUARD_ONE_ARMED,
+    ]);
     for is_native in [true, false] {
         names.extend(xdp_programs(features, is_native));
     }

@@ -174,6 +174,18 @@ impl KernelTables {
         reserve(&mut self.fdb, &mut self.node, |masks| &mut masks.fdb, entries)
     }
 
+    /// Takes note of when user space has seen addresses, as the programs do of theirs.
+    pub fn refresh_fdb(&mut self, seen: impl IntoIterator<Item = (FdbKey, u32)>) {
+        for (key, epoch) in seen {
+            let Some(entry) = self.fdb.get(key) else { continue };
+            // A program may have seen it since.
+            if epoch.wrapping_sub(entry.seen).cast_signed() > 0 {
+                // An entry that is there needs no room.
+                let _ = self.fdb.insert(key, FdbEntry { seen: epoch, ..entry });
+            }
+        }
+    }
+
     /// Every FDB entry as the programs see it now.
     pub fn fdb(&self) -> impl Iterator<Item = (FdbKey, FdbEntry)> + Clone + '_ {
         self.fdb.iter()

@@ -9,7 +9,7 @@ mod checksum;
 pub mod datagrams;
 mod inject;
 mod queues;
-mod segments;
+pub mod segments;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -28,6 +28,7 @@ use overlay_common::wire::Tag;
 use overlay_control::frame::Frame;
 use overlay_control::tables::{Punted as TablePunted, TableSet};
 
+use crate::clock;
 use crate::dataplane::punts::Punted;
 use inject::Injector;
 pub use queues::{Assembled, Learnt, Queues, Work};
@@ -53,8 +54,8 @@ impl Forwarder {
         let thread = std::thread::Builder::new()
             .name("forwarder".to_owned())
             .spawn(move || {
-                let (waiting, started) = (VecDeque::new(), Instant::now());
-                Worker { tables, injector, learnt, waiting, started }.run(&work, &retries);
+                let waiting = VecDeque::new();
+                Worker { tables, injector, learnt, waiting }.run(&work, &retries);
             })
             .context("cannot start a thread")?;
         Ok(Self { retry: Some(retry), thread: Some(thread) })
@@ -87,7 +88,6 @@ struct Worker {
     injector: Injector,
     learnt: Queues,
     waiting: VecDeque<Waiting>,
-    started: Instant,
 }
 
 /// Whether a frame is done with.
@@ -129,7 +129,7 @@ impl Worker {
     /// The tables as of now.
     fn tables(&self) -> RwLockReadGuard<'_, TableSet> {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        tables.set_time(self.started.elapsed().as_nanos() as u64);
+        tables.set_time(clock::now());
         tables
     }
 

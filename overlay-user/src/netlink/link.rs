@@ -40,6 +40,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is set up and has a carrier.
     pub up: bool,
+    /// How many queues it may receive through.
+    pub queues: u32,
     /// Whether `IFF_PROMISC` is set on it.
     pub promiscuous: bool,
     /// What it is.
@@ -55,6 +57,7 @@ impl Link {
             ethernet: message.header.link_layer_type == LinkLayerType::Ether,
             mac: [0; 6],
             mtu: 0,
+            queues: 1,
             up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
             promiscuous: message.header.flags.contains(LinkFlags::Promisc),
             kind: Kind::Physical,
@@ -67,6 +70,7 @@ impl Link {
                     link.mac = mac.as_slice().try_into().unwrap_or_default();
                 }
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                LinkAttribute::NumRxQueues(queues) => link.queues = *queues,
                 LinkAttribute::LinkNetNsId(_) => far_end_elsewhere = true,
                 LinkAttribute::LinkInfo(infos) => {
                     for info in infos {

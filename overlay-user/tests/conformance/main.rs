@@ -1,7 +1,7 @@
 //! One path, three homes: each vector (frame, tables → verdict, bytes, counters)
 //! runs on the host and, through `BPF_PROG_TEST_RUN`, in the kernel's XDP and tc
-//! programs. All three must agree, and hand-picked vectors must agree with what
-//! was written down for them.
+//! programs, and in the buffers of ports that user space carries. All must agree, and
+//! hand-picked vectors must agree with what was written down for them.
 
 mod handed;
 mod jumbo;
@@ -16,7 +16,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use overlay_common::abi::{Counters, Hook};
 use overlay_proof::home::{Compared, Home};
-use overlay_proof::{home, host, outer, vector};
+use overlay_proof::{home, host, outer, user_space, vector};
 use overlay_testbed::{is_emulated, require_root};
 use overlay_user::dataplane::features::{Feature, Features};
 use proptest::strategy::{Strategy, ValueTree};
@@ -147,6 +147,32 @@ fn tc_programs_for_older_kernels_agree_with_the_host() {
         }
         agree(Hook::Tc, older);
     }
+}
+
+#[test]
+fn user_space_agrees_with_the_host() {
+    let picked = [picked::vectors(), jumbo::vectors(), one_armed::vectors()];
+    let mut vectors: Vec<Vector> = picked.into_iter().flatten().map(|p| p.vector).collect();
+    vectors.extend(generated());
+    // Super-frames and full queues are tried with sockets.
+    vectors.retain(|vector| vector.given.gso_size == 0 && !vector.given.nobody_reads);
+    let home = Home::imagined();
+    let mut compared = 0;
+    for vector in &vectors {
+        let mut expected = host::run(vector, Hook::User, &home);
+        expected.left.punts.sort();
+        let observed = user_space::run(vector, &home);
+        assert!(observed == expected, "{}: {observed:?}\nhost {expected:?}", vector.name);
+        compared += 1;
+        // A packet socket has the tag beside the bytes; so have punts then.
+        if let Some(mut observed) = user_space::run_stripped(vector, &home) {
+            observed.left.punts = expected.left.punts.clone();
+            assert!(observed == expected, "{}: {observed:?}\nhost {expected:?}", vector.name);
+            compared += 1;
+        }
+    }
+    assert!(compared > vectors.len() + 20, "{compared} comparisons");
+    println!("{} vectors, {compared} comparisons of user space and host", vectors.len());
 }
 
 /// Features that change what the programs do.

@@ -108,7 +108,7 @@ fn every_program_attaches_in_each_mode() -> Result<()> {
     with_device("every_program_attaches_in_each_mode", |netns, pinned| {
         let mut dataplane = Dataplane::load_pinned(64, pinned.0.clone())?;
         for role in [Role::Uplink, Role::Access, Role::OneArmed] {
-            for mode in [Mode::Xdp, Mode::XdpGeneric, Mode::Tc] {
+            for mode in [Mode::Xdp, Mode::XdpGeneric, Mode::Tc, Mode::User] {
                 let device = Device { role, ..device(netns, mode, None)? };
                 let attached = dataplane.attach(&device);
                 if mode == Mode::XdpGeneric && !dataplane.features().has(Feature::GenericRedirect) {
@@ -120,7 +120,8 @@ fn every_program_attaches_in_each_mode() -> Result<()> {
                 ensure!(attached.hook.name() == mode.name(), "{role:?}: {attached:?}");
                 let xdp = netns.exec("ip -d link show dev eth0")?;
                 let is_there = xdp.contains("xdp");
-                ensure!(is_there == (mode != Mode::Tc), "{role:?} {mode:?}: {xdp}");
+                let is_wanted = !matches!(mode, Mode::Tc | Mode::User);
+                ensure!(is_there == is_wanted, "{role:?} {mode:?}: {xdp}");
                 dataplane.detach(device.ifindex);
             }
         }

@@ -141,7 +141,7 @@ fn on_each_hook(name: &str, check: impl Fn(&Target, &Overlay<'_>) -> Result<()>)
     if !require_root(name) {
         return Ok(());
     }
-    for mode in ["tc", "xdp"] {
+    for mode in ["tc", "xdp", "user"] {
         let target = Target::new()?;
         let ours = target.start(mode)?;
         target.expect_delivery().with_context(|| format!("{mode}, before"))?;

@@ -29,20 +29,22 @@ fn super_frames_of_tagged_ports() -> Result<()> {
     {
         return Ok(());
     }
-    for (uplink, vlan) in [("tc", 0), ("tc", 10), ("xdp", 0), ("xdp", 10)] {
+    let modes = [("tc", "tc"), ("xdp", "tc"), ("user", "user")];
+    for ((uplink, access), vlan) in modes.into_iter().flat_map(|m| [(m, 0), (m, 10)]) {
         let testbed = TwoGateways::new()?;
         testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
         let gateway = &testbed.gw1;
         let local = Netns::new("host3")?;
         veth(&gateway.netns, "eth2", &local, "eth0")?;
         local.exec("ip addr add 10.0.0.3/24 dev eth0")?;
-        let mut config = gateway.config(uplink, "tc", &[("kernel", TwoGateways::VTEP2)]);
+        let mut config = gateway.config(uplink, access, &[("kernel", TwoGateways::VTEP2)]);
         if vlan != 0 {
             let tagged = format!("interface = \"eth1\"\nvlan = {vlan}");
             config = config.replacen("interface = \"eth1\"", &tagged, 1);
         }
-        let port = "[[segment.port]]\ninterface = \"eth2\"\nmode = \"tc\"\n\n[[peer]]";
-        let config = config.replacen("[[peer]]", port, 1);
+        let port =
+            format!("[[segment.port]]\ninterface = \"eth2\"\nmode = \"{access}\"\n\n[[peer]]");
+        let config = config.replacen("[[peer]]", &port, 1);
         let ours = Overlay::start(&gateway.netns, &gateway.name, &config)?;
         ours.wait_for_peers()?;
         let sender = RawSocket::open_offloading(&testbed.host1, "eth0")?;
@@ -124,7 +126,7 @@ fn jumbo_frames() -> Result<()> {
     if !require_root("jumbo_frames") || !require_tools("jumbo_frames", TOOLS) {
         return Ok(());
     }
-    for uplink in ["tc", "xdp"] {
+    for (uplink, access) in [("tc", "tc"), ("xdp", "tc"), ("user", "user")] {
         let testbed = TwoGateways::new()?;
         for gateway in [&testbed.gw1, &testbed.gw2] {
             // On XDP so that a frame is in one buffer on any kernel.
@@ -136,7 +138,7 @@ fn jumbo_frames() -> Result<()> {
             set_mtu(host, "eth0", if uplink == "xdp" { 2950 } else { 8950 })?;
         }
         testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
-        let config = testbed.gw1.config(uplink, "tc", &[("kernel", TwoGateways::VTEP2)]);
+        let config = testbed.gw1.config(uplink, access, &[("kernel", TwoGateways::VTEP2)]);
         let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
         ours.wait_for_peers()?;
         let largest = if uplink == "xdp" { 2950 } else { 8950 } - 28;
@@ -204,9 +206,8 @@ fn a_tap_as_access_port() -> Result<()> {
     if !require_root("a_tap_as_access_port") {
         return Ok(());
     }
-    for (mode, hook) in
-        [("auto", "tc"), ("tc", "tc"), ("xdp", "xdp"), ("xdp-generic", "xdp-generic")]
-    {
+    let named = ["tc", "xdp", "xdp-generic", "user"].map(|mode| (mode, mode));
+    for (mode, hook) in [("auto", "tc")].into_iter().chain(named) {
         let testbed = TwoGateways::new()?;
         let gateway = &testbed.gw1;
         let mut tap = Tap::new(&gateway.netns, "tap0")?;

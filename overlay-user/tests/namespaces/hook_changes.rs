@@ -6,13 +6,18 @@ use overlay_testbed::{TwoGateways, require_root, require_tools, set_mtu};
 use crate::harness::{Overlay, attached, ping};
 
 /// Uplink and access port, in an order in which each hook follows each other one.
-const MODES: [(&str, &str); 7] = [
+const MODES: [(&str, &str); 12] = [
     ("xdp", "xdp"),
     ("xdp-generic", "xdp-generic"),
     ("xdp", "tc"),
     ("tc", "xdp"),
     ("xdp-generic", "tc"),
     ("tc", "xdp-generic"),
+    ("user", "tc"),
+    ("tc", "user"),
+    ("user", "xdp"),
+    ("xdp-generic", "user"),
+    ("user", "user"),
     ("xdp", "xdp"),
 ];
 
@@ -41,7 +46,8 @@ fn check(testbed: &TwoGateways, ours: &Overlay<'_>, (uplink, access): (&str, &st
     ensure!(ours.hook("eth1")? == access, "access port is not on {access}");
     for (interface, mode) in [("eth0", uplink), ("eth1", access)] {
         let programs = format!("{:?}", attached(&testbed.gw1.netns, interface)?);
-        ensure!(programs.contains("prog/xdp") == (mode != "tc"), "{interface}, {mode}: {programs}");
+        let is_xdp = mode.starts_with("xdp");
+        ensure!(programs.contains("prog/xdp") == is_xdp, "{interface}, {mode}: {programs}");
     }
     ping(&testbed.host1, TwoGateways::HOST2)
 }

@@ -31,3 +31,4 @@ mod storms;
 mod trunk;
 mod tunnels;
 mod uplink;
+mod user_space;

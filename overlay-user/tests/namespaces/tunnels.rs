@@ -27,10 +27,10 @@ fn ours_against_kernel_over_ipv6() -> Result<()> {
     if !require_root(name) || !require_tools(name, TOOLS) {
         return Ok(());
     }
-    for uplink in ["tc", "xdp"] {
+    for (uplink, access) in [("tc", "tc"), ("xdp", "tc"), ("user", "user")] {
         let testbed = TwoGateways::over_ipv6()?;
         testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1_V6])?;
-        let config = testbed.gw1.config(uplink, "tc", &[("kernel", TwoGateways::VTEP2_V6)]);
+        let config = testbed.gw1.config(uplink, access, &[("kernel", TwoGateways::VTEP2_V6)]);
         let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
         ours.wait_for_peers()?;
         between_hosts(&testbed).with_context(|| format!("{uplink}: {:?}", ours.drops()))?;
@@ -44,7 +44,11 @@ fn ours_against_ours_with_geneve() -> Result<()> {
     if !require_root(name) || !require_tools(name, TOOLS) {
         return Ok(());
     }
-    for (testbed, mode) in [(TwoGateways::new()?, "tc"), (TwoGateways::over_ipv6()?, "xdp")] {
+    for (testbed, mode) in [
+        (TwoGateways::new()?, "tc"),
+        (TwoGateways::over_ipv6()?, "xdp"),
+        (TwoGateways::over_ipv6()?, "user"),
+    ] {
         let (gw1, gw2) = (&testbed.gw1, &testbed.gw2);
         let geneve = |text: String| text.replace("\"vxlan\"", "\"geneve\"");
         let first = geneve(gw1.config(mode, "auto", &[("second", gw2.vtep)]));
@@ -313,7 +317,7 @@ fn tunnels_in_pieces_are_put_together() -> Result<()> {
     if !require_root(name) || !require_tools(name, TOOLS) || !require_tools(name, &["nstat"]) {
         return Ok(());
     }
-    for uplink in ["tc", "xdp"] {
+    for uplink in ["tc", "xdp", "user"] {
         let testbed = TwoGateways::new()?;
         let (gw1, gw2) = (&testbed.gw1, &testbed.gw2);
         gw2.bridge_vxlan(TwoGateways::VNI, &[gw1.vtep])?;

@@ -14,6 +14,7 @@ use super::world::World;
 use super::{frames, leak};
 use crate::home::Home;
 use crate::host::Host;
+use crate::user_space::UserSpace;
 use crate::vector::Vector;
 
 /// Frames between two comparisons of what is counted.
@@ -67,7 +68,8 @@ impl<'a> Campaign<'a> {
         }
         let xdp: Vec<Box<dyn Judge>> = vec![Box::new(InKernel::load("xdp", Hook::Xdp, home, own)?)];
         let host = |hook| Host::new(hook, home.devices.ingress);
-        let benches = [(Hook::Xdp, xdp), (Hook::Tc, tc)]
+        let user: Vec<Box<dyn Judge>> = vec![Box::new(UserSpace::new(home.devices.ingress))];
+        let benches = [(Hook::Xdp, xdp), (Hook::Tc, tc), (Hook::User, user)]
             .into_iter()
             .map(|(hook, judges)| Bench { hook, oracle: host(hook), judges })
             .collect();

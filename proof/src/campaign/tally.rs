@@ -50,8 +50,8 @@ impl Tally {
     pub fn judge(&self) -> Result<()> {
         let total: u64 = self.outcomes.values().sum();
         let sent = |hook| self.outcomes.get(&(hook, "sent")).copied().unwrap_or(0);
-        for hook in [Hook::Xdp, Hook::Tc] {
-            let share = sent(hook) as f64 / (total as f64 / 2.0);
+        for hook in [Hook::Xdp, Hook::Tc, Hook::User] {
+            let share = sent(hook) as f64 / (total as f64 / 3.0);
             ensure!(share > 0.1, "at {} no more than {share:.3} of frames are sent", hook.name());
         }
         ensure!(self.copies > 0 && self.punts > 0, "nothing was copied, or punted");

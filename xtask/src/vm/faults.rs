@@ -52,7 +52,7 @@ const REFUSED: Fault = Fault {
     is_found: |verdict, _| {
         // Which program it was, and the verifier's own words.
         matches!(verdict, Verdict::Refused(words)
-            if words.contains("tc_uplink") && words.contains("processed"))
+            if words.contains("the program tc_access") && words.contains("processed"))
     },
 };
 

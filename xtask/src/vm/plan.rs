@@ -74,6 +74,8 @@ pub const COLUMNS: [Column; 5] = [
                         "filters::",
                         "doctor",
                         "segments::nothing_leaks",
+                        "hooks::user_space_on_both",
+                        "user_space::queues_have",
                     ],
                 ),
             ],

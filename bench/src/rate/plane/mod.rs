@@ -27,6 +27,8 @@ pub enum Plane {
     OverlayXdp,
     /// This project with every port on tc.
     OverlayTc,
+    /// This project with every port in user space.
+    OverlayUser,
     /// The kernel's bridge and vxlan device.
     Kernel,
     /// Open vSwitch's userspace datapath.
@@ -58,7 +60,13 @@ pub trait Running {
 impl Plane {
     /// Every plane that this machine can run.
     pub fn available() -> Vec<Self> {
-        let mut planes = vec![Self::Redirect, Self::OverlayXdp, Self::OverlayTc, Self::Kernel];
+        let mut planes = vec![
+            Self::Redirect,
+            Self::OverlayXdp,
+            Self::OverlayTc,
+            Self::OverlayUser,
+            Self::Kernel,
+        ];
         if overlay_testbed::ovs::is_installed() {
             planes.push(Self::Ovs);
         }
@@ -71,6 +79,7 @@ impl Plane {
             Self::Redirect => "redirect",
             Self::OverlayXdp => "overlay-xdp",
             Self::OverlayTc => "overlay-tc",
+            Self::OverlayUser => "overlay-user",
             Self::Kernel => "kernel",
             Self::Ovs => "ovs",
         }
@@ -100,6 +109,10 @@ impl Plane {
             Self::OverlayTc => {
                 let pass = pass(&site.gateway.netns)?;
                 Box::new(overlay::start(site, "tc")?.with(pass))
+            }
+            Self::OverlayUser => {
+                let pass = pass(&site.gateway.netns)?;
+                Box::new(overlay::start(site, "user")?.in_front_on(site.cpu)?.with(pass))
             }
             Self::Kernel => Box::new(kernel::start(site)?),
             Self::Ovs => Box::new(ovs::start(site)?),

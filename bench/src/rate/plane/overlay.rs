@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use overlay_testbed::{Gateway, Process, Scratch, run, wait_until};
 use serde_json::Value;
 
 use super::{ACCESS, Running, Site, UPLINK};
 use crate::rate::bpf::Object;
+use crate::rate::pin;
 use crate::rate::population::{self, Population, text};
 
 /// A gateway with ten thousand peers takes its time on a busy machine.
 const START: Duration = Duration::from_secs(60);
+/// What the names of threads that carry ports begin with.
+const THREADS: &str = "port-";
 /// Addresses that the configuration holds; more are loaded once the daemon runs.
 const CONFIGURED: u32 = 20_000;
 
@@ -22,7 +25,7 @@ const CONFIGURED: u32 = 20_000;
 /// own are on tc.
 pub struct Overlay {
     binary: PathBuf,
-    _daemon: Process,
+    daemon: Process,
     _scratch: Scratch,
     _pass: Vec<Object>,
 }
@@ -31,6 +34,23 @@ impl Overlay {
     /// Keeps programs as long as the daemon.
     pub fn with(self, pass: Vec<Object>) -> Self {
         Self { _pass: pass, ..self }
+    }
+
+    /// Puts the threads that carry ports on one CPU, in front of the generator: as for Open
+    /// vSwitch, they work off each batch before the next is made.
+    pub fn in_front_on(self, cpu: usize) -> Result<Self> {
+        let tasks = format!("/proc/{}/task", self.daemon.pid());
+        let mut moved = 0;
+        for task in std::fs::read_dir(&tasks).context(tasks)? {
+            let task = task?;
+            if std::fs::read_to_string(task.path().join("comm"))?.starts_with(THREADS) {
+                let thread = task.file_name().to_string_lossy().parse()?;
+                pin::in_front(thread, cpu)?;
+                moved += 1;
+            }
+        }
+        ensure!(moved >= 2, "{moved} threads carry two ports");
+        Ok(self)
     }
 }
 
@@ -56,7 +76,7 @@ pub fn start(site: &Site<'_>, mode: &str) -> Result<Overlay> {
         run(&mut load).with_context(|| daemon.output())?;
     }
     let binary = site.overlay.to_owned();
-    Ok(Overlay { binary, _daemon: daemon, _scratch: scratch, _pass: Vec::new() })
+    Ok(Overlay { binary, daemon, _scratch: scratch, _pass: Vec::new() })
 }
 
 /// The configuration, with or without the addresses.

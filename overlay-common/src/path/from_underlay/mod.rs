@@ -53,6 +53,13 @@ pub fn run<P: Packet, T: Tables>(
     }
 }
 
+/// Whether [`run`] takes a frame for the overlay's, whatever becomes of it then. What
+/// it takes for anything else is the host's.
+#[inline(always)]
+pub fn is_for_overlay<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> bool {
+    !matches!(classify::run(packet, tables), Ok(None))
+}
+
 /// The bytes of a tunnel over IPv4 without options.
 const PLAIN_V4: u32 = Family::V4.tunnel_len() as u32;
 
