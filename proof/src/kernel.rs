@@ -11,9 +11,10 @@ use overlay_common::id::{PeerId, PortId};
 use overlay_control::action::Action;
 use overlay_control::sample;
 use overlay_testbed::patient;
+use overlay_user::dataplane::Dataplane;
 use overlay_user::dataplane::features::Features;
+use overlay_user::dataplane::programs::{tc_programs, xdp_programs};
 use overlay_user::dataplane::punts::{Punted, Readers};
-use overlay_user::dataplane::{Dataplane, tc_programs, xdp_programs};
 
 use crate::home::{Home, INDEXES};
 use crate::host::{Left, Observed, PuntSeen, place};
@@ -155,8 +156,7 @@ impl Kernel {
             ctx_in: Some(&context),
             ..TestRunOptions::default()
         };
-        let program: &mut Xdp =
-            self.dataplane.ebpf_mut().program_mut(name).context("a program")?.try_into()?;
+        let program: &mut Xdp = self.dataplane.program(name)?.try_into()?;
         let result = match program.test_run(options) {
             Ok(result) => result,
             Err(error) => match os_error(&error) {
@@ -227,7 +227,7 @@ impl Kernel {
 
     fn test_run(&mut self, name: &str, frame: &[u8]) -> Result<(TestRunResult, &[u8])> {
         let out = &mut self.out;
-        let program = self.dataplane.ebpf_mut().program_mut(name).context("a program")?;
+        let program = self.dataplane.program(name)?;
         let (result, start) = match program {
             Program::Xdp(program) => (run_poisoned(program, frame, out, self.poison)?, self.poison),
             Program::SchedClassifier(program) => {

@@ -66,7 +66,7 @@ impl Programs {
     /// see what it made of the frame before: a tunnel within a tunnel.
     pub fn time(&mut self, name: &str, run: &Run, cpu: usize) -> Result<f64> {
         let Self { dataplane, netns, .. } = self;
-        let program = dataplane.ebpf_mut().program_mut(name).context("no such program")?;
+        let program = dataplane.program(name)?;
         let mut times = netns.enter(|| {
             keep_to(cpu)?;
             let once = || {
@@ -88,7 +88,7 @@ impl Programs {
 
     /// What the compiler and the kernel say of a program.
     pub fn figures(&mut self, name: &str) -> Result<Figures> {
-        let program = self.dataplane.ebpf_mut().program_mut(name).context("no such program")?;
+        let program = self.dataplane.program(name)?;
         let info = match program {
             Program::Xdp(program) => program.info(),
             Program::SchedClassifier(program) => program.info(),

@@ -116,6 +116,16 @@ impl Daemon {
         self.links.values().find(|link| link.name == name)
     }
 
+    /// Loads the programs of all devices, so that one that is refused changes none of them.
+    pub(super) fn prepare(&mut self, devices: &BTreeMap<String, Wanted>) -> Result<()> {
+        let choice = |(name, wanted): (&String, &Wanted)| {
+            let link = self.link_named(name)?;
+            Some((wanted.role, hook::choose(wanted.mode, link.kind).hook))
+        };
+        let devices: Vec<_> = devices.iter().filter_map(choice).collect();
+        self.dataplane.prepare(devices)
+    }
+
     /// Attaches the programs of a port, or moves them to the hook now wanted.
     pub(super) async fn attach(&mut self, name: &str) -> Result<()> {
         let mut before = self.intend(&[name.to_owned()]).await?;
@@ -268,7 +278,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn xdp_flags(&self, link: &Link, hook: Hook) -> u32 {
+    fn xdp_flags(&mut self, link: &Link, hook: Hook) -> u32 {
         let takes = match (link.kind, hook) {
             (_, Hook::Tc | Hook::User) => false,
             (Kind::Veth { .. }, _) => match self.dataplane.takes_redirected(link) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use anyhow::Context as _;
 use overlay_control::config::{Config, Encap, Peer, Segment};
 
 use super::answers::failure;
@@ -59,6 +60,7 @@ impl Daemon {
 
     async fn change_to(&mut self, config: Config) -> anyhow::Result<()> {
         let new = wanted(&config);
+        self.prepare(&new).context("nothing was changed")?;
         let old: BTreeMap<String, Wanted> =
             self.ports.iter().map(|(name, port)| (name.clone(), port.wanted)).collect();
         let mut touched = Vec::new();

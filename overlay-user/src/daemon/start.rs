@@ -149,6 +149,8 @@ impl Daemon {
         if self.uses_filters() {
             self.monitor.follow_filters()?;
         }
+        let wanted = self.ports.iter().map(|(name, port)| (name.clone(), port.wanted)).collect();
+        self.prepare(&wanted)?;
         let names = self.port_names();
         let mut before = self.intend(&names).await?;
         for name in names {

@@ -13,7 +13,6 @@ use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode};
-use overlay_common::abi::programs;
 use overlay_control::controller::Role;
 
 use super::features::{Feature, Features};
@@ -21,7 +20,7 @@ use super::filter::{self, Filter};
 use super::hook::{Choice, Hook};
 use super::link;
 use super::pins::{LinkKind, Pins};
-use super::{tc_programs, xdp_programs};
+use super::programs::OfDevice;
 
 /// A device that programs are to be attached to.
 #[derive(Clone, Debug)]
@@ -116,39 +115,29 @@ impl Attachments {
                 device.choice.hook.name()
             );
         }
-        let [tc_uplink, tc_access] = tc_programs(self.features);
-        let is_native = device.choice.hook == Hook::Xdp;
-        let [xdp_uplink, xdp_access, xdp_one_armed] = xdp_programs(self.features, is_native);
-        let by_user = device.choice.hook == Hook::User;
-        let (xdp_name, tc_name) = match device.role {
-            Role::Uplink if by_user => (xdp_uplink, programs::TC_GUARD_UPLINK),
-            Role::Access if by_user => (xdp_access, programs::TC_GUARD_ACCESS),
-            Role::OneArmed if by_user => (xdp_one_armed, programs::TC_GUARD_ONE_ARMED),
-            Role::Uplink => (xdp_uplink, tc_uplink),
-            Role::Access => (xdp_access, tc_access),
-            Role::OneArmed => (xdp_one_armed, programs::TC_ONE_ARMED),
-        };
+        let names = OfDevice::new(self.features, device.role, device.choice.hook);
+        names.require(ebpf, self.features)?;
         // A link of this process is adopted through its pin like a former one's. A filter
         // has no pin, and what the caller knows of it is older than a refused change.
         let former = self.filter(device.ifindex);
         let former = former.or(device.inherited.and_then(|former| former.filter));
-        let tc = self.attach_tc(program(ebpf, tc_name)?, device, former)?;
+        let tc = self.attach_tc(program(ebpf, names.tc)?, device, former)?;
         let filter = tc.filter();
         let links = Links { tc, xdp: None };
         let links = self.links.entry(device.ifindex).insert_entry(links).into_mut();
 
         let Choice { hook, why, or_tc } = &device.choice;
         let path = self.pins.link(LinkKind::Xdp, device.ifindex);
-        if !hook.is_xdp() {
+        let Some(xdp) = names.xdp else {
             // A former process, or a former configuration, may have had XDP here.
             link::remove(&path);
             return Ok(Attached { hook: *hook, why: why.clone(), filter });
-        }
+        };
         if device.inherited.map(|former| former.hook) != Some(*hook) {
             // Generic and native XDP exclude each other on a device.
             link::remove(&path);
         }
-        match attach_xdp(program(ebpf, xdp_name)?, device, *hook, &path) {
+        match attach_xdp(program(ebpf, xdp)?, device, *hook, &path) {
             Ok(link) => {
                 links.xdp = Some(link);
                 Ok(Attached { hook: *hook, why: why.clone(), filter })

@@ -6,6 +6,7 @@
 //! - [`tables`]: the maps, as the controller's actions see them.
 //! - [`filter`]: tc programs on kernels without tcx.
 //! - [`features`]: what the running kernel can do, and what is done instead.
+//! - [`programs`]: which a device gets, and loading them.
 //! - [`punts`]: what the programs hand to user space.
 //! - [`counts`]: what the programs counted for ports and peers.
 //! - [`former`]: what an earlier run left in the maps.
@@ -27,6 +28,7 @@ mod link;
 pub mod log;
 pub mod pins;
 pub mod probe;
+pub mod programs;
 pub mod punts;
 pub mod shared;
 pub mod sys;
@@ -35,15 +37,19 @@ pub mod wire;
 mod xdp_features;
 
 use anyhow::{Context as _, Result, bail};
-use aya::maps::{PerfEventArray, ProgramArray};
-use aya::programs::{Program, ProgramError};
+use aya::maps::{MapData, PerfEventArray};
+use aya::programs::{Program, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, programs, sides};
+use overlay_common::abi::programs::XDP_PROBE;
+use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps};
 use overlay_common::hash::Spread;
+use overlay_control::controller::Role;
 
 use attach::{Attached, Attachments, Device};
 use features::{Feature, Features};
+use hook::Hook;
 use pins::Pins;
+use programs::{Kept, OfDevice};
 use punts::{Punted, Readers};
 use tables::KernelTables;
 
@@ -57,9 +63,11 @@ pub fn object() -> &'static [u8] {
     OBJECT
 }
 
-/// The programs, loaded but not attached, with empty tables.
+/// The programs, neither loaded nor attached, with empty tables.
 pub struct Dataplane {
     ebpf: Ebpf,
+    maps: Kept,
+    punts: PerfEventArray<MapData>,
     /// The tables.
     pub tables: KernelTables,
     attachments: Option<Attachments>,
@@ -68,13 +76,12 @@ pub struct Dataplane {
 }
 
 impl Dataplane {
-    /// Loads the programs with room for `fdb_entries` addresses. Must be called
+    /// Makes the tables, with room for `fdb_entries` addresses. Must be called
     /// within a tokio runtime.
     ///
     /// # Errors
     ///
-    /// The kernel is too old, or refuses a map or a program; the error holds the
-    /// verifier's last words.
+    /// The kernel is too old, or refuses a map.
     pub fn load(fdb_entries: u32) -> Result<Self> {
         Self::load_for(Features::probe()?, fdb_entries, None)
     }
@@ -97,11 +104,10 @@ impl Dataplane {
             .override_global(constants::ABILITIES, &abilities, true)
             .load(OBJECT)
             .context("cannot load the BPF object")?;
+        let maps = Kept::of(&ebpf)?;
         log::follow(&mut ebpf)?;
-        for name in program_names(features) {
-            load_program(&mut ebpf, name)?;
-        }
-        fill_sides(&mut ebpf, features)?;
+        let punts = ebpf.take_map(maps::PUNTS).context("the BPF object has no map PUNTS")?;
+        let punts = PerfEventArray::try_from(punts)?;
         if let Some(pins) = &pins {
             pins.discard_new_maps()?;
             pins.create()?;
@@ -109,7 +115,7 @@ impl Dataplane {
         }
         let tables = KernelTables::take(&mut ebpf, seed)?;
         let attachments = pins.clone().map(|pins| Attachments::new(pins, features));
-        Ok(Self { ebpf, tables, attachments, pins, features })
+        Ok(Self { ebpf, maps, punts, tables, attachments, pins, features })
     }
 
     /// What is used of the kernel.
@@ -117,16 +123,35 @@ impl Dataplane {
         self.features
     }
 
-    /// The loaded object, to run programs on test frames.
-    pub fn ebpf_mut(&mut self) -> &mut Ebpf {
-        &mut self.ebpf
+    /// A program, loaded, to run it on test frames.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or the kernel refuses it; the error holds the verifier's
+    /// last words.
+    pub fn program(&mut self, name: &str) -> Result<&mut Program> {
+        self.maps.check()?;
+        programs::require(&mut self.ebpf, self.features, name)?;
+        self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))
+    }
+
+    /// Loads the programs of devices that are to be attached, before any is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`program`](Self::program).
+    pub fn prepare(&mut self, devices: impl IntoIterator<Item = (Role, Hook)>) -> Result<()> {
+        self.maps.check()?;
+        for (role, hook) in devices {
+            OfDevice::new(self.features, role, hook).require(&mut self.ebpf, self.features)?;
+        }
+        Ok(())
     }
 
     /// How many instructions the verifier went through for a program. Kernels before
     /// 5.16 (commit aba64c7da983) keep no such count, and 0 stands for it there.
     pub fn verified_instructions(&mut self, name: &str) -> Result<u32> {
-        let program = self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
-        let info = match program {
+        let info = match self.program(name)? {
             Program::Xdp(program) => program.info(),
             Program::SchedClassifier(program) => program.info(),
             _ => bail!("the program {name} is of another type"),
@@ -141,13 +166,13 @@ impl Dataplane {
         &mut self,
         take: impl Fn(Punted) + Clone + Send + 'static,
     ) -> Result<Readers> {
-        let map = self.ebpf.take_map(maps::PUNTS).context("the BPF object has no map PUNTS")?;
-        Readers::start(PerfEventArray::try_from(map)?, take)
+        Readers::start(&mut self.punts, take)
     }
 
     /// Attaches the programs of a device's role.
     pub fn attach(&mut self, device: &Device<'_>) -> Result<Attached> {
         let attachments = self.attachments.as_mut().context("loaded without pins")?;
+        self.maps.check()?;
         attachments.attach(&mut self.ebpf, device)
     }
 
@@ -171,11 +196,12 @@ impl Dataplane {
     }
 
     /// Whether a device takes redirected frames; `None` where it does not say.
-    pub fn takes_redirected(&self, link: &Link) -> Result<Option<bool>> {
+    pub fn takes_redirected(&mut self, link: &Link) -> Result<Option<bool>> {
         if !self.features.has(Feature::LiveFrames) {
             return Ok(None);
         }
-        probe::takes_redirected(&self.ebpf, link)
+        let program: &mut Xdp = self.program(XDP_PROBE)?.try_into()?;
+        probe::takes_redirected(program, link)
     }
 
     /// Whether redirected frames of several buffers arrive too at a device that takes
@@ -218,112 +244,5 @@ impl Dataplane {
             }
         }
         self.pins.take().map_or(Ok(()), |pins| pins.remove())
-    }
-}
-
-/// The tc programs for a kernel with these features: on uplinks, on access ports.
-pub fn tc_programs(features: Features) -> [&'static str; 2] {
-    if features.has(Feature::Loop) {
-        [programs::TC_UPLINK, programs::TC_ACCESS]
-    } else {
-        [programs::TC_UPLINK_BOUNDED, programs::TC_ACCESS_BOUNDED]
-    }
-}
-
-/// The XDP programs for a kernel with these features: on uplinks, on access ports, on devices
-/// that are both. `is_native` is about where they run: in the network stack (generic XDP) the
-/// kernel puts a frame into one buffer for a program that takes no more. Given one that does,
-/// it loses Ethernet headers there (seen on Linux 6.18).
-pub fn xdp_programs(features: Features, is_native: bool) -> [&'static str; 3] {
-    if features.has(Feature::XdpFrags) && is_native {
-        [programs::XDP_UPLINK, programs::XDP_ACCESS, programs::XDP_ONE_ARMED]
-    } else {
-        [programs::XDP_UPLINK_SINGLE, programs::XDP_ACCESS_SINGLE, programs::XDP_ONE_ARMED_SINGLE]
-    }
-}
-
-/// Every program that is loaded on a kernel with these features.
-pub fn program_names(features: Features) -> Vec<&'static str> {
-    let mut names = vec![programs::XDP_PROBE];
-    names.extend(tc_programs(features));
-    names.extend([
-        programs::TC_ONE_ARMED,
-        programs::TC_GUARD_UPLINK,
-        programs::TC_GUARD_ACCESS,
-        programs::TC_GUARD_ONE_ARMED,
-    ]);
-    for is_native in [true, false] {
-        names.extend(xdp_programs(features, is_native));
-    }
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-/// Tells the programs of devices that are uplink and access port where to go on.
-fn fill_sides(ebpf: &mut Ebpf, features: Features) -> Result<()> {
-    let [uplink, access, _] = xdp_programs(features, false);
-    put_sides(ebpf, maps::XDP_SIDES_ONE, [uplink, access])?;
-    if features.has(Feature::XdpFrags) {
-        let [uplink, access, _] = xdp_programs(features, true);
-        put_sides(ebpf, maps::XDP_SIDES, [uplink, access])?;
-    }
-    put_sides(ebpf, maps::TC_SIDES, tc_programs(features))
-}
-
-fn put_sides(ebpf: &mut Ebpf, name: &str, [uplink, access]: [&str; 2]) -> Result<()> {
-    for (index, program) in [(sides::UPLINK, uplink), (sides::ACCESS, access)] {
-        let fd = match ebpf.program(program) {
-            Some(Program::Xdp(program)) => program.fd()?.try_clone()?,
-            Some(Program::SchedClassifier(program)) => program.fd()?.try_clone()?,
-            _ => bail!("the BPF object has no program {program}"),
-        };
-        let map =
-            ebpf.map_mut(name).with_context(|| format!("the BPF object has no map {name}"))?;
-        let put = ProgramArray::try_from(map)?.set(index, &fd, 0);
-        put.with_context(|| format!("cannot put the program {program} into the map {name}"))?;
-    }
-    Ok(())
-}
-
-fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {
-    let program =
-        ebpf.program_mut(name).with_context(|| format!("the BPF object has no program {name}"))?;
-    let loaded = match program {
-        Program::Xdp(program) => program.load(),
-        Program::SchedClassifier(program) => program.load(),
-        _ => bail!("the program {name} is of another type"),
-    };
-    match loaded {
-        Ok(()) => Ok(()),
-        Err(ProgramError::LoadError { io_error, verifier_log }) => {
-            let last = last_words(&verifier_log.to_string());
-            bail!("the kernel refuses the program {name}: {io_error}\n{last}")
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot load the program {name}")),
-    }
-}
-
-/// The end of a verifier's log: the instructions that led to its refusal, and why.
-/// What it notes while it looks back for where a register came from is left out.
-fn last_words(log: &str) -> String {
-    const LINES: usize = 30;
-    const BACKWARDS: [&str; 5] = ["regs=", "last_idx ", "parent ", "mark_precise: ", "from "];
-    let is_forward = |line: &&str| !BACKWARDS.iter().any(|start| line.starts_with(start));
-    let lines: Vec<&str> = log.lines().filter(is_forward).collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_verifiers_reason_is_shown_with_the_instructions_before_it() {
-        let steps: String = (0..500).map(|index| format!("{index}: (b7) r1 = {index}\n")).collect();
-        let notes = "regs=200 stack=0 before 9: (71) r9 = *(u8 *)(r3 +15)\n".repeat(50);
-        let words = last_words(&format!("{steps}last_idx 499 first_idx 0\n{notes}R1 is no good\n"));
-        assert!(words.contains("499: (b7) r1 = 499\nR1 is no good"), "{words}");
-        assert_eq!(words.lines().count(), 30);
     }
 }

@@ -8,10 +8,8 @@ use std::ffi::c_void;
 use std::os::fd::AsRawFd as _;
 
 use anyhow::{Context as _, Result};
-use aya::Ebpf;
 use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use overlay_common::abi::programs;
 use overlay_common::wire::{Mac, Probe, bytes_of};
 
 use crate::netlink::Link;
@@ -21,18 +19,14 @@ const FRAME_LEN: usize = 64;
 
 /// Redirects one frame to the device and says whether its driver took it.
 /// `None` where the device does not count such frames.
-pub fn takes_redirected(ebpf: &Ebpf, link: &Link) -> Result<Option<bool>> {
+pub fn takes_redirected(program: &Xdp, link: &Link) -> Result<Option<bool>> {
     let Some(before) = redirected(link)? else { return Ok(None) };
-    send(ebpf, link)?;
+    send(program, link)?;
     let after = redirected(link)?;
     Ok(after.map(|after| after > before))
 }
 
-fn send(ebpf: &Ebpf, link: &Link) -> Result<()> {
-    let program: &Xdp = ebpf
-        .program(programs::XDP_PROBE)
-        .context("the BPF object has no probe program")?
-        .try_into()?;
+fn send(program: &Xdp, link: &Link) -> Result<()> {
     let mut frame = [0; FRAME_LEN];
     let probe = Probe::new(link.ifindex, Mac(link.mac));
     frame[..size_of::<Probe>()].copy_from_slice(bytes_of(&probe));

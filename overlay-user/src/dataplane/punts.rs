@@ -36,7 +36,7 @@ pub struct Readers {
 impl Readers {
     /// Opens every CPU's buffer and starts its thread. `take` must not block.
     pub fn start(
-        mut punts: PerfEventArray<MapData>,
+        punts: &mut PerfEventArray<MapData>,
         take: impl Fn(Punted) + Clone + Send + 'static,
     ) -> Result<Self> {
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).context("cannot make an eventfd")?;

@@ -30,6 +30,8 @@ unsafe impl Mappable for Count {}
 pub struct Shared<T: Mappable> {
     start: NonNull<T>,
     count: usize,
+    /// Programs that are loaded later name the map by its descriptor.
+    kept: Option<Map>,
 }
 
 /// A table that this process fills.
@@ -89,8 +91,11 @@ impl<T: Mappable> Shared<T> {
     fn take_with(ebpf: &mut Ebpf, name: &str, protection: libc::c_int) -> Result<Self> {
         let map =
             ebpf.take_map(name).with_context(|| format!("the BPF object has no map {name}"))?;
-        let Map::Array(data) = map else { bail!("the map {name} is not an array") };
-        Self::map(&data, protection).with_context(|| format!("cannot map the map {name}"))
+        let Map::Array(data) = &map else { bail!("the map {name} is not an array") };
+        let mapped = Self::map(data, protection);
+        let mut mapped = mapped.with_context(|| format!("cannot map the map {name}"))?;
+        mapped.kept = Some(map);
+        Ok(mapped)
     }
 
     /// Maps an array that was made with `BPF_F_MMAPABLE` (Linux 5.5).
@@ -116,7 +121,7 @@ impl<T: Mappable> Shared<T> {
             return Err(io::Error::last_os_error().into());
         }
         let start = NonNull::new(start.cast()).context("mapped at address 0")?;
-        Ok(Self { start, count })
+        Ok(Self { start, count, kept: None })
     }
 }
 

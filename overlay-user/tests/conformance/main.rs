@@ -116,7 +116,7 @@ fn xdp_and_tc_programs_of_one_armed_devices_agree_with_the_host() {
         assert!(differences.is_empty(), "{}", differences.join("\n\n"));
         assert!(runs + 60 >= 2 * vectors.len(), "only {runs} comparisons");
         println!("{} vectors, {runs} comparisons of kernel and host", vectors.len());
-        if older == own {
+        if older == own || is_emulated() {
             break;
         }
     }

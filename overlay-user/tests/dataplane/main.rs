@@ -15,7 +15,8 @@ use overlay_testbed::{Netns, require_root};
 use overlay_user::dataplane::attach::{Attached, Device, Inherited};
 use overlay_user::dataplane::features::{self, Feature, Features};
 use overlay_user::dataplane::pins::Pins;
-use overlay_user::dataplane::{Dataplane, bpffs, former, hook, program_names};
+use overlay_user::dataplane::programs::program_names;
+use overlay_user::dataplane::{Dataplane, bpffs, former, hook};
 use overlay_user::netlink::Netlink;
 use overlay_user::netlink::link::Kind;
 
@@ -259,6 +260,19 @@ fn a_full_fdb_is_read_as_a_whole_and_found_by_the_next_process() -> Result<()> {
             r.vni == 500 && r.age == 10 && r.place == place
         };
         ensure!(learnt.iter().all(right), "{:?}", learnt.first());
+        Ok(())
+    })
+}
+
+/// A program is loaded when it is first asked for, and finds the maps that others have then.
+#[test]
+fn every_programs_maps_stay_open_when_readers_go() -> Result<()> {
+    with_device("every_programs_maps_stay_open_when_readers_go", |_, _| {
+        let mut dataplane = Dataplane::load_for(Features::probe()?, 64, None)?;
+        drop(dataplane.read_punts(|_| ())?);
+        for name in program_names(dataplane.features()) {
+            dataplane.program(name).with_context(|| format!("after the readers: {name}"))?;
+        }
         Ok(())
     })
 }

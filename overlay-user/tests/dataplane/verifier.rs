@@ -14,7 +14,7 @@ use overlay_user::dataplane::{Dataplane, object};
 /// Loads a program once more and returns how many instructions the verifier went through.
 /// For programs without callbacks, which need more than instructions.
 pub fn instructions_by_log(dataplane: &mut Dataplane, name: &str) -> Result<u32> {
-    let program = dataplane.ebpf_mut().program(name).context("no such program")?;
+    let program = dataplane.program(name)?;
     let (kind, info) = match program {
         Program::Xdp(program) => (Kind::Xdp, program.info()?),
         Program::SchedClassifier(program) => (Kind::Tc, program.info()?),

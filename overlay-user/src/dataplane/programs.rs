@@ -1,0 +1,227 @@
+//! Which programs a device gets, and loading them: each when it is first asked for, since the
+//! verifier of an old kernel takes seconds for some.
+
+use std::os::fd::{AsFd as _, AsRawFd as _};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aya::Ebpf;
+use aya::maps::{Map, MapData, ProgramArray};
+use aya::programs::{Program, ProgramError, ProgramFd};
+use overlay_common::abi::{maps, programs, sides};
+use overlay_control::controller::Role;
+
+use super::features::{Feature, Features};
+use super::hook::Hook;
+
+/// The programs of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OfDevice {
+    /// At tc ingress.
+    pub tc: &'static str,
+    /// At XDP, where the hook is one.
+    pub xdp: Option<&'static str>,
+}
+
+impl OfDevice {
+    /// Those of a role at a hook.
+    pub fn new(features: Features, role: Role, hook: Hook) -> Self {
+        let [tc_uplink, tc_access] = tc_programs(features);
+        let tc = match (role, hook) {
+            (Role::Uplink, Hook::User) => programs::TC_GUARD_UPLINK,
+            (Role::Access, Hook::User) => programs::TC_GUARD_ACCESS,
+            (Role::OneArmed, Hook::User) => programs::TC_GUARD_ONE_ARMED,
+            (Role::Uplink, _) => tc_uplink,
+            (Role::Access, _) => tc_access,
+            (Role::OneArmed, _) => programs::TC_ONE_ARMED,
+        };
+        let [uplink, access, one_armed] = xdp_programs(features, hook == Hook::Xdp);
+        let xdp = match role {
+            Role::Uplink => uplink,
+            Role::Access => access,
+            Role::OneArmed => one_armed,
+        };
+        Self { tc, xdp: hook.is_xdp().then_some(xdp) }
+    }
+
+    /// Loads them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`require`].
+    pub fn require(self, ebpf: &mut Ebpf, features: Features) -> Result<()> {
+        let names = [Some(self.tc), self.xdp].into_iter().flatten();
+        names.into_iter().try_for_each(|name| require(ebpf, features, name))
+    }
+}
+
+/// The tc programs for a kernel with these features: on uplinks, on access ports.
+pub fn tc_programs(features: Features) -> [&'static str; 2] {
+    if features.has(Feature::Loop) {
+        [programs::TC_UPLINK, programs::TC_ACCESS]
+    } else {
+        [programs::TC_UPLINK_BOUNDED, programs::TC_ACCESS_BOUNDED]
+    }
+}
+
+/// The XDP programs for a kernel with these features: on uplinks, on access ports, on devices
+/// that are both. `is_native` is about where they run: in the network stack (generic XDP) the
+/// kernel puts a frame into one buffer for a program that takes no more. Given one that does,
+/// it loses Ethernet headers there (seen on Linux 6.18).
+pub fn xdp_programs(features: Features, is_native: bool) -> [&'static str; 3] {
+    if features.has(Feature::XdpFrags) && is_native {
+        [programs::XDP_UPLINK, programs::XDP_ACCESS, programs::XDP_ONE_ARMED]
+    } else {
+        [programs::XDP_UPLINK_SINGLE, programs::XDP_ACCESS_SINGLE, programs::XDP_ONE_ARMED_SINGLE]
+    }
+}
+
+/// Every program that may be loaded on a kernel with these features.
+pub fn program_names(features: Features) -> Vec<&'static str> {
+    let mut names = vec![programs::XDP_PROBE];
+    names.extend(tc_programs(features));
+    names.extend([
+        programs::TC_ONE_ARMED,
+        programs::TC_GUARD_UPLINK,
+        programs::TC_GUARD_ACCESS,
+        programs::TC_GUARD_ONE_ARMED,
+    ]);
+    for is_native in [true, false] {
+        names.extend(xdp_programs(features, is_native));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The maps as programs name them that are loaded later: by their descriptors, which have to
+/// stay what they are.
+pub struct Kept(Vec<(String, i32, u32)>);
+
+impl Kept {
+    /// Those of an object of which none was taken yet.
+    pub fn of(ebpf: &Ebpf) -> Result<Self> {
+        let maps = ebpf.maps().map(|(name, map)| {
+            let data = data(map).with_context(|| format!("the map {name} is of another type"))?;
+            let id = data.info().with_context(|| format!("cannot ask about the map {name}"))?.id();
+            Ok((name.to_owned(), data.fd().as_fd().as_raw_fd(), id))
+        });
+        Ok(Self(maps.collect::<Result<_>>()?))
+    }
+
+    /// Sees that nobody has closed one.
+    ///
+    /// # Errors
+    ///
+    /// Somebody has. A program would be loaded with no map, or with another one.
+    pub fn check(&self) -> Result<()> {
+        for (name, fd, id) in &self.0 {
+            let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}"));
+            let line = format!("map_id:\t{id}");
+            let is_there = about.is_ok_and(|about| about.lines().any(|told| told == line));
+            ensure!(is_there, "the map {name} was closed before its programs were loaded");
+        }
+        Ok(())
+    }
+}
+
+fn data(map: &Map) -> Option<&MapData> {
+    match map {
+        Map::Array(data)
+        | Map::DevMapHash(data)
+        | Map::HashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::PerCpuHashMap(data)
+        | Map::PerfEventArray(data)
+        | Map::ProgramArray(data)
+        | Map::RingBuf(data) => Some(data),
+        _ => None,
+    }
+}
+
+/// Loads a program, unless it is loaded, and those that it goes on with.
+///
+/// # Errors
+///
+/// The kernel refuses a program; the error holds the verifier's last words.
+pub fn require(ebpf: &mut Ebpf, features: Features, name: &str) -> Result<()> {
+    if fd(ebpf, name).is_ok() {
+        return Ok(());
+    }
+    let further = match name {
+        programs::TC_ONE_ARMED => Some((maps::TC_SIDES, tc_programs(features))),
+        programs::XDP_ONE_ARMED => Some((maps::XDP_SIDES, sides_of(features, true))),
+        programs::XDP_ONE_ARMED_SINGLE => Some((maps::XDP_SIDES_ONE, sides_of(features, false))),
+        _ => None,
+    };
+    if let Some((map, [uplink, access])) = further {
+        for (index, side) in [(sides::UPLINK, uplink), (sides::ACCESS, access)] {
+            require(ebpf, features, side)?;
+            put(ebpf, map, index, side)?;
+        }
+    }
+    load_program(ebpf, name)
+}
+
+fn sides_of(features: Features, is_native: bool) -> [&'static str; 2] {
+    let [uplink, access, _] = xdp_programs(features, is_native);
+    [uplink, access]
+}
+
+/// Has a tail call with this index lead to a program.
+fn put(ebpf: &mut Ebpf, map: &str, index: u32, program: &str) -> Result<()> {
+    let to = fd(ebpf, program)?.try_clone()?;
+    let map = ebpf.map_mut(map).with_context(|| format!("the BPF object has no map {map}"))?;
+    let put = ProgramArray::try_from(map)?.set(index, &to, 0);
+    put.with_context(|| format!("cannot have a tail call lead to the program {program}"))
+}
+
+/// The descriptor of a program that is loaded.
+fn fd<'a>(ebpf: &'a Ebpf, name: &str) -> Result<&'a ProgramFd> {
+    match ebpf.program(name) {
+        Some(Program::Xdp(program)) => Ok(program.fd()?),
+        Some(Program::SchedClassifier(program)) => Ok(program.fd()?),
+        _ => bail!("the BPF object has no program {name}"),
+    }
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {
+    let program =
+        ebpf.program_mut(name).with_context(|| format!("the BPF object has no program {name}"))?;
+    let loaded = match program {
+        Program::Xdp(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        _ => bail!("the program {name} is of another type"),
+    };
+    match loaded {
+        Ok(()) => Ok(()),
+        Err(ProgramError::LoadError { io_error, verifier_log }) => {
+            let last = last_words(&verifier_log.to_string());
+            bail!("the kernel refuses the program {name}: {io_error}\n{last}")
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot load the program {name}")),
+    }
+}
+
+/// The end of a verifier's log: the instructions that led to its refusal, and why.
+/// What it notes while it looks back for where a register came from is left out.
+fn last_words(log: &str) -> String {
+    const LINES: usize = 30;
+    const BACKWARDS: [&str; 5] = ["regs=", "last_idx ", "parent ", "mark_precise: ", "from "];
+    let is_forward = |line: &&str| !BACKWARDS.iter().any(|start| line.starts_with(start));
+    let lines: Vec<&str> = log.lines().filter(is_forward).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifiers_reason_is_shown_with_the_instructions_before_it() {
+        let steps: String = (0..500).map(|index| format!("{index}: (b7) r1 = {index}\n")).collect();
+        let notes = "regs=200 stack=0 before 9: (71) r9 = *(u8 *)(r3 +15)\n".repeat(50);
+        let words = last_words(&format!("{steps}last_idx 499 first_idx 0\n{notes}R1 is no good\n"));
+        assert!(words.contains("499: (b7) r1 = 499\nR1 is no good"), "{words}");
+        assert_eq!(words.lines().count(), 30);
+    }
+}
