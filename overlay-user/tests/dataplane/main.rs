@@ -266,8 +266,8 @@ fn a_full_fdb_is_read_as_a_whole_and_found_by_the_next_process() -> Result<()> {
 
 /// A program is loaded when it is first asked for, and finds the maps that others have then.
 #[test]
-fn every_programs_maps_stay_open_when_readers_go() -> Result<()> {
-    with_device("every_programs_maps_stay_open_when_readers_go", |_, _| {
+fn maps_stay_open_when_readers_go() -> Result<()> {
+    with_device("maps_stay_open_when_readers_go", |_, _| {
         let mut dataplane = Dataplane::load_for(Features::probe()?, 64, None)?;
         drop(dataplane.read_punts(|_| ())?);
         for name in program_names(dataplane.features()) {

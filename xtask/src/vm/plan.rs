@@ -35,13 +35,17 @@ pub struct Run {
 /// In the order in which they are run.
 pub const COLUMNS: [Column; 5] = [
     column("loads", &[run("dataplane", &["every_program"])]),
-    column(
-        "XDP",
-        &[
-            run("conformance", &["xdp_"]),
-            run("namespaces", &["hooks::xdp_on_both", "hooks::generic_xdp_on_both"]),
-        ],
-    ),
+    Column {
+        brief: Some(&[run("conformance", &["xdp_"]), run("namespaces", &["hooks::xdp_on_both"])]),
+        rare: true,
+        ..column(
+            "XDP",
+            &[
+                run("conformance", &["xdp_"]),
+                run("namespaces", &["hooks::xdp_on_both", "hooks::generic_xdp_on_both"]),
+            ],
+        )
+    },
     column(
         "tc",
         &[
@@ -90,7 +94,8 @@ pub const COLUMNS: [Column; 5] = [
         ..column(
             "interoperation",
             &[Run {
-                but: &["tshark"],
+                // The testbed by itself, and what is of no kernel, are tried on this host.
+                but: &["tshark", "kernel_against_kernel", "ours_against_ours"],
                 ..run("namespaces", &["real_peer::", "guests::", "one_armed::a_gateway_with_one"])
             }],
         )
