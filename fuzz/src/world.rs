@@ -133,7 +133,7 @@ fn port(tables: &mut TableSet, index: u32, ifindex: u32, vlan: u16, segment: u16
     let port = Port { egress: Egress { ifindex, flags }, max_frame: MAX_FRAME, vlan, segment };
     tables.apply(&Action::PutPort(PortId(index), port));
     let key = AccessKey { ifindex, vlan, reserved: 0 };
-    tables.apply(&Action::PutAccess(key, Access { port: index, segment, reserved: 0 }));
+    tables.apply(&Action::PutAccess(key, Access { port: index, segment, flags: Access::NEIGHBOURS }));
 }
 
 /// A peer that is resolved may use both segments, and one that is not the first alone.

@@ -3,8 +3,8 @@
 //! The kernel programs implement this on maps, the host on a mirror of them.
 
 use crate::abi::{
-    Access, AccessKey, Direction, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port,
-    Punt, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    Access, AccessKey, Direction, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey, Node, Peer,
+    Permit, PermitKey, Port, Punt, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
@@ -35,6 +35,8 @@ pub trait Tables {
     fn fdb(&self, key: &FdbKey) -> Option<FdbEntry>;
     /// Marks an FDB entry as seen in `epoch`; at most once an epoch and entry.
     fn refresh(&self, key: &FdbKey, epoch: u32);
+    /// Whose an IP address is.
+    fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour>;
     /// A slot of a flood list.
     fn flood(&self, key: &FloodKey) -> Option<Target>;
     /// Takes the turns 0, 1, … `count` − 1. This is a table operation because

@@ -1,8 +1,8 @@
 //! One change of one table: what the controller asks its caller to do.
 
 use overlay_common::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Port, PuntLimit,
-    PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey, Node, Peer, Permit,
+    PermitKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
@@ -52,6 +52,10 @@ pub enum Action {
     PutFdb(FdbKey, FdbEntry),
     /// A MAC address is forgotten.
     DelFdb(FdbKey),
+    /// Whose an IP address is.
+    PutNeighbour(NeighbourKey, Neighbour),
+    /// It is not known any more whose an IP address is.
+    DelNeighbour(NeighbourKey),
     /// How often user space wants to hear of something.
     PutPuntLimit(PuntReason, PuntLimit),
 }

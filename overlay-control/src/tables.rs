@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use overlay_common::abi::{
     Access, AccessKey, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, Hook, MAX_PEERS,
-    MAX_PORTS, Node, Peer, Permit, PermitKey, Port, Punt, PuntLimit, PuntReason, Segment, Target,
-    Vtep, Vtep6Key, VtepKey,
+    MAX_PORTS, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Port, Punt, PuntLimit,
+    PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -52,6 +52,7 @@ pub struct TableSet {
     permits: HashMap<PermitKey, Permit>,
     fdb: HashMap<FdbKey, Place>,
     flood: HashMap<FloodKey, Target>,
+    neighbours: HashMap<NeighbourKey, Neighbour>,
     limits: [PuntLimit; PuntReason::COUNT],
     counted: Mutex<Counted>,
     punts: Mutex<Vec<Punted>>,
@@ -103,6 +104,7 @@ impl TableSet {
             permits: HashMap::new(),
             fdb: HashMap::new(),
             flood: HashMap::new(),
+            neighbours: HashMap::new(),
             limits: [PuntLimit::default(); PuntReason::COUNT],
             counted: Mutex::default(),
             punts: Mutex::default(),
@@ -172,6 +174,12 @@ impl TableSet {
             }
             Action::DelFdb(key) => {
                 self.fdb.remove(&key);
+            }
+            Action::PutNeighbour(key, neighbour) => {
+                self.neighbours.insert(key, neighbour);
+            }
+            Action::DelNeighbour(key) => {
+                self.neighbours.remove(&key);
             }
             Action::PutPuntLimit(reason, limit) => self.limits[reason as usize] = limit,
         }
@@ -254,6 +262,10 @@ impl Tables for TableSet {
         if let Some(place) = self.fdb.get(key) {
             place.seen.store(epoch, Relaxed);
         }
+    }
+
+    fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
+        self.neighbours.get(key).copied()
     }
 
     fn flood(&self, key: &FloodKey) -> Option<Target> {
@@ -393,6 +405,10 @@ mod tests {
         let flood = (FloodKey { segment: 1, generation: 1, slot: 0 }, Target::peer(1));
         let entry = FdbEntry { target: Target::port(1), flags: 1, seen: 5, reserved: 0 };
         let fdb = (FdbKey { mac: [2; 6], segment: 1 }, entry);
+        let neighbour = (
+            NeighbourKey::v4([10, 0, 0, 5], 1).unwrap(),
+            Neighbour::new(overlay_common::wire::Mac([2; 6])),
+        );
         let node = Node { epoch: 3, ..Node::default() };
         for action in [
             Action::PutNode(node),
@@ -405,6 +421,7 @@ mod tests {
             Action::PutPermit(permit.0, permit.1),
             Action::PutFlood(flood.0, flood.1),
             Action::PutFdb(fdb.0, fdb.1),
+            Action::PutNeighbour(neighbour.0, neighbour.1),
         ] {
             tables.apply(&action);
         }
@@ -417,6 +434,7 @@ mod tests {
         assert_eq!(tables.permit(&permit.0), Some(permit.1));
         assert_eq!(tables.flood(&flood.0), Some(flood.1));
         assert_eq!(tables.fdb(&fdb.0), Some(fdb.1));
+        assert_eq!(tables.neighbour(&neighbour.0), Some(neighbour.1));
         assert_eq!(tables.fdb_entries().collect::<Vec<_>>(), [fdb]);
         tables.count_port(1, Direction::Rx, 1, 1);
         tables.count_peer(1, Direction::Rx, 1, 1);
@@ -430,6 +448,7 @@ mod tests {
             Action::DelPermit(permit.0),
             Action::DelFlood(flood.0),
             Action::DelFdb(fdb.0),
+            Action::DelNeighbour(neighbour.0),
         ] {
             tables.apply(&action);
         }
@@ -441,7 +460,7 @@ mod tests {
         assert_eq!((tables.access(&access.0), tables.vtep(&vtep.0)), (None, None));
         assert_eq!(tables.vtep6(&vtep6.0), None);
         assert_eq!((tables.permit(&permit.0), tables.flood(&flood.0)), (None, None));
-        assert_eq!(tables.fdb(&fdb.0), None);
+        assert_eq!((tables.fdb(&fdb.0), tables.neighbour(&neighbour.0)), (None, None));
         let zero = Counters::default();
         assert_eq!((tables.port_counters(1), tables.peer_counters(1)), (zero, zero));
     }

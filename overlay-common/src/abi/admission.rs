@@ -39,21 +39,27 @@ pub struct Access {
     pub port: u32,
     /// Index in `SEGMENTS`.
     pub segment: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// [`Access::NEIGHBOURS`] or 0.
+    pub flags: u16,
 }
 record!(Access, 8);
+
+impl Access {
+    /// What ARP and neighbour discovery say is heard, and what they ask is answered where it
+    /// is known.
+    pub const NEIGHBOURS: u16 = 1 << 4;
+}
 
 impl Value for Access {
     /// Segments are numbered from 1, so no value is 0.
     #[inline(always)]
     fn to_word(self) -> u64 {
-        (self.segment as u64) << 32 | self.port as u64
+        (self.flags as u64) << 48 | (self.segment as u64) << 32 | self.port as u64
     }
 
     #[inline(always)]
     fn from_word(word: u64) -> Self {
-        Self { port: word as u32, segment: (word >> 32) as u16, reserved: 0 }
+        Self { port: word as u32, segment: (word >> 32) as u16, flags: (word >> 48) as u16 }
     }
 }
 
@@ -168,7 +174,7 @@ impl PermitKey {
 pub struct Permit {
     /// Index in `SEGMENTS`.
     pub segment: u16,
-    /// [`Permit::LEARN`] or 0.
+    /// [`Permit::LEARN`], [`Permit::NEIGHBOURS`], or 0.
     pub flags: u16,
     /// Zero.
     pub reserved: u32,
@@ -191,4 +197,6 @@ impl Value for Permit {
 impl Permit {
     /// Source MACs of frames from peers are learnt.
     pub const LEARN: u16 = 1;
+    /// What ARP and neighbour discovery say in frames from peers is heard.
+    pub const NEIGHBOURS: u16 = 1 << 4;
 }

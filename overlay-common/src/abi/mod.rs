@@ -8,6 +8,7 @@ mod admission;
 mod counters;
 mod egress;
 mod fdb;
+mod neighbour;
 mod node;
 mod punt;
 mod segment;
@@ -16,13 +17,14 @@ pub use admission::{Access, AccessKey, Permit, PermitKey, Vtep, Vtep6Key, VtepKe
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port};
 pub use fdb::{FdbEntry, FdbKey, Target};
+pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
 pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
 pub use segment::{FloodKey, FloodList, Segment};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///
@@ -66,6 +68,8 @@ pub mod maps {
     pub const FDB: &str = "FDB";
     /// Hash: [`FloodKey`](super::FloodKey) → [`Target`](super::Target).
     pub const FLOOD: &str = "FLOOD";
+    /// Hash: [`NeighbourKey`](super::NeighbourKey) → [`Neighbour`](super::Neighbour).
+    pub const NEIGHBOURS: &str = "NEIGHBOURS";
     /// Device hash: ifindex → ifindex, the devices that XDP may redirect to.
     pub const DEVICES: &str = "DEVICES";
     /// Per-CPU hash: [`DropKey`](super::DropKey) → packets (`u64`).

@@ -12,6 +12,7 @@ pub mod from_access;
 pub mod from_underlay;
 mod learn;
 mod local;
+mod neighbours;
 
 use crate::abi::Hook;
 

@@ -3,12 +3,13 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use overlay_common::abi::{FdbEntry, FdbKey};
-use overlay_common::id::{PeerId, PortId};
+use overlay_common::abi::{FdbEntry, FdbKey, Neighbour, NeighbourKey};
+use overlay_common::id::{PeerId, PortId, SegmentId};
 
 use super::topology::{self, PortKey};
 use super::{
-    Controller, FdbTotals, Names, Origin, PeerState, PeerView, PortView, Role, SegmentView,
+    Controller, FdbTotals, Names, NeighbourTotals, NeighbourView, Origin, PeerState, PeerView,
+    PortView, Role, SegmentView,
 };
 use crate::config::{AccessPort, Config, Peer, Segment, Uplink};
 
@@ -37,6 +38,7 @@ impl Controller {
                 name: segment.name.clone(),
                 vni: segment.vni.value(),
                 learning: segment.learning,
+                suppression: segment.suppression,
                 ports: segment.ports.len(),
                 peers: peers.unwrap_or(0),
                 fdb: id.map_or(0, |id| self.fdb.of_segment(id.0)),
@@ -85,6 +87,34 @@ impl Controller {
     /// What happened to the FDB so far.
     pub fn fdb_totals(&self) -> FdbTotals {
         self.fdb.totals
+    }
+
+    /// The neighbour table, by segment, as the configuration has them, and address.
+    pub fn neighbours(&self) -> Vec<NeighbourView<'_>> {
+        let view = |(key, neighbour): (NeighbourKey, Neighbour)| {
+            let segment = self.topology.segments.get(&SegmentId(key.segment))?;
+            let view = NeighbourView {
+                segment: &segment.name,
+                ip: key.ip(),
+                mac: neighbour.mac(),
+                is_static: neighbour.is_static(),
+                router: neighbour.is_router(),
+            };
+            Some((segment.position, view))
+        };
+        let mut views: Vec<_> = self.neighbours.iter().filter_map(view).collect();
+        views.sort_unstable_by_key(|(position, view)| (*position, view.ip));
+        views.into_iter().map(|(_, view)| view).collect()
+    }
+
+    /// How many addresses the neighbour table holds.
+    pub fn neighbours_len(&self) -> usize {
+        self.neighbours.len()
+    }
+
+    /// What happened to the neighbour table so far.
+    pub fn neighbour_totals(&self) -> NeighbourTotals {
+        self.neighbours.totals
     }
 
     fn uplink_view(&self, uplink: &Uplink) -> PortView {

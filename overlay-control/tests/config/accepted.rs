@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use overlay_common::id::Vni;
 use overlay_common::wire::Mac;
 use overlay_control::config::{
-    AccessPort, Encap, Mode, Node, Peer, Place, Segment, StaticMac, UdpPorts, Uplink, Vteps,
+    AccessPort, Encap, Mode, Node, Peer, Place, Segment, StaticMac, StaticNeighbour, UdpPorts,
+    Uplink, Vteps,
 };
 
 use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted};
@@ -30,6 +31,7 @@ mode      = "xdp"
 name     = "blue"
 vni      = 100
 learning = false
+suppression = true
 
 [[segment.port]]
 interface = "eth1"
@@ -48,6 +50,15 @@ peer = "gw2"
 mac       = "02-00-00-00-02-0A"
 interface = "eth1"
 vlan      = 10
+
+[[segment.neighbour]]
+ip  = "10.0.0.5"
+mac = "02:00:00:00:02:02"
+
+[[segment.neighbour]]
+ip     = "fe80::1"
+mac    = "02:00:00:00:02:02"
+router = true
 
 [[peer]]
 name     = "gw2"
@@ -78,6 +89,10 @@ segments = []
     );
     assert_eq!(config.uplinks, [Uplink { interface: "eth0".into(), mode: Mode::Xdp }]);
     let port = |interface: &str, vlan, mode| AccessPort { interface: interface.into(), vlan, mode };
+    let neighbour = |ip: &str, router| {
+        let mac = Mac([2, 0, 0, 0, 2, 2]);
+        StaticNeighbour { ip: ip.parse().unwrap(), mac, router }
+    };
     let static_mac = |last, place| StaticMac { mac: Mac([2, 0, 0, 0, 2, last]), place };
     assert_eq!(
         config.segments,
@@ -85,11 +100,13 @@ segments = []
             name: "blue".into(),
             vni: Vni::new(100).unwrap(),
             learning: false,
+            suppression: true,
             ports: vec![port("eth1", Some(10), Mode::Tc), port("eth2", None, Mode::XdpGeneric)],
             fdb: vec![
                 static_mac(2, Place::Peer("gw2".into())),
                 static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(10) }),
             ],
+            neighbours: vec![neighbour("10.0.0.5", false), neighbour("fe80::1", true)],
         }]
     );
     assert_eq!(
@@ -119,7 +136,7 @@ fn what_is_left_out_has_its_default() {
         accepted(&format!("{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\n{GW2}"));
     assert_eq!((config.node.ageing, config.node.fdb_entries), (300, 1 << 20));
     assert_eq!(config.uplinks[0].mode, Mode::Auto);
-    assert!(config.segments[0].learning);
+    assert!(config.segments[0].learning && config.segments[0].suppression);
     assert_eq!(config.segments[0].ports[0].vlan, None);
     assert_eq!(config.segments[0].ports[0].mode, Mode::Auto);
     assert_eq!((config.peers[0].encap, config.peers[0].port), (Encap::Vxlan, None));

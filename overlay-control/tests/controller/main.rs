@@ -9,6 +9,7 @@ mod links;
 mod lists;
 mod loading;
 mod mirror;
+mod neighbours;
 mod next_hops;
 mod order;
 mod reload;

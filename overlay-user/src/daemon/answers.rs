@@ -6,12 +6,16 @@ use std::sync::PoisonError;
 use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook};
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
-use overlay_control::controller::{Origin, PeerState, PeerView, PortView, Role, SegmentView};
+use overlay_control::controller::{
+    NeighbourView, Origin, PeerState, PeerView, PortView, Role, SegmentView,
+};
 
 use super::Daemon;
 use crate::api::fdb::FdbDump;
 use crate::api::server::Request;
-use crate::api::{Answer, DropRow, Failure, PeerRow, PortRow, Question, SegmentRow, Status};
+use crate::api::{
+    Answer, DropRow, Failure, NeighbourRow, PeerRow, PortRow, Question, SegmentRow, Status,
+};
 use crate::dataplane::bpffs;
 use crate::dataplane::features::Feature;
 use crate::dataplane::pins::Pins;
@@ -52,6 +56,10 @@ impl Daemon {
                 Ok(Answer::Segments(rows))
             }
             Question::Peers => Ok(Answer::Peers(self.peer_rows())),
+            Question::Neighbours => {
+                let rows = self.controller.neighbours().into_iter().map(neighbour_row).collect();
+                Ok(Answer::Neighbours(rows))
+            }
             Question::Drops => Ok(Answer::Drops(self.drop_rows())),
             Question::FdbFlush => Ok(self.flush_loaded()),
             Question::Reload => self.reload().await,
@@ -97,6 +105,8 @@ impl Daemon {
             fdb_aged: totals.aged,
             fdb_flushed: totals.flushed,
             fdb_refused: totals.refused,
+            neighbours: self.controller.neighbours_len(),
+            neighbours_refused: self.controller.neighbour_totals().refused,
             drops: self.drops().values().sum(),
             problems: self.problems(&peers),
         }
@@ -284,9 +294,20 @@ fn segment_row(view: SegmentView) -> SegmentRow {
         name: view.name,
         vni: view.vni,
         learning: view.learning,
+        suppression: view.suppression,
         ports: view.ports,
         peers: view.peers,
         fdb: view.fdb,
+    }
+}
+
+fn neighbour_row(view: NeighbourView<'_>) -> NeighbourRow {
+    NeighbourRow {
+        segment: view.segment.to_owned(),
+        ip: view.ip.to_string(),
+        mac: view.mac.to_string(),
+        origin: if view.is_static { "static" } else { "learned" }.to_owned(),
+        router: view.router,
     }
 }
 

@@ -9,8 +9,8 @@ use aya::Ebpf;
 use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use overlay_common::abi::{
     Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS, Masks,
-    Node, Peer, Permit, PermitKey, Port, PuntLimit, Record, Segment, Target, Vtep, Vtep6Key,
-    VtepKey, maps,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Port, PuntLimit, Record, Segment,
+    Target, Vtep, Vtep6Key, VtepKey, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
@@ -34,6 +34,7 @@ pub struct KernelTables {
     permits: SharedTable<PermitKey, Permit>,
     fdb: SharedTable<FdbKey, FdbEntry>,
     flood: Hash<FloodKey, Target>,
+    neighbours: Hash<NeighbourKey, Neighbour>,
     punt_limits: Slots<PuntLimit>,
     devices: DevMapHash<MapData>,
     redirected: HashSet<u32>,
@@ -54,6 +55,7 @@ const PINNED: &[&str] = &[
     maps::PERMITS,
     maps::FDB,
     maps::FLOOD,
+    maps::NEIGHBOURS,
     maps::DEVICES,
     maps::DROPS,
     maps::PORT_COUNTERS,
@@ -75,6 +77,7 @@ impl KernelTables {
             permits: shared::take(ebpf, maps::PERMITS, seed)?,
             fdb: shared::take(ebpf, maps::FDB, seed)?,
             flood: take(ebpf, maps::FLOOD)?,
+            neighbours: take(ebpf, maps::NEIGHBOURS)?,
             punt_limits: take(ebpf, maps::PUNT_LIMITS)?,
             devices: take(ebpf, maps::DEVICES)?,
             redirected: HashSet::new(),
@@ -147,6 +150,10 @@ impl KernelTables {
             Action::DelFdb(key) => {
                 self.fdb.remove(key);
             }
+            Action::PutNeighbour(key, neighbour) => {
+                self.neighbours.insert(Wire(key), Wire(neighbour), 0)?;
+            }
+            Action::DelNeighbour(key) => remove(&mut self.neighbours, key)?,
             Action::PutPuntLimit(reason, limit) => {
                 self.punt_limits.set(reason as u32, Wire(limit), 0)?;
             }

@@ -1,6 +1,6 @@
 //! Port and VLAN → segment.
 
-use crate::abi::{AccessKey, FdbKey, Punt, PuntReason, Target};
+use crate::abi::{Access, AccessKey, FdbKey, Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::tables::Tables;
@@ -15,6 +15,8 @@ pub struct Frame {
     pub port: u32,
     /// Index of its segment.
     pub segment: u16,
+    /// Whether ARP and neighbour discovery are heard and answered.
+    pub neighbours: bool,
     /// Whether it carries a VLAN tag.
     pub tagged: bool,
     /// Destination address, in its segment.
@@ -49,6 +51,7 @@ impl Frame {
             vlan: packet.stripped_vlan(),
             gso_size: packet.gso_size() as u16,
             generation,
+            ..Punt::default()
         };
         tables.punt(packet, punt)
     }
@@ -71,6 +74,7 @@ pub fn run<P: Packet, T: Tables>(
         ingress,
         port: access.port,
         segment: access.segment,
+        neighbours: access.flags & Access::NEIGHBOURS != 0,
         tagged: tag.is_some(),
         destination: FdbKey::new(ethernet.destination, access.segment),
         source: FdbKey::new(ethernet.source, access.segment),
