@@ -10,6 +10,7 @@ use overlay_common::abi::{
     ABI_VERSION, FdbEntry, FdbKey, Neighbour, NeighbourKey, Node, Port, Segment, Target,
 };
 use overlay_common::id::{PortId, SegmentId};
+use overlay_common::wire::Mac;
 use overlay_control::action::Action;
 use overlay_control::config::Mode;
 use overlay_control::controller::{RestoredPlace, Role};
