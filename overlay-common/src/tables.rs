@@ -3,8 +3,9 @@
 //! The kernel programs implement this on maps, the host on a mirror of them.
 
 use crate::abi::{
-    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit,
-    PermitKey, PolicerKey, Port, Punt, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey,
+    Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, Segment, Target, Vtep, Vtep6Key,
+    VtepKey, Way,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
@@ -37,6 +38,8 @@ pub trait Tables {
     fn fdb(&self, key: &FdbKey) -> Option<FdbEntry>;
     /// Marks an FDB entry as seen in `epoch`; at most once an epoch and entry.
     fn refresh(&self, key: &FdbKey, epoch: u32);
+    /// Whose an IP address is.
+    fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour>;
     /// A slot of a flood list.
     fn flood(&self, key: &FloodKey) -> Option<Target>;
     /// Holds a frame against the limits of a port, a peer or a segment; none are there where

@@ -5,8 +5,9 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
 use overlay_common::abi::{
     ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
-    MAX_SEGMENTS, MAX_WAYS, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt,
-    PuntBucket, PuntLimit, PuntReason, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Way,
+    MAX_SEGMENTS, MAX_WAYS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer,
+    PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target, VTEP_BUCKETS, Vtep,
+    Vtep6Key, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -37,6 +38,10 @@ pub static FDB: Array<Bucket> = buckets(MIN_BUCKETS);
 #[map]
 pub static FLOOD: HashMap<FloodKey, Target> =
     HashMap::with_max_entries(MAX_FLOOD_SLOTS, BPF_F_NO_PREALLOC);
+/// The size is the loader's, as that of the FDB.
+#[map]
+pub static NEIGHBOURS: HashMap<NeighbourKey, Neighbour> =
+    HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
 pub static POLICERS: HashMap<PolicerKey, Policer> =
     HashMap::with_max_entries(MAX_POLICERS, BPF_F_NO_PREALLOC);

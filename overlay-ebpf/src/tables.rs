@@ -10,8 +10,8 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::maps::Array;
 use overlay_common::abi::{
     Access, AccessKey, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry, FdbKey,
-    FloodKey, MAX_PEERS, MAX_PORTS, Masks, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt,
-    PuntBucket, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    FloodKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
+    PolicerKey, Port, Punt, PuntBucket, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -159,6 +159,12 @@ impl<R: Form> Tables for KernelTables<R> {
     fn refresh(&self, key: &FdbKey, epoch: u32) {
         let Some(node) = self.node else { return };
         hash::stamp(key.to_word(), node.masks.fdb, epoch);
+    }
+
+    #[inline(always)]
+    fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
+        // SAFETY: a record of one word.
+        unsafe { maps::NEIGHBOURS.get(key).copied() }
     }
 
     #[inline(always)]

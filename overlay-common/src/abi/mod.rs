@@ -8,6 +8,7 @@ mod admission;
 mod counters;
 mod egress;
 mod fdb;
+mod neighbour;
 mod node;
 mod policer;
 mod punt;
@@ -17,6 +18,7 @@ pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Ke
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
+pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
 pub use policer::{Charge, Meter, Policer, PolicerKey};
 pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
@@ -72,6 +74,8 @@ pub mod maps {
     pub const FLOOD: &str = "FLOOD";
     /// Hash: [`PolicerKey`](super::PolicerKey) → [`Policer`](super::Policer).
     pub const POLICERS: &str = "POLICERS";
+    /// Hash: [`NeighbourKey`](super::NeighbourKey) → [`Neighbour`](super::Neighbour).
+    pub const NEIGHBOURS: &str = "NEIGHBOURS";
     /// Device hash: ifindex → ifindex, the devices that XDP may redirect to.
     pub const DEVICES: &str = "DEVICES";
     /// Per-CPU hash: [`DropKey`](super::DropKey) → packets (`u64`).

@@ -38,7 +38,7 @@ use anyhow::{Context as _, Result, bail};
 use aya::maps::PerfEventArray;
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
-use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, programs};
+use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, neighbours_beside, programs};
 use overlay_common::hash::Spread;
 
 use attach::{Attached, Attachments, Device};
@@ -93,6 +93,7 @@ impl Dataplane {
             .map_max_entries(maps::PORT_COUNTERS, counts::entries(MAX_PORTS)?)
             .map_max_entries(maps::PEER_COUNTERS, counts::entries(MAX_PEERS)?)
             .map_max_entries(maps::FDB, Spread::buckets_for(fdb_entries))
+            .map_max_entries(maps::NEIGHBOURS, neighbours_beside(fdb_entries))
             .override_global(constants::HASH_SEED, &seed, true)
             .override_global(constants::ABILITIES, &abilities, true)
             .load(OBJECT)

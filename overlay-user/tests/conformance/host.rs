@@ -37,6 +37,8 @@ pub struct PuntSeen {
     pub segment: u16,
     pub source: u32,
     pub mac: [u8; 6],
+    pub address: [u8; 16],
+    pub router: u16,
     pub frame: Vec<u8>,
 }
 
@@ -45,7 +47,8 @@ impl PuntSeen {
     pub fn new(punt: &Punt, frame: &[u8]) -> Self {
         let source = punt.source.index() | u32::from(punt.source.is_peer()) << 31;
         let (reason, hook, segment, mac) = (punt.reason, punt.hook, punt.segment, punt.mac);
-        Self { reason, hook, segment, source, mac, frame: frame.to_vec() }
+        let (address, router) = (punt.address, punt.router);
+        Self { reason, hook, segment, source, mac, address, router, frame: frame.to_vec() }
     }
 }
 

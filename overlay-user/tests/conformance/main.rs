@@ -7,6 +7,7 @@ mod home;
 mod host;
 mod jumbo;
 mod kernel;
+mod neighbours;
 mod one_armed;
 mod outer;
 mod picked;

@@ -8,6 +8,7 @@ use overlay_control::sample::{
 };
 
 use crate::host::Observed;
+use crate::neighbours;
 use crate::outer::{Datagram, tunnel};
 use crate::vector::{Direction, Outcome, Vector, ethernet, service_tagged, tagged};
 
@@ -146,6 +147,11 @@ impl Picks {
         self.access(name, inner, expect);
     }
 
+    pub fn tunnelled_by_tc(&mut self, name: &str, inner: Vec<u8>) {
+        let expect = Expect::Tunnelled { peer: 1, vni: 100, tos: 0, inner: inner.clone() };
+        self.access_by_tc(name, inner, expect);
+    }
+
     pub fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
         self.add(Direction::FromUnderlay, name, frame, expect.clone(), expect);
     }
@@ -161,6 +167,7 @@ pub fn vectors() -> Vec<Picked> {
     encapsulation(&mut picks);
     access_refusals(&mut picks);
     local_switching(&mut picks);
+    neighbours::vectors(&mut picks);
     decapsulation(&mut picks);
     outer_refusals(&mut picks);
     inner_refusals(&mut picks);
@@ -183,7 +190,6 @@ fn encapsulation(picks: &mut Picks) {
     }
     let options = [&[0x46, 0, 0, 44][..], &[0; 40]].concat();
     let cases = [
-        ("ARP to a known station", ethernet(station(0x11), station(1), 0x0806, &arp())),
         ("ICMP", ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 1, 8))),
         ("ICMPv6", ethernet(station(0x11), station(1), 0x86dd, &ipv6(0, 58))),
         ("IPv4 with options", ethernet(station(0x11), station(1), 0x0800, &options)),
@@ -191,7 +197,7 @@ fn encapsulation(picks: &mut Picks) {
         ("IPv6 in name only", ethernet(station(0x11), station(1), 0x86dd, &[0x15; 46])),
         ("an unknown EtherType", ethernet(station(0x11), station(1), 0x88b5, &[7; 46])),
         ("an 802.3 length", ethernet(station(0x11), station(1), 40, &[7; 46])),
-        ("from an unknown station", ethernet(station(0x11), station(0x70), 0x0806, &arp())),
+        ("from an unknown station", ethernet(station(0x11), station(0x70), 0x88b5, &[7; 46])),
         ("the longest frame that fits", {
             ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 6, 1460))
         }),
@@ -199,6 +205,8 @@ fn encapsulation(picks: &mut Picks) {
     for (name, frame) in cases {
         picks.tunnelled(name, frame, 0);
     }
+    let to_known = ethernet(station(0x11), station(1), 0x0806, &arp());
+    picks.tunnelled_by_tc("ARP to a known station", to_known);
     let long = ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 6, 1461));
     picks.access("one byte too long for the uplink", long, Expect::Dropped(Why::TooBig));
 
@@ -344,7 +352,7 @@ fn limits(picks: &mut Picks) {
 }
 
 /// What peer 1 sends.
-fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
+pub fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
     [bytes_of::<Outer4>(&tunnel(PEER_VTEPS[0], vni, inner.len())), inner].concat()
 }
 
@@ -573,18 +581,18 @@ fn congestion(picks: &mut Picks) {
 fn other_tunnels(picks: &mut Picks) {
     let v4 = |to: u8| ethernet(station(to), station(1), 0x0800, &ipv4(2, 6, 40));
     let v6 = |to: u8| ethernet(station(to), station(1), 0x86dd, &ipv6(1, 6));
-    let other = |to: u8| ethernet(station(to), station(1), 0x0806, &arp());
+    let other = |to: u8| ethernet(station(to), station(1), 0x88b5, &arp());
     for (peer, tunnel) in [(4, "Geneve over IPv4"), (5, "VXLAN over IPv6"), (6, "Geneve over IPv6")]
     {
         for (what, inner, tos) in [
             ("IPv4", v4(0x10 + peer), 2),
             ("IPv6", v6(0x10 + peer), 1),
-            ("ARP", other(0x10 + peer), 0),
+            ("no IP", other(0x10 + peer), 0),
         ] {
             let expect = Expect::Tunnelled { peer, vni: 100, tos, inner: inner.clone() };
             picks.access(&format!("{what} into {tunnel}"), inner, expect);
         }
-        for (what, inner) in [("IPv4", v4(2)), ("IPv6", v6(2)), ("ARP", other(2))] {
+        for (what, inner) in [("IPv4", v4(2)), ("IPv6", v6(2)), ("no IP", other(2))] {
             let name = |about: &str| format!("{what} out of {tunnel}{about}");
             let delivered = || Expect::Delivered(inner.clone(), None);
             picks.underlay(&name(""), Datagram::of(peer).sent_to_node(&inner), delivered());

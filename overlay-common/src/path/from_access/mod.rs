@@ -1,13 +1,15 @@
 //! From an access port: into the overlay.
 //!
-//! classify → admit → resolve, then one of three ways out: transmit to a peer
-//! (police → encap), deliver to a local port, flood; and learn at last.
+//! classify → admit → neighbours → resolve, then one of three ways out: transmit to a peer
+//! (police → encap), deliver to a local port, flood; and learn at last. What neighbours
+//! answers goes back at once.
 
 mod admit;
 mod classify;
 mod deliver;
 mod encap;
 mod flood;
+mod neighbours;
 mod resolve;
 mod strip;
 mod transmit;
@@ -36,7 +38,11 @@ pub fn run<P: Packet, T: Tables>(
 ) -> Result<Verdict, DropReason> {
     let frame = classify::run(packet, tables, ingress)?;
     admit::run(&frame)?;
-    let result = forward(packet, tables, &frame);
+    let answered = if frame.neighbours { neighbours::run(packet, tables, &frame) } else { None };
+    let result = match answered {
+        Some(answered) => answered,
+        None => forward(packet, tables, &frame),
+    };
     let source = Target::port(frame.port);
     learn::run(packet, tables, Sighting { key: frame.source, source, learning: true, ingress });
     result

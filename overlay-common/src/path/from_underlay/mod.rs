@@ -1,6 +1,6 @@
 //! From the underlay: out of the tunnel.
 //!
-//! classify → unwrap → admit → resolve, then deliver to one local port or flood to all;
+//! classify → unwrap → admit (→ what neighbours say) → resolve, then deliver to one local port or flood to all;
 //! both decapsulate on their way; and learn at last.
 
 mod admit;
@@ -15,6 +15,7 @@ use crate::abi::{Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::path::learn::{self, Sighting};
+use crate::path::neighbours::{self, Origin};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::Family;
@@ -66,8 +67,13 @@ fn open<P: Packet, T: Tables>(
     tunnel: &Tunnel,
 ) -> Result<Verdict, DropReason> {
     let frame = admit::run(packet, tables, ingress, datagram, tunnel)?;
-    let result = forward(packet, tables, &frame);
     let (source, learning) = (Target::peer(frame.peer), frame.learning);
+    if frame.neighbours {
+        let (station, segment) = (frame.source.station(), frame.segment);
+        let origin = Origin { station, segment, source, ingress };
+        neighbours::hear(packet, tables, frame.outer_len as usize, &origin);
+    }
+    let result = forward(packet, tables, &frame);
     learn::run(packet, tables, Sighting { key: frame.source, source, learning, ingress });
     result
 }
