@@ -10,7 +10,6 @@
 //! [`Verdict::Defer`]: overlay_common::verdict::Verdict::Defer
 #![no_std]
 #![no_main]
-// One copy in `packet::xdp` is the only assembly here.
 #![feature(asm_experimental_arch)]
 #![allow(
     missing_docs,

@@ -140,6 +140,9 @@ fn udp_ports(draft: &Draft, problems: &mut Problems) {
     }
 }
 
+/// An interface, and a VLAN on it.
+type PortName<'a> = (&'a str, Option<Vlan>);
+
 /// An interface and VLAN belong to one segment, and what is untagged on an uplink to none.
 fn ports(draft: &Draft, problems: &mut Problems) {
     let uplinks: BTreeMap<&str, &Range<usize>> = draft
@@ -148,7 +151,7 @@ fn ports(draft: &Draft, problems: &mut Problems) {
         .filter_map(|u| u.interface.as_ref())
         .map(|at| (at.value.as_str(), &at.span))
         .collect();
-    let mut taken: BTreeMap<(&str, Option<Vlan>), (&Range<usize>, &DraftSegment)> = BTreeMap::new();
+    let mut taken: BTreeMap<PortName<'_>, (&Range<usize>, &DraftSegment)> = BTreeMap::new();
     for (segment, port) in access_ports(draft) {
         let Some(interface) = &port.interface else { continue };
         let name = interface.value.as_str();

@@ -30,7 +30,7 @@ impl<const FRAGS: bool> XdpPacket<FRAGS> {
     pub fn new(ctx: *mut xdp_md) -> Option<Self> {
         let mut packet = Self { ctx, further: 0 };
         if FRAGS {
-            let first = core::hint::black_box(packet.first_len());
+            let first = opaque(packet.first_len());
             // SAFETY: a helper call on the program's own context.
             let whole = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
             packet.further = whole.wrapping_sub(first);
@@ -102,9 +102,7 @@ impl<const FRAGS: bool> Packet for XdpPacket<FRAGS> {
     #[inline(always)]
     fn len(&self) -> u32 {
         let first = self.first_len();
-        // Opaque, so that the compiler does not regroup the sum into arithmetic on
-        // `data_end`, which the verifier forbids.
-        if FRAGS { core::hint::black_box(first).wrapping_add(self.further) } else { first }
+        if FRAGS { opaque(first).wrapping_add(self.further) } else { first }
     }
 
     #[inline(always)]
@@ -162,15 +160,14 @@ impl<const FRAGS: bool> Packet for XdpPacket<FRAGS> {
 
     #[inline(always)]
     fn trim_tail(&mut self, len: u32) -> Result<(), Refused> {
-        // Opaque, as in `len`.
-        let now = core::hint::black_box(self.len());
+        let now = opaque(self.len());
         let delta = len as i32 - now as i32;
         // SAFETY: as in `adjust_head`.
         if unsafe { bpf_xdp_adjust_tail(self.ctx, delta) } != 0 {
             return Err(Refused);
         }
         if FRAGS {
-            self.further = len.wrapping_sub(core::hint::black_box(self.first_len()));
+            self.further = len.wrapping_sub(opaque(self.first_len()));
         }
         Ok(())
     }
@@ -193,4 +190,17 @@ impl<const FRAGS: bool> Packet for XdpPacket<FRAGS> {
     fn copy_to(&mut self, _egress: Egress) -> Result<(), Refused> {
         Err(Refused)
     }
+}
+
+/// The same number, of which the compiler knows nothing any more: it would regroup sums and
+/// differences of it into arithmetic on `data_end`, which the verifier forbids.
+#[inline(always)]
+fn opaque(number: u32) -> u32 {
+    let mut word = number as u64;
+    // SAFETY: arithmetic on a register. An instruction, since two lines of source at one would
+    // be refused by the kernel.
+    unsafe {
+        core::arch::asm!("{word} += 0", word = inout(reg) word, options(pure, nomem, nostack));
+    }
+    word as u32
 }

@@ -148,19 +148,21 @@ fn a_peer_that_does_not_answer_yet() -> Result<()> {
     if !require_root("a_peer_that_does_not_answer_yet") {
         return Ok(());
     }
-    for (mode, is_tagged) in [("tc", false), ("tc", true), ("xdp", false), ("xdp", true)] {
+    let tags = [&[][..], &[0x81, 0x00, 0x60, 0x0a], &[0x88, 0xa8, 0x60, 0x0a]];
+    for (mode, tag) in ["tc", "xdp"].into_iter().flat_map(|mode| tags.map(|tag| (mode, tag))) {
         let testbed = TwoGateways::new()?;
         let (near, far) = (&testbed.gw1.netns, &testbed.gw2.netns);
         far.exec("ip addr flush dev eth0")?;
         let entry = "[[segment.fdb]]\nmac = \"02:00:00:00:00:09\"\npeer = \"silent\"\n\n[[peer]]";
         let config = testbed.gw1.config(mode, mode, &[("silent", TwoGateways::VTEP2)]);
         let mut config = config.replacen("[[peer]]", entry, 1);
-        if is_tagged {
-            config = config.replace("\"eth1\"", "\"eth1\"\nvlan = 10");
+        if let Some(kind) = tag.first() {
+            let protocol = if *kind == 0x88 { "802.1ad" } else { "802.1q" };
+            let port = format!("\"eth1\"\nvlan = 10\nprotocol = \"{protocol}\"");
+            config = config.replace("\"eth1\"", &port);
         }
         let from_host = |mark: &str| {
             let frame = marked(BEHIND_PEER, source, mark);
-            let tag: &[u8] = if is_tagged { &[0x81, 0x00, 0x60, 0x0a] } else { &[] };
             [&frame[..12], tag, &frame[12..]].concat()
         };
         let ours = Overlay::start(near, &testbed.gw1.name, &config)?;

@@ -80,7 +80,10 @@ pub const COLUMNS: [Column; 5] = [
         rare: true,
         ..column(
             "interoperation",
-            &[Run { but: &["tshark"], ..run("namespaces", &["real_peer::", "guests::"]) }],
+            &[Run {
+                but: &["tshark"],
+                ..run("namespaces", &["real_peer::", "guests::", "one_armed::"])
+            }],
         )
     },
 ];
