@@ -16,7 +16,7 @@ use crate::path::local;
 use crate::path::neighbours::{self, Message, Origin};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
-use crate::wire::{Arp, Discovered, Discovery, Ethernet, Header, Tag, ethertype};
+use crate::wire::{Arp, Discovered, Discovery, Ethernet, Header, Ipv6, Tag, ethertype, protocol};
 
 /// `None`: the frame goes its way, untouched.
 #[inline(always)]
@@ -24,8 +24,8 @@ pub fn run<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: &Frame,
+    (kind, at): (u16, usize),
 ) -> Option<Result<Verdict, DropReason>> {
-    let (kind, at) = place(packet)?;
     match kind {
         ethertype::ARP => arp(packet, tables, frame, at),
         ethertype::IPV6 => discovery(packet, tables, frame, at),
@@ -33,15 +33,23 @@ pub fn run<P: Packet, T: Tables>(
     }
 }
 
-/// What the frame carries, and where, with a VLAN tag among its bytes or none.
+/// What the frame carries, where it is ARP or may be neighbour discovery, and where that begins,
+/// with a VLAN tag among its bytes or none.
 #[inline(always)]
-fn place<P: Packet>(packet: &P) -> Option<(u16, usize)> {
-    match packet.at::<Ethernet>(0)?.ethertype() {
+pub fn place<P: Packet>(packet: &P) -> Option<(u16, usize)> {
+    let (kind, at) = match packet.at::<Ethernet>(0)?.ethertype() {
         ethertype::VLAN | ethertype::SERVICE_VLAN if packet.stripped_vlan() == 0 => {
             let kind = u16::from_be_bytes(*packet.at::<[u8; 2]>(Ethernet::LEN + 2)?);
-            Some((kind, Ethernet::LEN + Tag::LEN))
+            (kind, Ethernet::LEN + Tag::LEN)
         }
-        kind => Some((kind, Ethernet::LEN)),
+        kind => (kind, Ethernet::LEN),
+    };
+    match kind {
+        ethertype::ARP => Some((kind, at)),
+        ethertype::IPV6 if packet.at::<Ipv6>(at)?.next_header == protocol::ICMPV6 => {
+            Some((kind, at))
+        }
+        _ => None,
     }
 }
 
