@@ -3,7 +3,8 @@
 //! Only what is asked of everybody is answered: a question to one station is whether that
 //! station is there (RFC 4861, 7.3), which it alone knows. An announcement, a probe (RFC
 //! 5227) and duplicate address detection (RFC 4862, 5.4) go to everybody, as does a question
-//! whose answer is not known.
+//! whose answer is not known, or whose asker is not known by this address: the others are to
+//! hear of it.
 //!
 //! The answer is written over the question and goes back through the port that it came from.
 //! XDP leaves all of this to tc.
@@ -65,7 +66,9 @@ fn arp<P: Packet, T: Tables>(
     }
     let origin = origin(frame);
     let claim = neighbours::arp(packet, at, &origin)?;
-    neighbours::report(packet, tables, &claim, &origin);
+    if neighbours::report(packet, tables, &claim, &origin) {
+        return None;
+    }
     let asked = packet.at::<Arp>(at)?;
     if asked.operation() != Arp::REQUEST
         || asked.sender_ip == asked.target_ip
@@ -91,8 +94,8 @@ fn discovery<P: Packet, T: Tables>(
     }
     let origin = origin(frame);
     let claim = neighbours::discovery(packet, at, message, &origin)?;
-    neighbours::report(packet, tables, &claim, &origin);
-    if message != Message::Solicitation {
+    let is_news = neighbours::report(packet, tables, &claim, &origin);
+    if is_news || message != Message::Solicitation {
         return None;
     }
     // The answer has the question's length: one option, and nothing else.
