@@ -244,6 +244,8 @@ fn what_is_no_question_to_all_or_has_no_answer_is_flooded() {
         ),
         ("a probe", Arp { sender: (station(1), [0; 4]), ..asked }),
         ("for another", Arp { sender: (station(2), ipv4_of(2)), ..asked }),
+        ("from a new address", Arp { sender: (station(1), ipv4_of(STRANGER)), ..asked }),
+        ("from an address that moved", Arp { sender: (station(1), ipv4_of(2)), ..asked }),
         ("a reply", Arp { operation: 2, ..asked }),
         ("reverse ARP", Arp { operation: 3, ..asked }),
     ];
@@ -272,6 +274,7 @@ fn what_is_no_question_to_all_or_has_no_answer_is_flooded() {
             Discovery { options: [&option(1, station(1))[..], &nonce].concat(), ..asked.clone() }
         }),
         ("for another", Discovery { options: option(1, station(2)), ..asked.clone() }),
+        ("from an address that moved", Discovery { source: ipv6_of(2), ..asked.clone() }),
         ("an advertisement", Discovery::advertisement(1, 1, 0x20)),
         ("a router's", Discovery { kind: 134, ..asked.clone() }),
         ("for a group", Discovery { target: [0xff; 16], ..asked }),

@@ -150,11 +150,17 @@ impl Claim {
     }
 }
 
-/// Reports a claim that is news. One over its rate is no loss: the station says so again.
+/// Reports a claim that is news, and returns whether it is. One over its rate is no loss: the
+/// station says so again.
 #[inline(always)]
-pub fn report<P: Packet, T: Tables>(packet: &mut P, tables: &T, claim: &Claim, origin: &Origin) {
+pub fn report<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    claim: &Claim,
+    origin: &Origin,
+) -> bool {
     if !claim.is_news(tables.neighbour(&claim.key)) {
-        return;
+        return false;
     }
     let punt = Punt {
         reason: PuntReason::Neighbour as u8,
@@ -168,4 +174,5 @@ pub fn report<P: Packet, T: Tables>(packet: &mut P, tables: &T, claim: &Claim, o
         ..Punt::default()
     };
     let _ = tables.punt(packet, punt);
+    true
 }

@@ -2,7 +2,7 @@
 //!
 //! classify → admit → neighbours → resolve, then one of three ways out: transmit to a peer
 //! (police → encap), deliver to a local port, flood; and learn at last. What neighbours
-//! answers goes back at once.
+//! answers goes back at once, and what it only hears begins again.
 
 mod admit;
 mod classify;
@@ -36,16 +36,62 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     ingress: Ingress,
 ) -> Result<Verdict, DropReason> {
+    tables.node().ok_or(DropReason::TableInconsistent)?;
+    if let Some(place) = neighbours::place(packet)
+        && let Some(answered) = answered(packet, tables, ingress, place)
+    {
+        return answered;
+    }
+    // Here a frame that was heard is one of which nothing is known yet, as any other: a verifier
+    // walks through the rest but once.
+    forget();
+    let frame = admitted(packet, tables, ingress)?;
+    let result = forward(packet, tables, &frame);
+    learn(packet, tables, &frame);
+    result
+}
+
+#[inline(always)]
+fn admitted<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    ingress: Ingress,
+) -> Result<Frame, DropReason> {
     let frame = classify::run(packet, tables, ingress)?;
     admit::run(&frame)?;
-    let answered = if frame.neighbours { neighbours::run(packet, tables, &frame) } else { None };
-    let result = match answered {
-        Some(answered) => answered,
-        None => forward(packet, tables, &frame),
-    };
-    let source = Target::port(frame.port);
-    learn::run(packet, tables, Sighting { key: frame.source, source, learning: true, ingress });
-    result
+    Ok(frame)
+}
+
+/// Hears a frame that may be ARP or neighbour discovery. `None` where it goes its way, or is to
+/// be dropped there.
+#[inline(always)]
+fn answered<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+    place: (u16, usize),
+) -> Option<Result<Verdict, DropReason>> {
+    let frame = admitted(packet, tables, ingress).ok().filter(|frame| frame.neighbours)?;
+    let answered = neighbours::run(packet, tables, &frame, place)?;
+    learn(packet, tables, &frame);
+    Some(answered)
+}
+
+#[inline(always)]
+fn learn<P: Packet, T: Tables>(packet: &mut P, tables: &T, frame: &Frame) {
+    let (key, source, ingress) = (frame.source, Target::port(frame.port), frame.ingress);
+    learn::run(packet, tables, Sighting { key, source, learning: true, ingress });
+}
+
+/// Has the compiler look at the packet anew from here on. Where paths that know more and less of
+/// it come together, a verifier then finds them alike, and walks through the rest but once.
+#[inline(always)]
+fn forget() {
+    // SAFETY: no instruction.
+    #[cfg(target_arch = "bpf")]
+    unsafe {
+        core::arch::asm!("", options(nostack, preserves_flags));
+    }
 }
 
 /// Carries a frame that was handed to user space untouched

@@ -3,7 +3,8 @@
 //! Only what is asked of everybody is answered: a question to one station is whether that
 //! station is there (RFC 4861, 7.3), which it alone knows. An announcement, a probe (RFC
 //! 5227) and duplicate address detection (RFC 4862, 5.4) go to everybody, as does a question
-//! whose answer is not known.
+//! whose answer is not known, or whose asker is not known by this address: the others are to
+//! hear of it.
 //!
 //! The answer is written over the question and goes back through the port that it came from.
 //! XDP leaves all of this to tc.
@@ -16,7 +17,7 @@ use crate::path::neighbours::{self, Message, Origin};
 use crate::path::{local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
-use crate::wire::{Arp, Discovered, Discovery, Ethernet, Header, Tag, ethertype};
+use crate::wire::{Arp, Discovered, Discovery, Ethernet, Header, Ipv6, Tag, ethertype, protocol};
 
 /// `None`: the frame goes its way, untouched.
 #[inline(always)]
@@ -24,8 +25,8 @@ pub fn run<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: &Frame,
+    (kind, at): (u16, usize),
 ) -> Option<Result<Verdict, DropReason>> {
-    let (kind, at) = place(packet)?;
     match kind {
         ethertype::ARP => arp(packet, tables, frame, at),
         ethertype::IPV6 => discovery(packet, tables, frame, at),
@@ -33,15 +34,23 @@ pub fn run<P: Packet, T: Tables>(
     }
 }
 
-/// What the frame carries, and where, with a VLAN tag among its bytes or none.
+/// What the frame carries, where it is ARP or may be neighbour discovery, and where that begins,
+/// with a VLAN tag among its bytes or none.
 #[inline(always)]
-fn place<P: Packet>(packet: &P) -> Option<(u16, usize)> {
-    match packet.at::<Ethernet>(0)?.ethertype() {
+pub fn place<P: Packet>(packet: &P) -> Option<(u16, usize)> {
+    let (kind, at) = match packet.at::<Ethernet>(0)?.ethertype() {
         ethertype::VLAN | ethertype::SERVICE_VLAN if packet.stripped_vlan() == 0 => {
             let kind = u16::from_be_bytes(*packet.at::<[u8; 2]>(Ethernet::LEN + 2)?);
-            Some((kind, Ethernet::LEN + Tag::LEN))
+            (kind, Ethernet::LEN + Tag::LEN)
         }
-        kind => Some((kind, Ethernet::LEN)),
+        kind => (kind, Ethernet::LEN),
+    };
+    match kind {
+        ethertype::ARP => Some((kind, at)),
+        ethertype::IPV6 if packet.at::<Ipv6>(at)?.next_header == protocol::ICMPV6 => {
+            Some((kind, at))
+        }
+        _ => None,
     }
 }
 
@@ -57,7 +66,9 @@ fn arp<P: Packet, T: Tables>(
     }
     let origin = origin(frame);
     let claim = neighbours::arp(packet, at, &origin)?;
-    neighbours::report(packet, tables, &claim, &origin);
+    if neighbours::report(packet, tables, &claim, &origin) {
+        return None;
+    }
     let asked = packet.at::<Arp>(at)?;
     if asked.operation() != Arp::REQUEST
         || asked.sender_ip == asked.target_ip
@@ -83,8 +94,8 @@ fn discovery<P: Packet, T: Tables>(
     }
     let origin = origin(frame);
     let claim = neighbours::discovery(packet, at, message, &origin)?;
-    neighbours::report(packet, tables, &claim, &origin);
-    if message != Message::Solicitation {
+    let is_news = neighbours::report(packet, tables, &claim, &origin);
+    if is_news || message != Message::Solicitation {
         return None;
     }
     // The answer has the question's length: one option, and nothing else.
