@@ -87,10 +87,25 @@ pub fn tc_access(ctx: TcContext) -> i32 {
 /// verifier would walk through the loops of both.
 #[classifier]
 pub fn tc_one_armed(ctx: TcContext) -> i32 {
-    let (mut packet, tables, ingress) = tc_parts::<Looping>(&ctx);
-    packet.pull(packet::UPLINK_HEADERS);
-    let result = one_armed::run(&mut packet, &tables, ingress);
-    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
+    if one_armed::is_from_access(&TcPacket::new(ctx.skb.skb)) {
+        tc_one_armed_access(&ctx)
+    } else {
+        tc_one_armed_uplink(&ctx)
+    }
+}
+
+/// Each in a function of its own: together they would want more than a stack's 512 bytes.
+#[inline(never)]
+fn tc_one_armed_access(ctx: &TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<Looping>(ctx);
+    packet.pull(packet::ACCESS_HEADERS);
+    let result = one_armed::run_from_access(&mut packet, &tables, ingress);
+    outcome::tc(ctx, &mut packet, &tables, ingress, result)
+}
+
+#[inline(never)]
+fn tc_one_armed_uplink(ctx: &TcContext) -> i32 {
+    tc_uplink_with::<Looping>(ctx)
 }
 
 /// [`tc_uplink`] for kernels without `bpf_loop`.

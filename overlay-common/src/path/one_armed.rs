@@ -20,10 +20,30 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     ingress: Ingress,
 ) -> Result<Verdict, DropReason> {
-    // A tag without VID is for the host to take off, as on any uplink.
-    if packet.vlan().is_none_or(|tag| tag.vlan() == 0) {
-        return from_underlay::run(packet, tables, ingress);
+    match is_from_access(packet) {
+        true => run_from_access(packet, tables, ingress),
+        false => from_underlay::run(packet, tables, ingress),
     }
+}
+
+/// Whether a frame is an access port's. A tag without VID is for the host to take off, as on
+/// any uplink.
+#[inline(always)]
+pub fn is_from_access<P: Packet>(packet: &P) -> bool {
+    packet.vlan().is_some_and(|tag| tag.vlan() != 0)
+}
+
+/// Carries one that is.
+///
+/// # Errors
+///
+/// As for [`run`].
+#[inline(always)]
+pub fn run_from_access<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+) -> Result<Verdict, DropReason> {
     match from_access::run(packet, tables, ingress) {
         // Nothing was done with it.
         Err(DropReason::UnknownVlan) => Ok(Verdict::Pass),
