@@ -339,7 +339,7 @@ fn heard(tables: &TableSet, address: NeighbourKey, bytes: &[u8]) -> Option<(Mac,
     assert_eq!(NeighbourKey::from_bytes(punt.address, punt.segment), Some(address));
     assert_eq!((punt.source, punt.ifindex), (Target::port(INGRESS_PORT), ingress().ifindex));
     assert_eq!((punt.frame_len, punt.captured), (0, 0));
-    Some((Mac(punt.mac), punt.router != 0))
+    Some((Mac(punt.mac), punt.is_router()))
 }
 
 fn v4(last: u8) -> NeighbourKey {

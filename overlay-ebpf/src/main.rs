@@ -24,14 +24,18 @@ mod packet;
 mod tables;
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
-use overlay_common::abi::Hook;
+use overlay_common::abi::{Hook, sides};
 use overlay_common::packet::Packet as _;
+use overlay_common::path::one_armed::Side;
 use overlay_common::path::{Ingress, from_access, from_underlay, one_armed};
 
+use overlay_common::tables::Tables as _;
+use overlay_common::verdict::DropReason;
 use packet::{TcPacket, XdpPacket};
 use tables::{Bounded, Form, KernelTables, Looping};
 
@@ -50,7 +54,7 @@ pub fn xdp_access(ctx: XdpContext) -> u32 {
 /// XDP on a device that is both.
 #[xdp(frags)]
 pub fn xdp_one_armed(ctx: XdpContext) -> u32 {
-    xdp_one_armed_with::<true>(&ctx)
+    xdp_one_armed_with::<true>(&ctx, &maps::XDP_SIDES)
 }
 
 /// [`xdp_uplink`] for one buffer: on kernels whose XDP has no more, and in the network stack.
@@ -68,7 +72,7 @@ pub fn xdp_access_single(ctx: XdpContext) -> u32 {
 /// [`xdp_one_armed`] for kernels whose XDP has no frames of several buffers.
 #[xdp]
 pub fn xdp_one_armed_single(ctx: XdpContext) -> u32 {
-    xdp_one_armed_with::<false>(&ctx)
+    xdp_one_armed_with::<false>(&ctx, &maps::XDP_SINGLE_SIDES)
 }
 
 /// tc ingress on an uplink.
@@ -83,29 +87,21 @@ pub fn tc_access(ctx: TcContext) -> i32 {
     tc_access_with::<Looping>(&ctx)
 }
 
-/// tc ingress on a device that is both. Has no form for kernels without `bpf_loop`: their
-/// verifier would walk through the loops of both.
+/// tc ingress on a device that is both: goes on with the program of the side that a frame is
+/// of. Put together, the two would want more than a stack's 512 bytes.
 #[classifier]
 pub fn tc_one_armed(ctx: TcContext) -> i32 {
-    if one_armed::is_from_access(&TcPacket::new(ctx.skb.skb)) {
-        tc_one_armed_access(&ctx)
-    } else {
-        tc_one_armed_uplink(&ctx)
-    }
-}
-
-/// Each in a function of its own: together they would want more than a stack's 512 bytes.
-#[inline(never)]
-fn tc_one_armed_access(ctx: &TcContext) -> i32 {
-    let (mut packet, tables, ingress) = tc_parts::<Looping>(ctx);
-    packet.pull(packet::ACCESS_HEADERS);
-    let result = one_armed::run_from_access(&mut packet, &tables, ingress);
-    outcome::tc(ctx, &mut packet, &tables, ingress, result)
-}
-
-#[inline(never)]
-fn tc_one_armed_uplink(ctx: &TcContext) -> i32 {
-    tc_uplink_with::<Looping>(ctx)
+    let (packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
+    let side = match one_armed::side(&packet, &tables, ingress) {
+        Side::Underlay => sides::UPLINK,
+        Side::Access => sides::ACCESS,
+        Side::Host => return TC_ACT_UNSPEC,
+    };
+    // SAFETY: the context is the running program's.
+    unsafe { maps::TC_SIDES.tail_call(&ctx, side) };
+    // Only where the array is not filled, which the loader sees to.
+    tables.count_drop(ingress.ifindex, DropReason::TableInconsistent, 1);
+    TC_ACT_SHOT
 }
 
 /// [`tc_uplink`] for kernels without `bpf_loop`.
@@ -125,7 +121,7 @@ fn xdp_uplink_with<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     let Some(mut packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
         return xdp_action::XDP_PASS;
     };
-    let (tables, ingress) = xdp_parts(ctx);
+    let (tables, ingress) = xdp_parts::<Looping>(ctx);
     let result = from_underlay::run(&mut packet, &tables, ingress);
     outcome::xdp(ctx, &tables, ingress, result)
 }
@@ -135,19 +131,26 @@ fn xdp_access_with<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     let Some(mut packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
         return xdp_action::XDP_PASS;
     };
-    let (tables, ingress) = xdp_parts(ctx);
+    let (tables, ingress) = xdp_parts::<Looping>(ctx);
     let result = from_access::run(&mut packet, &tables, ingress);
     outcome::xdp(ctx, &tables, ingress, result)
 }
 
 #[inline(always)]
-fn xdp_one_armed_with<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
-    let Some(mut packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
+fn xdp_one_armed_with<const FRAGS: bool>(ctx: &XdpContext, sides: &ProgramArray) -> u32 {
+    let Some(packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
         return xdp_action::XDP_PASS;
     };
-    let (tables, ingress) = xdp_parts(ctx);
-    let result = one_armed::run(&mut packet, &tables, ingress);
-    outcome::xdp(ctx, &tables, ingress, result)
+    let (tables, ingress) = xdp_parts::<Bounded>(ctx);
+    let side = match one_armed::side(&packet, &tables, ingress) {
+        Side::Underlay => sides::UPLINK,
+        Side::Access => sides::ACCESS,
+        Side::Host => return xdp_action::XDP_PASS,
+    };
+    // SAFETY: the context is the running program's.
+    unsafe { sides.tail_call(ctx, side) };
+    tables.count_drop(ingress.ifindex, DropReason::TableInconsistent, 1);
+    xdp_action::XDP_DROP
 }
 
 #[inline(always)]
@@ -180,7 +183,7 @@ pub fn xdp_probe(ctx: XdpContext) -> u32 {
 }
 
 #[inline(always)]
-fn xdp_parts(ctx: &XdpContext) -> (KernelTables<Looping>, Ingress) {
+fn xdp_parts<R: Form>(ctx: &XdpContext) -> (KernelTables<R>, Ingress) {
     let ingress = Ingress { ifindex: ctx.ingress_ifindex() as u32, hook: Hook::Xdp };
     (KernelTables::new(ingress, ctx.as_ptr()), ingress)
 }

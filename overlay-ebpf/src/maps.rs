@@ -2,7 +2,10 @@
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray};
+use aya_ebpf::maps::{
+    Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray, ProgramArray,
+};
+use overlay_common::abi::sides;
 use overlay_common::abi::{
     ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
     MAX_SEGMENTS, MAX_WAYS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer,
@@ -61,6 +64,13 @@ pub static PUNT_LIMITS: Array<PuntLimit> = Array::with_max_entries(PuntReason::C
 #[map]
 pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
     PerCpuArray::with_max_entries(PuntBucket::COUNT, 0);
+
+#[map]
+pub static TC_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
+#[map]
+pub static XDP_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
+#[map]
+pub static XDP_SINGLE_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
 
 /// A hash table's buckets. User space maps them into its memory, which also puts
 /// each bucket on a cache line of its own.

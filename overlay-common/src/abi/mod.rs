@@ -76,6 +76,12 @@ pub mod maps {
     pub const POLICERS: &str = "POLICERS";
     /// Hash: [`NeighbourKey`](super::NeighbourKey) → [`Neighbour`](super::Neighbour).
     pub const NEIGHBOURS: &str = "NEIGHBOURS";
+    /// Program array: [`sides`](super::sides) → the tc program of each.
+    pub const TC_SIDES: &str = "TC_SIDES";
+    /// The same for XDP.
+    pub const XDP_SIDES: &str = "XDP_SIDES";
+    /// The same for XDP whose frames have one buffer.
+    pub const XDP_SINGLE_SIDES: &str = "XDP_SINGLE_SIDES";
     /// Device hash: ifindex → ifindex, the devices that XDP may redirect to.
     pub const DEVICES: &str = "DEVICES";
     /// Per-CPU hash: [`DropKey`](super::DropKey) → packets (`u64`).
@@ -93,6 +99,16 @@ pub mod maps {
     /// Per-CPU array: punt reason and share → [`PuntBucket`](super::PuntBucket), at
     /// [`PuntBucket::position`](super::PuntBucket::position).
     pub const PUNT_BUCKETS: &str = "PUNT_BUCKETS";
+}
+
+/// Where a device that is uplink and access port has the programs of the one and the other.
+pub mod sides {
+    /// On uplinks.
+    pub const UPLINK: u32 = 0;
+    /// On access ports.
+    pub const ACCESS: u32 = 1;
+    /// How many there are.
+    pub const COUNT: u32 = 2;
 }
 
 /// The names of the constants that the loader fills in.

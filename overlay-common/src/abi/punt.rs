@@ -89,21 +89,23 @@ pub struct Punt {
     pub vlan: u16,
     /// The payload bytes of each segment where the frame is a super-frame, else 0.
     pub gso_size: u16,
-    /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame, else 0.
+    /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame; of a
+    /// neighbour, 1 where it is a router; else 0.
     pub generation: u16,
     /// [`NeighbourKey::bytes`](super::NeighbourKey::bytes) of a neighbour, else 0.
     pub address: [u8; 16],
-    /// 1 where a neighbour is a router, else 0.
-    pub router: u16,
-    /// Zero.
-    pub reserved: u16,
 }
-record!(Punt, 52);
+record!(Punt, 48);
 
 impl Punt {
     /// The longest frame that goes along. The size of a perf record has 16 bits, which the
     /// kernel does not check; the record itself and what perf puts in front take some of them.
     pub const LONGEST: u32 = 65_000;
+
+    /// Whether a neighbour is a router.
+    pub const fn is_router(&self) -> bool {
+        self.generation != 0
+    }
 }
 
 /// A token bucket's size and rate, for one reason on one CPU; where the sources have shares

@@ -170,7 +170,7 @@ pub fn report<P: Packet, T: Tables>(
         source: origin.source,
         mac: if claim.teaches { origin.station.0 } else { [0; 6] },
         address: claim.key.bytes(),
-        router: claim.neighbour.is_router() as u16,
+        generation: claim.neighbour.is_router() as u16,
         ..Punt::default()
     };
     let _ = tables.punt(packet, punt);

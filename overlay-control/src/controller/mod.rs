@@ -233,7 +233,7 @@ impl Controller {
         if self.fdb.origin(station).is_none() {
             self.handle_learn(&Punt { reason: PuntReason::Learn as u8, ..*punt }, now);
         }
-        let heard = Neighbour::new(Mac(punt.mac)).with_router(punt.router != 0);
+        let heard = Neighbour::new(Mac(punt.mac)).with_router(punt.is_router());
         self.hear(station, key, heard);
     }
 

@@ -21,7 +21,7 @@ impl Gateway {
             source: self.target(place),
             mac: mac.0,
             address: key.bytes(),
-            router: router.into(),
+            generation: router.into(),
             ..Punt::default()
         };
         self.controller.handle_neighbour(&punt, self.now);

@@ -12,6 +12,7 @@ use aya::Ebpf;
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, Xdp, XdpMode};
+use overlay_common::abi::programs;
 use overlay_control::controller::Role;
 
 use super::features::{Feature, Features};
@@ -19,7 +20,7 @@ use super::filter::{self, Filter};
 use super::hook::{Choice, Hook};
 use super::link;
 use super::pins::{LinkKind, Pins};
-use super::{tc_one_armed, tc_programs, xdp_programs};
+use super::{tc_programs, xdp_programs};
 
 /// A device that programs are to be attached to.
 #[derive(Clone, Debug)]
@@ -120,17 +121,7 @@ impl Attachments {
         let (xdp_name, tc_name) = match device.role {
             Role::Uplink => (xdp_uplink, tc_uplink),
             Role::Access => (xdp_access, tc_access),
-            Role::OneArmed => {
-                let Some(tc_one_armed) = tc_one_armed(self.features) else {
-                    bail!(
-                        "interface {}: this kernel has no loop (Linux 5.17), which a device that \
-                         is uplink and access port needs; give the one or the other a device of \
-                         its own",
-                        device.name
-                    );
-                };
-                (xdp_one_armed, tc_one_armed)
-            }
+            Role::OneArmed => (xdp_one_armed, programs::TC_ONE_ARMED),
         };
         // A link of this process is adopted through its pin like a former one's. A filter
         // has no pin, and what the caller knows of it is older than a refused change.

@@ -35,10 +35,12 @@ pub mod wire;
 mod xdp_features;
 
 use anyhow::{Context as _, Result, bail};
-use aya::maps::PerfEventArray;
+use aya::maps::{PerfEventArray, ProgramArray};
 use aya::programs::{Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
-use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, neighbours_beside, programs};
+use overlay_common::abi::{
+    MAX_PEERS, MAX_PORTS, constants, maps, neighbours_beside, programs, sides,
+};
 use overlay_common::hash::Spread;
 
 use attach::{Attached, Attachments, Device};
@@ -102,6 +104,7 @@ impl Dataplane {
         for name in program_names(features) {
             load_program(&mut ebpf, name)?;
         }
+        fill_sides(&mut ebpf, features)?;
         if let Some(pins) = &pins {
             pins.discard_new_maps()?;
             pins.create()?;
@@ -242,23 +245,43 @@ pub fn xdp_programs(features: Features, is_native: bool) -> [&'static str; 3] {
     }
 }
 
-/// The tc program for a device that is uplink and access port. `None` where the verifier
-/// would have to walk through the loops of both: it would come near its limit.
-pub fn tc_one_armed(features: Features) -> Option<&'static str> {
-    features.has(Feature::Loop).then_some(programs::TC_ONE_ARMED)
-}
-
 /// Every program that is loaded on a kernel with these features.
 pub fn program_names(features: Features) -> Vec<&'static str> {
     let mut names = vec![programs::XDP_PROBE];
     names.extend(tc_programs(features));
-    names.extend(tc_one_armed(features));
+    names.push(programs::TC_ONE_ARMED);
     for is_native in [true, false] {
         names.extend(xdp_programs(features, is_native));
     }
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// Tells the programs of devices that are uplink and access port where to go on.
+fn fill_sides(ebpf: &mut Ebpf, features: Features) -> Result<()> {
+    let [uplink, access, _] = xdp_programs(features, false);
+    put_sides(ebpf, maps::XDP_SINGLE_SIDES, [uplink, access])?;
+    if features.has(Feature::XdpFrags) {
+        let [uplink, access, _] = xdp_programs(features, true);
+        put_sides(ebpf, maps::XDP_SIDES, [uplink, access])?;
+    }
+    put_sides(ebpf, maps::TC_SIDES, tc_programs(features))
+}
+
+fn put_sides(ebpf: &mut Ebpf, name: &str, [uplink, access]: [&str; 2]) -> Result<()> {
+    for (index, program) in [(sides::UPLINK, uplink), (sides::ACCESS, access)] {
+        let fd = match ebpf.program(program) {
+            Some(Program::Xdp(program)) => program.fd()?.try_clone()?,
+            Some(Program::SchedClassifier(program)) => program.fd()?.try_clone()?,
+            _ => bail!("the BPF object has no program {program}"),
+        };
+        let map =
+            ebpf.map_mut(name).with_context(|| format!("the BPF object has no map {name}"))?;
+        let put = ProgramArray::try_from(map)?.set(index, &fd, 0);
+        put.with_context(|| format!("cannot put the program {program} into the map {name}"))?;
+    }
+    Ok(())
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {

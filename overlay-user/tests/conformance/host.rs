@@ -38,7 +38,7 @@ pub struct PuntSeen {
     pub source: u32,
     pub mac: [u8; 6],
     pub address: [u8; 16],
-    pub router: u16,
+    pub router: bool,
     pub frame: Vec<u8>,
 }
 
@@ -47,7 +47,7 @@ impl PuntSeen {
     pub fn new(punt: &Punt, frame: &[u8]) -> Self {
         let source = punt.source.index() | u32::from(punt.source.is_peer()) << 31;
         let (reason, hook, segment, mac) = (punt.reason, punt.hook, punt.segment, punt.mac);
-        let (address, router) = (punt.address, punt.router);
+        let (address, router) = (punt.address, punt.is_router());
         Self { reason, hook, segment, source, mac, address, router, frame: frame.to_vec() }
     }
 }

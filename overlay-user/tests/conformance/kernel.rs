@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use aya::programs::{Program, TestRun, TestRunOptions, TestRunResult, Xdp};
-use overlay_common::abi::{Counters, Hook};
+use overlay_common::abi::{Counters, Hook, programs};
 use overlay_common::id::{PeerId, PortId};
 use overlay_control::action::Action;
 use overlay_control::sample;
 use overlay_testbed::patient;
 use overlay_user::dataplane::features::Features;
 use overlay_user::dataplane::punts::{Punted, Readers};
-use overlay_user::dataplane::{Dataplane, tc_one_armed, tc_programs, xdp_programs};
+use overlay_user::dataplane::{Dataplane, tc_programs, xdp_programs};
 
 use crate::home::{Home, INDEXES};
 use crate::host::{Observed, PuntSeen, place};
@@ -82,10 +82,9 @@ impl Kernel {
         fill(&mut self.dataplane, home)?;
         let [xdp_uplink, xdp_access, xdp_one_armed] = xdp_programs(self.dataplane.features(), true);
         let [tc_uplink, tc_access] = tc_programs(self.dataplane.features());
-        let tc_one_armed = tc_one_armed(self.dataplane.features()).unwrap_or_default();
         let (name, actions) = match (hook, vector.direction) {
             (Hook::Xdp, Direction::OneArmed) => (xdp_one_armed, XDP),
-            (_, Direction::OneArmed) => (tc_one_armed, TC),
+            (_, Direction::OneArmed) => (programs::TC_ONE_ARMED, TC),
             (Hook::Xdp, Direction::FromAccess) => (xdp_access, XDP),
             (Hook::Xdp, Direction::FromUnderlay) => (xdp_uplink, XDP),
             (_, Direction::FromAccess) => (tc_access, TC),

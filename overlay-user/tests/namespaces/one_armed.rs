@@ -22,9 +22,7 @@ use overlay_testbed::{
 };
 
 use crate::devices::Tap;
-use crate::harness::{
-    Overlay, arp, has_feature, http_download, marked, octets, ping, stream, tcp, udp_sizes,
-};
+use crate::harness::{Overlay, arp, http_download, marked, octets, ping, stream, tcp, udp_sizes};
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "bridge", "ping", "ethtool"];
 const SOON: Duration = Duration::from_secs(2);
@@ -189,10 +187,6 @@ fn a_tap_that_is_both() -> Result<()> {
     for mode in ["tc", "xdp"] {
         let gateway = Gateway::new("gw1", TwoGateways::VTEP1)?;
         let netns = &gateway.netns;
-        if !has_feature(netns, "loop")? {
-            println!("SAME AS a_gateway_with_one_device: no device is one-armed here");
-            return Ok(());
-        }
         let mut tap = Tap::new(netns, "tap0")?;
         set_mtu(netns, "tap0", TwoGateways::UNDERLAY_MTU)?;
         gateway.add_address("tap0")?;
@@ -330,13 +324,6 @@ fn on_each_hook(name: &str, check: impl Fn(&OneSwitch, &str) -> Result<()>) -> R
     }
     for mode in ["tc", "xdp"] {
         let bed = OneSwitch::new()?;
-        if !has_feature(&bed.gw1.netns, "loop")? {
-            let config = bed.config(mode);
-            let refused = Overlay::start(&bed.gw1.netns, &bed.gw1.name, &config).err();
-            let refusal = format!("{:#}", refused.context("started without loops")?);
-            ensure!(refusal.contains("no loop (Linux 5.17)"), "{refusal}");
-            continue;
-        }
         check(&bed, mode).with_context(|| format!("the device on {mode}"))?;
     }
     Ok(())

@@ -123,12 +123,8 @@ pub static ALL: [About; 13] = [
         name: "loop",
         since: "5.17",
         commit: "e6f2dd0f8067",
-        used_for: "floods to as many receivers as a segment has; a device that is uplink and \
-                   access port",
-        without: Some(
-            "floods reach 64 local ports; copies beyond are counted as copy-failed; an access \
-             port on an uplink's device is refused",
-        ),
+        used_for: "floods to as many receivers as a segment has",
+        without: Some("floods reach 64 local ports; copies beyond are counted as copy-failed"),
     },
     About {
         feature: Feature::LiveFrames,
