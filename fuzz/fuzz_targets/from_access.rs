@@ -10,12 +10,12 @@ use overlay_common::abi::{Hook, PuntReason};
 use overlay_common::path::{Ingress, from_access, from_underlay};
 use overlay_common::verdict::Verdict;
 use overlay_common::wire::{
-    Encap, Ethernet, Ipv4, Outer4, Outer6, Shim, Tag, Udp, ethertype, view,
+    Encap, Ethernet, Ipv4, Outer4, Outer6, Shim, Tag, Udp, checksum, ethertype, view,
 };
 use overlay_control::frame::{Frame, HostFrame};
 use overlay_fuzz::{
     ACCESS_DEVICES, GENEVE_VTEP, Input, LOCAL_VTEP, LOCAL_VTEP6, PEER_EGRESS, PORTS, REMOTE_VTEP,
-    Sent, VNIS, VTEPS6, node, remote_node, sent,
+    Sent, VNIS, VTEPS6, mac, node, remote_node, sent,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -56,11 +56,41 @@ fn cross<const COPIES: bool>(input: &Input) {
     for one in all {
         if one.egress == PEER_EGRESS {
             encapsulated(&one, &plain, input, before.gso_size != 0);
+        } else if COPIES && (one.egress.ifindex, one.vlan) == (ifindex, plain.vlan) {
+            answered(&one, &plain);
         } else {
             assert_ne!((one.egress.ifindex, one.vlan), (ifindex, plain.vlan), "sent back");
             assert!(same_segment(&one, ifindex, plain.vlan), "{one:?} left its segment");
             assert_eq!(one.bytes, untagged(&plain), "a switched frame is untouched");
         }
+    }
+}
+
+/// What goes back to where it came from is the answer to what it asked, and no other byte of it
+/// is changed.
+fn answered(one: &Sent, plain: &Sent) {
+    let asked = untagged(plain);
+    assert_eq!(one.bytes.len(), asked.len());
+    assert_eq!(one.bytes[..6], asked[6..12], "to who asked");
+    assert!(asked[0] & 1 != 0, "everybody was asked");
+    let number = one.bytes[11];
+    assert_eq!(one.bytes[6..12], mac(number), "from a station");
+    match view::<Ethernet>(&one.bytes, 0).expect("a frame").ethertype() {
+        ethertype::ARP => {
+            assert_eq!(one.bytes[28..32], [10, 0, 0, number]);
+            assert_eq!((&one.bytes[22..28], one.bytes[21]), (&mac(number)[..], 2));
+            assert_eq!(one.bytes[32..42], asked[22..32]);
+            assert_eq!(one.bytes[42..], asked[42..]);
+        }
+        ethertype::IPV6 => {
+            let pseudo = [&one.bytes[22..54], &[0, 0, 0, 32, 0, 0, 0, 58]].concat();
+            let whole = [&pseudo, &one.bytes[54..86]].concat();
+            assert_eq!(checksum::full(&whole), 0, "a right checksum");
+            assert_eq!((one.bytes[54], one.bytes[22], one.bytes[37]), (136, 0xfd, number));
+            assert_eq!(one.bytes[38..54], asked[22..38], "to who asked");
+            assert_eq!(one.bytes[86..], asked[86..]);
+        }
+        other => panic!("an answer of type {other:04x}"),
     }
 }
 

@@ -1,10 +1,12 @@
 //! A node with two segments, four access ports on two devices, and five peers: one for each
 //! kind of tunnel, and one that has no next hop yet.
 
+use std::net::IpAddr;
+
 use overlay_common::abi::{
-    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Node, Peer,
-    Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
-    VtepKey,
+    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Neighbour,
+    NeighbourKey, Node, Peer, Permit, PermitKey, Port, PuntLimit, PuntReason, Segment, Target,
+    TunnelPorts, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
@@ -66,6 +68,9 @@ pub fn node() -> TableSet {
         for segment in [1, 2] {
             station(&mut tables, number as u8 + 4, segment, Target::peer(number));
         }
+    }
+    for segment in [1, 2] {
+        (1..=12).for_each(|number| neighbour(&mut tables, number, segment));
     }
     tables
 }
@@ -134,7 +139,8 @@ fn port(tables: &mut TableSet, index: u32, ifindex: u32, vlan: u16, segment: u16
     let port = Port { egress: Egress { ifindex, flags }, max_frame: MAX_FRAME, vlan, segment };
     tables.apply(&Action::PutPort(PortId(index), port));
     let key = AccessKey { ifindex, vlan, reserved: 0 };
-    tables.apply(&Action::PutAccess(key, Access { port: index, segment, flags: 0 }));
+    tables
+        .apply(&Action::PutAccess(key, Access { port: index, segment, flags: Access::NEIGHBOURS }));
 }
 
 /// A peer that is resolved may use both segments, and one that is not the first alone.
@@ -156,8 +162,19 @@ fn peer(tables: &mut TableSet, index: u32, ends: Ends, encap: Encap, is_ready: b
 }
 
 fn permit(tables: &mut TableSet, profile: u32, segment: u16, vni: u32) {
-    let permit = Permit { segment, flags: Permit::LEARN, reserved: 0 };
+    let permit = Permit { segment, flags: Permit::LEARN | Permit::NEIGHBOURS, reserved: 0 };
     tables.apply(&Action::PutPermit(PermitKey { profile, vni }, permit));
+}
+
+/// Stations have the addresses 10.0.0.x and fd00::x, in both segments. Those of stations that are
+/// unknown are known all the same.
+fn neighbour(tables: &mut TableSet, number: u8, segment: u16) {
+    let neighbour = Neighbour::new(Mac(mac(number))).with_router(number == 5);
+    let v6 = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number];
+    for ip in [IpAddr::from([10, 0, 0, number]), IpAddr::from(v6)] {
+        let key = NeighbourKey::of(ip, segment).expect("a host's address");
+        tables.apply(&Action::PutNeighbour(key, neighbour));
+    }
 }
 
 fn station(tables: &mut TableSet, number: u8, segment: u16, target: Target) {

@@ -13,7 +13,7 @@
 //! - [`verdict`]: what the path answers.
 //! - [`path`]: the packet's way, one file a stage.
 #![no_std]
-// Two stores in `wire::vxlan` are the only assembly there is.
+// The only assembly there is: words of headers in `wire`, and a barrier in `path`.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;

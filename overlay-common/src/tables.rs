@@ -3,8 +3,9 @@
 //! The kernel programs implement this on maps, the host on a mirror of them.
 
 use crate::abi::{
-    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit,
-    PermitKey, PolicerKey, Port, Punt, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey,
+    Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, Segment, Target, Vtep, Vtep6Key,
+    VtepKey, Way,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
@@ -14,6 +15,15 @@ pub trait Tables {
     /// Whether the path is to be short rather than quick: an old kernel's verifier walks
     /// through every part of it, and through both of what is there twice.
     const SHORT: bool = false;
+
+    /// Whether what few frames need is done by another program, to which they are left
+    /// ([`Verdict::Defer`](crate::verdict::Verdict::Defer)): a verifier then meets it there alone.
+    const APART: bool = false;
+
+    /// Whether this frame comes from that other program; to be asked once.
+    fn is_back(&self) -> bool {
+        false
+    }
 
     /// The node.
     fn node(&self) -> Option<&Node>;
@@ -37,6 +47,8 @@ pub trait Tables {
     fn fdb(&self, key: &FdbKey) -> Option<FdbEntry>;
     /// Marks an FDB entry as seen in `epoch`; at most once an epoch and entry.
     fn refresh(&self, key: &FdbKey, epoch: u32);
+    /// Whose an IP address is.
+    fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour>;
     /// A slot of a flood list.
     fn flood(&self, key: &FloodKey) -> Option<Target>;
     /// Holds a frame against the limits of a port, a peer or a segment; none are there where

@@ -7,8 +7,9 @@ use crate::abi::Egress;
 pub enum Verdict {
     /// Not the overlay's: the host's own stack gets it, untouched.
     Pass,
-    /// Untouched so far, and more than this hook can do: the tc program of the
-    /// same port takes it from the start. Only XDP answers this.
+    /// Untouched so far, and more than this program does: another one takes it from the
+    /// start. XDP leaves it to the tc program of the same port, tc to the one that hears what
+    /// neighbours say ([`Tables::APART`](crate::tables::Tables::APART)).
     Defer,
     /// Encapsulated and finished: send it out of the uplink.
     Transmit(Egress),

@@ -1,8 +1,9 @@
 //! One change of one table: what the controller asks its caller to do.
 
 use overlay_common::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Policer,
-    PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey, Node, Peer, Permit,
+    PermitKey, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key,
+    VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
@@ -58,6 +59,10 @@ pub enum Action {
     PutPolicer(PolicerKey, Policer),
     /// It may send anything.
     DelPolicer(PolicerKey),
+    /// Whose an IP address is.
+    PutNeighbour(NeighbourKey, Neighbour),
+    /// It is not known any more whose an IP address is.
+    DelNeighbour(NeighbourKey),
     /// How often user space wants to hear of something.
     PutPuntLimit(PuntReason, PuntLimit),
 }

@@ -3,14 +3,14 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | segments | 1: VNI 100, learns from peers; 2: VNI 200, does not; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4; 5: VNI 500, whose limit lets nothing pass |
+//! | segments | 1: VNI 100, learns from peers, and hears no neighbours from them; 2: VNI 200, the reverse; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4; 5: VNI 500, whose limit lets nothing pass |
 //! | ports | see the constants |
 //! | peers | see [`PEERS`]; 2 is not reachable by XDP, 3 is not resolved, the floods of 6 are over its limit, 7 has two ways: to its next hop and to that of an eighth |
 
 use overlay_common::abi::{
-    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter, Node,
-    Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment,
-    Target, TunnelPorts, Vtep, Vtep6Key, VtepKey, Way,
+    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port,
+    PuntLimit, PuntReason, Segment, Target, TunnelPorts, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
@@ -139,6 +139,7 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
     actions.extend(peers(devices));
     actions.extend(floods());
     actions.extend(stations());
+    actions.extend(neighbours());
     actions
 }
 
@@ -162,7 +163,7 @@ fn ports(devices: &Devices) -> Vec<Action> {
             SHUT_PORT => Policed::SEGMENT,
             _ => 0,
         };
-        Action::PutAccess(key, Access { port, segment, flags })
+        Action::PutAccess(key, Access { port, segment, flags: flags | Access::NEIGHBOURS })
     };
     let port = |id, ifindex, flags, max_frame, vlan, segment| {
         let egress = Egress { ifindex, flags };
@@ -244,13 +245,13 @@ fn peers(devices: &Devices) -> Vec<Action> {
     };
     actions.extend([
         permit(PermitKey::ANY, 100, 1, Permit::LEARN),
-        permit(PermitKey::ANY, 200, 2, 0),
+        permit(PermitKey::ANY, 200, 2, Permit::NEIGHBOURS),
         permit(PermitKey::ANY, 300, 3, Permit::LEARN),
-        permit(PermitKey::ANY, 400, 4, Permit::LEARN),
+        permit(PermitKey::ANY, 400, 4, Permit::LEARN | Permit::NEIGHBOURS),
         permit(PermitKey::ANY, 500, 5, Permit::LEARN | Policed::SEGMENT),
         permit(1, 100, 1, Permit::LEARN),
-        permit(1, 200, 2, 0),
-        permit(1, 400, 4, Permit::LEARN),
+        permit(1, 200, 2, Permit::NEIGHBOURS),
+        permit(1, 400, 4, Permit::LEARN | Permit::NEIGHBOURS),
         permit(1, 500, 5, Permit::LEARN | Policed::SEGMENT),
         permit(2, 100, 1, Permit::LEARN),
     ]);
@@ -278,6 +279,48 @@ fn floods() -> Vec<Action> {
         let flood = FloodList::new(1, ports, family, peers, rest);
         let vni = u32::from(segment) * 100;
         actions.push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, reserved: 0 }));
+    }
+    actions
+}
+
+/// The IPv4 address of a station.
+pub const fn ipv4_of(last: u8) -> [u8; 4] {
+    [10, 1, 0, last]
+}
+
+/// The IPv6 address of a station.
+pub const fn ipv6_of(last: u8) -> [u8; 16] {
+    [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]
+}
+
+/// Another address of the station behind the ingress port, in its segment.
+pub const OTHER_ADDRESS: [u8; 4] = [10, 0, 0, 1];
+/// An address whose station the FDB does not have.
+pub const LOST: u8 = 0x77;
+/// An address that is static, and of the station behind peer 1.
+pub const STATIC_ADDRESS: u8 = 0x5a;
+/// The address of the router behind peer 2.
+pub const ROUTER: u8 = 0x12;
+
+/// The stations behind ports 1 and 2 and behind peers 1 and 2 have addresses in every
+/// segment.
+fn neighbours() -> Vec<Action> {
+    let mut actions = Vec::new();
+    let other = NeighbourKey::v4(OTHER_ADDRESS, 1).into_iter();
+    let ingress = Neighbour::new(station(INGRESS_PORT as u8));
+    actions.extend(other.map(|key| Action::PutNeighbour(key, ingress)));
+    for segment in [1, 2, 4] {
+        let mut put = |last: u8, neighbour: Neighbour| {
+            let v4 = NeighbourKey::v4(ipv4_of(last), segment);
+            let v6 = NeighbourKey::v6(address_words(&ipv6_of(last)), segment);
+            let keys = v4.into_iter().chain(v6);
+            actions.extend(keys.map(|key| Action::PutNeighbour(key, neighbour)));
+        };
+        for last in [1, 2, SECOND_PORT as u8, 0x11, LOST] {
+            put(last, Neighbour::new(station(last)));
+        }
+        put(ROUTER, Neighbour::new(station(ROUTER)).with_router(true));
+        put(STATIC_ADDRESS, Neighbour::new(station(0x11)).fixed());
     }
     actions
 }

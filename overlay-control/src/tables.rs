@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use overlay_common::abi::{
     Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, Hook,
-    MAX_PEERS, MAX_PORTS, MAX_WAYS, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, Punt,
-    PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
+    Policer, PolicerKey, Port, Punt, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key,
+    VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -62,6 +63,7 @@ pub struct TableSet {
     policers: HashMap<PolicerKey, Mutex<Policer>, Quick>,
     /// In ns of the monotonic clock.
     time: AtomicU64,
+    neighbours: HashMap<NeighbourKey, Neighbour>,
     limits: [PuntLimit; PuntReason::COUNT],
     counted: Mutex<Counted>,
     punts: Mutex<Vec<Punted>>,
@@ -117,6 +119,7 @@ impl TableSet {
             flood: HashMap::default(),
             policers: HashMap::default(),
             time: AtomicU64::new(0),
+            neighbours: HashMap::new(),
             limits: [PuntLimit::default(); PuntReason::COUNT],
             counted: Mutex::default(),
             punts: Mutex::default(),
@@ -196,6 +199,12 @@ impl TableSet {
             }
             Action::DelPolicer(key) => {
                 self.policers.remove(&key);
+            }
+            Action::PutNeighbour(key, neighbour) => {
+                self.neighbours.insert(key, neighbour);
+            }
+            Action::DelNeighbour(key) => {
+                self.neighbours.remove(&key);
             }
             Action::PutPuntLimit(reason, limit) => self.limits[reason as usize] = limit,
         }
@@ -313,6 +322,10 @@ impl Tables for TableSet {
             refreshed.push((*key, epoch));
             place.seen.store(epoch, Relaxed);
         }
+    }
+
+    fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
+        self.neighbours.get(key).copied()
     }
 
     fn flood(&self, key: &FloodKey) -> Option<Target> {
@@ -458,6 +471,10 @@ mod tests {
         let flood = (FloodKey { segment: 1, generation: 1, slot: 0 }, Target::peer(1));
         let entry = FdbEntry { target: Target::port(1), flags: 1, seen: 5, reserved: 0 };
         let fdb = (FdbKey { mac: [2; 6], segment: 1 }, entry);
+        let neighbour = (
+            NeighbourKey::v4([10, 0, 0, 5], 1).unwrap(),
+            Neighbour::new(overlay_common::wire::Mac([2; 6])),
+        );
         let node = Node { epoch: 3, ..Node::default() };
         for action in [
             Action::PutNode(node),
@@ -470,6 +487,7 @@ mod tests {
             Action::PutPermit(permit.0, permit.1),
             Action::PutFlood(flood.0, flood.1),
             Action::PutFdb(fdb.0, fdb.1),
+            Action::PutNeighbour(neighbour.0, neighbour.1),
         ] {
             tables.apply(&action);
         }
@@ -482,6 +500,7 @@ mod tests {
         assert_eq!(tables.permit(&permit.0), Some(permit.1));
         assert_eq!(tables.flood(&flood.0), Some(flood.1));
         assert_eq!(tables.fdb(&fdb.0), Some(fdb.1));
+        assert_eq!(tables.neighbour(&neighbour.0), Some(neighbour.1));
         assert_eq!(tables.fdb_entries().collect::<Vec<_>>(), [fdb]);
         tables.count_port(1, Direction::Rx, 1, 1);
         tables.count_peer(1, Direction::Rx, 1, 1);
@@ -495,6 +514,7 @@ mod tests {
             Action::DelPermit(permit.0),
             Action::DelFlood(flood.0),
             Action::DelFdb(fdb.0),
+            Action::DelNeighbour(neighbour.0),
         ] {
             tables.apply(&action);
         }
@@ -506,7 +526,7 @@ mod tests {
         assert_eq!((tables.access(&access.0), tables.vtep(&vtep.0)), (None, None));
         assert_eq!(tables.vtep6(&vtep6.0), None);
         assert_eq!((tables.permit(&permit.0), tables.flood(&flood.0)), (None, None));
-        assert_eq!(tables.fdb(&fdb.0), None);
+        assert_eq!((tables.fdb(&fdb.0), tables.neighbour(&neighbour.0)), (None, None));
         let zero = Counters::default();
         assert_eq!((tables.port_counters(1), tables.peer_counters(1)), (zero, zero));
     }

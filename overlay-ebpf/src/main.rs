@@ -33,6 +33,7 @@ use overlay_common::abi::{Hook, sides};
 use overlay_common::packet::Packet as _;
 use overlay_common::path::one_armed::Side;
 use overlay_common::path::{Ingress, from_access, from_underlay, one_armed};
+use overlay_common::verdict::Verdict;
 
 use overlay_common::tables::Tables as _;
 use overlay_common::verdict::DropReason;
@@ -97,8 +98,38 @@ pub fn tc_one_armed(ctx: TcContext) -> i32 {
         Side::Access => sides::ACCESS,
         Side::Host => return TC_ACT_UNSPEC,
     };
+    go_on(&ctx, &tables, ingress, side)
+}
+
+/// Hears what a peer's frame says of neighbours, of which few frames say anything.
+#[classifier]
+pub fn tc_hear_uplink(ctx: TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
+    packet.pull(packet::UPLINK_HEADERS);
+    from_underlay::hear(&mut packet, &tables, ingress);
+    tables.has_heard();
+    go_on(&ctx, &tables, ingress, sides::UPLINK)
+}
+
+/// Hears what a frame from an access port says of neighbours, and answers what it asks.
+#[classifier]
+pub fn tc_hear_access(ctx: TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
+    packet.pull(packet::ACCESS_HEADERS);
+    match from_access::hear(&mut packet, &tables, ingress) {
+        Some(result) => outcome::tc(&ctx, &mut packet, &tables, ingress, result),
+        None => {
+            tables.has_heard();
+            go_on(&ctx, &tables, ingress, sides::ACCESS)
+        }
+    }
+}
+
+/// Goes on with another program, from the start.
+#[inline(always)]
+fn go_on<F: Form>(ctx: &TcContext, tables: &KernelTables<F>, ingress: Ingress, side: u32) -> i32 {
     // SAFETY: the context is the running program's.
-    unsafe { maps::TC_SIDES.tail_call(&ctx, side) };
+    unsafe { maps::TC_SIDES.tail_call(ctx, side) };
     // Only where the array is not filled, which the loader sees to.
     tables.count_drop(ingress.ifindex, DropReason::TableInconsistent, 1);
     TC_ACT_SHOT
@@ -186,16 +217,20 @@ fn xdp_one_armed_with<const FRAGS: bool>(ctx: &XdpContext, sides: &ProgramArray)
 fn tc_uplink_with<R: Form>(ctx: &TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::UPLINK_HEADERS);
-    let result = from_underlay::run(&mut packet, &tables, ingress);
-    outcome::tc(ctx, &mut packet, &tables, ingress, result)
+    match from_underlay::run(&mut packet, &tables, ingress) {
+        Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::HEAR_UPLINK),
+        result => outcome::tc(ctx, &mut packet, &tables, ingress, result),
+    }
 }
 
 #[inline(always)]
 fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::ACCESS_HEADERS);
-    let result = from_access::run(&mut packet, &tables, ingress);
-    outcome::tc(ctx, &mut packet, &tables, ingress, result)
+    match from_access::run(&mut packet, &tables, ingress) {
+        Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::HEAR_ACCESS),
+        result => outcome::tc(ctx, &mut packet, &tables, ingress, result),
+    }
 }
 
 /// Never attached. Redirects its frame to the device whose index stands behind

@@ -8,8 +8,9 @@ use aya_ebpf::maps::{
 use overlay_common::abi::sides;
 use overlay_common::abi::{
     ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
-    MAX_SEGMENTS, MAX_WAYS, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt,
-    PuntBucket, PuntLimit, PuntReason, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Way,
+    MAX_SEGMENTS, MAX_WAYS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer,
+    PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target, VTEP_BUCKETS, Vtep,
+    Vtep6Key, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -40,6 +41,10 @@ pub static FDB: Array<Bucket> = buckets(MIN_BUCKETS);
 #[map]
 pub static FLOOD: HashMap<FloodKey, Target> =
     HashMap::with_max_entries(MAX_FLOOD_SLOTS, BPF_F_NO_PREALLOC);
+/// The size is the loader's, as that of the FDB.
+#[map]
+pub static NEIGHBOURS: HashMap<NeighbourKey, Neighbour> =
+    HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
 #[map]
 pub static POLICERS: HashMap<PolicerKey, Policer> =
     HashMap::with_max_entries(MAX_POLICERS, BPF_F_NO_PREALLOC);
@@ -60,6 +65,10 @@ pub static PUNT_LIMITS: Array<PuntLimit> = Array::with_max_entries(PuntReason::C
 pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
     PerCpuArray::with_max_entries(PuntBucket::COUNT, 0);
 
+/// Not zero while a frame is on its way from the program that has heard it to its side's. On a
+/// real-time kernel another frame may come between the two: that one is not heard then.
+#[map]
+pub static HEARD: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static TC_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
 #[map]

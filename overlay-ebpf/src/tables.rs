@@ -10,8 +10,8 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::maps::Array;
 use overlay_common::abi::{
     Access, AccessKey, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry, FdbKey,
-    FloodKey, MAX_PEERS, MAX_PORTS, Masks, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt,
-    PuntBucket, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    FloodKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
+    PolicerKey, Port, Punt, PuntBucket, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -100,8 +100,27 @@ impl<R> KernelTables<R> {
     }
 }
 
+impl<R> KernelTables<R> {
+    /// Has [`is_back`](Tables::is_back) say so of this frame, to the program that goes on.
+    #[inline(always)]
+    pub fn has_heard(&self) {
+        if let Some(heard) = maps::HEARD.get_ptr_mut(0) {
+            // SAFETY: this CPU's own word.
+            unsafe { *heard = 1 };
+        }
+    }
+}
+
 impl<R: Form> Tables for KernelTables<R> {
     const SHORT: bool = !R::OUTLINED;
+    const APART: bool = true;
+
+    #[inline(always)]
+    fn is_back(&self) -> bool {
+        let Some(heard) = maps::HEARD.get_ptr_mut(0) else { return true };
+        // SAFETY: this CPU's own word.
+        unsafe { core::mem::take(&mut *heard) != 0 }
+    }
 
     #[inline(always)]
     fn node(&self) -> Option<&Node> {
@@ -159,6 +178,12 @@ impl<R: Form> Tables for KernelTables<R> {
     fn refresh(&self, key: &FdbKey, epoch: u32) {
         let Some(node) = self.node else { return };
         hash::stamp(key.to_word(), node.masks.fdb, epoch);
+    }
+
+    #[inline(always)]
+    fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
+        // SAFETY: a record of one word.
+        unsafe { maps::NEIGHBOURS.get(key).copied() }
     }
 
     #[inline(always)]

@@ -63,6 +63,10 @@ pub struct PuntSeen {
     pub source: u32,
     /// The source address.
     pub mac: [u8; 6],
+    /// The address that a neighbour has.
+    pub address: [u8; 16],
+    /// Whether it is a router.
+    pub router: bool,
     /// The frame.
     pub frame: Vec<u8>,
 }
@@ -72,7 +76,18 @@ impl PuntSeen {
     pub fn new(punt: &Punt, frame: &[u8]) -> Self {
         let source = punt.source.index() | u32::from(punt.source.is_peer()) << 31;
         let (reason, hook, segment, mac) = (punt.reason, punt.hook, punt.segment, punt.mac);
-        Self { reason, hook, segment, source, mac, frame: frame.to_vec() }
+        // Of another punt, this is something else.
+        let router = reason == PuntReason::Neighbour as u8 && punt.is_router();
+        Self {
+            reason,
+            hook,
+            segment,
+            source,
+            mac,
+            address: punt.address,
+            router,
+            frame: frame.to_vec(),
+        }
     }
 }
 

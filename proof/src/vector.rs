@@ -5,6 +5,7 @@ use overlay_control::action::Action;
 use overlay_control::sample::{PEER_VTEPS, STATIC_STATION, station};
 use proptest::prelude::*;
 
+use crate::neighbours;
 use crate::outer::{self, Datagram};
 
 /// The path that a vector goes.
@@ -171,6 +172,7 @@ fn vni() -> impl Strategy<Value = u32> {
 fn address() -> impl Strategy<Value = Mac> {
     let known = [1, 2, 3, 4, 5, 7, 9, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x66, 0x77].map(station);
     prop_oneof![
+        2 => Just(station(1)),
         8 => proptest::sample::select(known.to_vec()),
         1 => Just(STATIC_STATION),
         1 => Just(Mac::BROADCAST),
@@ -193,6 +195,7 @@ fn inner() -> impl Strategy<Value = Vec<u8>> {
         2 => payload(0x60).prop_map(|p| (0x86dd, p)),
         1 => payload(0x46).prop_map(|p| (0x0800, p)),
         1 => payload(0).prop_map(|p| (0x0806, p)),
+        3 => neighbours::strategy(),
         1 => payload(0x45).prop_map(|p| (0x88b5, p)),
         1 => payload(0x45).prop_map(|p| (0x8100, p)),
         1 => payload(0x45).prop_map(|p| (0x88a8, p)),

@@ -40,7 +40,7 @@ pub struct Access {
     pub port: u32,
     /// Index in `SEGMENTS`.
     pub segment: u16,
-    /// [`Policed`] bits.
+    /// [`Policed`] bits and [`Access::NEIGHBOURS`].
     pub flags: u16,
 }
 record!(Access, 8);
@@ -55,6 +55,12 @@ impl Policed {
     pub const PORT: u16 = 1;
     /// Those of its segment.
     pub const SEGMENT: u16 = 1 << 1;
+}
+
+impl Access {
+    /// What ARP and neighbour discovery say is heard, and what they ask is answered where it
+    /// is known.
+    pub const NEIGHBOURS: u16 = 1 << 4;
 }
 
 impl Value for Access {
@@ -194,7 +200,7 @@ impl PermitKey {
 pub struct Permit {
     /// Index in `SEGMENTS`.
     pub segment: u16,
-    /// [`Permit::LEARN`] and [`Policed::SEGMENT`].
+    /// [`Permit::LEARN`], [`Permit::NEIGHBOURS`] and [`Policed::SEGMENT`].
     pub flags: u16,
     /// Zero.
     pub reserved: u32,
@@ -217,4 +223,6 @@ impl Value for Permit {
 impl Permit {
     /// Source MACs of frames from peers are learnt.
     pub const LEARN: u16 = 1;
+    /// What ARP and neighbour discovery say in frames from peers is heard.
+    pub const NEIGHBOURS: u16 = 1 << 4;
 }

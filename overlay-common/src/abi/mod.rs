@@ -8,6 +8,7 @@ mod admission;
 mod counters;
 mod egress;
 mod fdb;
+mod neighbour;
 mod node;
 mod policer;
 mod punt;
@@ -17,6 +18,7 @@ pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Ke
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port, Stations, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
+pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
 pub use policer::{Charge, Meter, Policer, PolicerKey};
 pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
@@ -72,6 +74,8 @@ pub mod maps {
     pub const FLOOD: &str = "FLOOD";
     /// Hash: [`PolicerKey`](super::PolicerKey) → [`Policer`](super::Policer).
     pub const POLICERS: &str = "POLICERS";
+    /// Hash: [`NeighbourKey`](super::NeighbourKey) → [`Neighbour`](super::Neighbour).
+    pub const NEIGHBOURS: &str = "NEIGHBOURS";
     /// Program array: [`sides`](super::sides) → the tc program of each.
     pub const TC_SIDES: &str = "TC_SIDES";
     /// The same for XDP.
@@ -97,14 +101,19 @@ pub mod maps {
     pub const PUNT_BUCKETS: &str = "PUNT_BUCKETS";
 }
 
-/// Where a device that is uplink and access port has the programs of the one and the other.
+/// The programs that others go on with: those of either side for a device that is uplink and
+/// access port; at tc, those that hear what neighbours say, which go on with their side's.
 pub mod sides {
     /// On uplinks.
     pub const UPLINK: u32 = 0;
     /// On access ports.
     pub const ACCESS: u32 = 1;
+    /// Hears on uplinks.
+    pub const HEAR_UPLINK: u32 = 2;
+    /// Hears on access ports.
+    pub const HEAR_ACCESS: u32 = 3;
     /// How many there are.
-    pub const COUNT: u32 = 2;
+    pub const COUNT: u32 = 4;
 }
 
 /// The names of the constants that the loader fills in.
@@ -159,6 +168,11 @@ pub mod programs {
     /// tc ingress on a device that is both and that user space carries: discards what is the
     /// overlay's, and what is of its VLANs.
     pub const TC_GUARD_ONE_ARMED: &str = "tc_guard_one_armed";
+    /// tc, never attached: hears what neighbours say on an uplink, and goes on with
+    /// [`TC_UPLINK`] or its other form.
+    pub const TC_HEAR_UPLINK: &str = "tc_hear_uplink";
+    /// The same on an access port, where it answers, too.
+    pub const TC_HEAR_ACCESS: &str = "tc_hear_access";
     /// All that are attached at tc ingress.
     pub const TC: [&str; 8] = [
         TC_UPLINK,

@@ -17,14 +17,17 @@ pub enum PuntReason {
     Flood = 2,
     /// A Geneve control packet (RFC 8926, 3.4: the O bit), outer headers and all.
     Control = 3,
+    /// ARP or neighbour discovery says of an address what the neighbour table has not, or has
+    /// otherwise. Only the record is sent, as for [`Learn`](Self::Learn).
+    Neighbour = 4,
 }
 
 impl PuntReason {
     /// How many reasons there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
     /// Every reason, in the order of its number.
     pub const ALL: [Self; Self::COUNT] =
-        [Self::Learn, Self::PeerUnresolved, Self::Flood, Self::Control];
+        [Self::Learn, Self::PeerUnresolved, Self::Flood, Self::Control, Self::Neighbour];
 
     /// The name in commands and metrics.
     pub const fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl PuntReason {
             Self::PeerUnresolved => "peer-unresolved",
             Self::Flood => "flood",
             Self::Control => "control",
+            Self::Neighbour => "neighbour",
         }
     }
 
@@ -43,6 +47,7 @@ impl PuntReason {
             1 => Some(Self::PeerUnresolved),
             2 => Some(Self::Flood),
             3 => Some(Self::Control),
+            4 => Some(Self::Neighbour),
             _ => None,
         }
     }
@@ -51,7 +56,7 @@ impl PuntReason {
     /// be crowded out by one of them.
     #[inline(always)]
     pub const fn is_shared_out(self) -> bool {
-        matches!(self, Self::Learn)
+        matches!(self, Self::Learn | Self::Neighbour)
     }
 }
 
@@ -73,21 +78,29 @@ pub struct Punt {
     pub frame_len: u32,
     /// How many bytes of the frame follow this record.
     pub captured: u32,
-    /// The inner source MAC.
+    /// The inner source MAC; zero where a [`Neighbour`](PuntReason::Neighbour)'s is not told.
     pub mac: [u8; 6],
     /// Control information of the frame's stripped tag, 0 for none.
     pub vlan: u16,
     /// The payload bytes of each segment where the frame is a super-frame, else 0.
     pub gso_size: u16,
-    /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame, else 0.
+    /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame; of a
+    /// neighbour, 1 where it is a router; else 0.
     pub generation: u16,
+    /// [`NeighbourKey::bytes`](super::NeighbourKey::bytes) of a neighbour, else 0.
+    pub address: [u8; 16],
 }
-record!(Punt, 32);
+record!(Punt, 48);
 
 impl Punt {
     /// The longest frame that goes along. The size of a perf record has 16 bits, which the
     /// kernel does not check; the record itself and what perf puts in front take some of them.
     pub const LONGEST: u32 = 65_000;
+
+    /// Whether a neighbour is a router.
+    pub const fn is_router(&self) -> bool {
+        self.generation != 0
+    }
 }
 
 /// A token bucket's size and rate, for one reason on one CPU; where the sources have shares

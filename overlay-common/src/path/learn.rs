@@ -61,6 +61,7 @@ fn report<P: Packet, T: Tables>(packet: &mut P, tables: &T, sight: &Sighting) {
         vlan: 0,
         gso_size: 0,
         generation: 0,
+        ..Punt::default()
     };
     let _ = tables.punt(packet, punt);
 }

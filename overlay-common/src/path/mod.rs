@@ -12,6 +12,7 @@ pub mod from_access;
 pub mod from_underlay;
 mod learn;
 mod local;
+mod neighbours;
 pub mod one_armed;
 mod police;
 mod way;

@@ -45,6 +45,15 @@ impl Arp {
         }
     }
 
+    /// Makes a request the answer to itself: the target is at `mac`.
+    #[inline(always)]
+    pub fn answer(&mut self, mac: Mac) {
+        let wanted = self.target_ip;
+        (self.target_mac, self.target_ip) = (self.sender_mac, self.sender_ip);
+        (self.sender_mac, self.sender_ip) = (mac, wanted);
+        self.operation = Self::REPLY.to_be_bytes();
+    }
+
     /// Whether this is ARP for IPv4 over Ethernet.
     pub const fn is_ipv4_over_ethernet(&self) -> bool {
         u16::from_be_bytes(self.hardware) == 1

@@ -41,3 +41,40 @@ pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
 pub const fn update2(checksum: u16, first: u16, second: u16) -> u16 {
     !fold(!checksum as u32 + first as u32 + second as u32)
 }
+
+/// A one's complement sum of what stands in 16-bit words. The bytes stay in memory's order,
+/// which the sum does not mind (RFC 1071, 2 (B)).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum(u64);
+
+impl Sum {
+    /// Adds an IPv6 address, as two words with the bytes as on the wire.
+    #[inline(always)]
+    #[must_use]
+    pub const fn address(self, [a, b]: [u64; 2]) -> Self {
+        const LOW: u64 = 0xffff_ffff;
+        Self(self.0 + (a & LOW) + (a >> 32) + (b & LOW) + (b >> 32))
+    }
+
+    /// Adds a word, in host order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self, value: u16) -> Self {
+        Self(self.0 + value.to_be() as u64)
+    }
+
+    /// Adds a word by its bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pair(self, first: u8, second: u8) -> Self {
+        self.word(u16::from_be_bytes([first, second]))
+    }
+
+    /// The checksum, as on the wire.
+    #[inline(always)]
+    pub const fn checksum(self) -> [u8; 2] {
+        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+        (!fold(sum as u32)).to_ne_bytes()
+    }
+}

@@ -90,6 +90,12 @@ impl Ethernet {
         }
     }
 
+    /// Makes a frame go back to who sent it, from another.
+    #[inline(always)]
+    pub fn turn_back(&mut self, from: Mac) {
+        (self.destination, self.source) = (self.source, from);
+    }
+
     /// The EtherType, or a length where it is below 1536 (IEEE 802.3).
     #[inline(always)]
     pub const fn ethertype(&self) -> u16 {

@@ -77,6 +77,19 @@ impl Ipv6 {
         words(&self.destination)
     }
 
+    /// The source address as two words, the bytes as on the wire.
+    #[inline(always)]
+    pub fn source_words(&self) -> [u64; 2] {
+        words(&self.source)
+    }
+
+    /// Sets both addresses, each as two words, the bytes as on the wire.
+    #[inline(always)]
+    pub fn set_ends(&mut self, source: [u64; 2], destination: [u64; 2]) {
+        set_words(&mut self.source, source);
+        set_words(&mut self.destination, destination);
+    }
+
     /// Bytes behind this header.
     #[inline(always)]
     pub const fn payload_len(&self) -> u16 {
@@ -92,11 +105,34 @@ pub fn words(address: &[u8; 16]) -> [u64; 2] {
     words.map(u64::from_ne_bytes)
 }
 
+/// Writes an address of two words.
+#[cfg(not(target_arch = "bpf"))]
+pub(super) fn set_words(address: &mut [u8; 16], words: [u64; 2]) {
+    address.copy_from_slice(words.map(u64::to_ne_bytes).as_flattened());
+}
+
+/// The same for the kernel, as for [`words`].
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+pub(super) fn set_words(address: &mut [u8; 16], [a, b]: [u64; 2]) {
+    // SAFETY: two stores to the 16 bytes behind a reference.
+    unsafe {
+        core::arch::asm!(
+            "*(u64 *)({to} + 0) = {a}",
+            "*(u64 *)({to} + 8) = {b}",
+            to = in(reg) address,
+            a = in(reg) a,
+            b = in(reg) b,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 /// The same for the kernel. A header has no alignment, so the compiler would load byte by
 /// byte; see [`Outer::copy_words`](super::Outer::copy_words).
 #[cfg(target_arch = "bpf")]
 #[inline(always)]
-fn words(address: &[u8; 16]) -> [u64; 2] {
+pub(super) fn words(address: &[u8; 16]) -> [u64; 2] {
     let (a, b): (u64, u64);
     // SAFETY: two loads of the 16 bytes behind a reference.
     unsafe {

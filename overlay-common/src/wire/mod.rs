@@ -7,6 +7,7 @@ mod arp;
 pub mod checksum;
 mod ethernet;
 mod geneve;
+mod icmpv6;
 mod ipv4;
 mod ipv6;
 mod outer;
@@ -17,6 +18,7 @@ mod vxlan;
 pub use arp::Arp;
 pub use ethernet::{Ethernet, Mac, Probe, Tag, TagKind, ethertype};
 pub use geneve::Geneve;
+pub use icmpv6::{Discovered, Discovery, Icmpv6, LinkLayer};
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
 #[cfg(not(target_arch = "bpf"))]
@@ -32,6 +34,8 @@ pub mod protocol {
     pub const TCP: u8 = 6;
     /// User Datagram Protocol.
     pub const UDP: u8 = 17;
+    /// The Internet Control Message Protocol for IPv6.
+    pub const ICMPV6: u8 = 58;
 }
 
 /// A view that may be laid over packet bytes.
@@ -41,6 +45,9 @@ pub mod protocol {
 /// The implementer must be `repr(C)` or `repr(transparent)`, have alignment 1 and
 /// no padding, and accept every bit pattern.
 pub unsafe trait Header: Copy {}
+
+// SAFETY: a byte.
+unsafe impl Header for u8 {}
 
 // SAFETY: an array of headers is as plain as its elements.
 unsafe impl<T: Header, const N: usize> Header for [T; N] {}

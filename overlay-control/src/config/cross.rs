@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
 
-use overlay_common::abi::{MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MAX_SEGMENTS};
+use overlay_common::abi::{
+    MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MAX_SEGMENTS, neighbours_beside,
+};
 use overlay_common::id::Vlan;
 
 use super::nearest::nearest;
@@ -33,6 +35,8 @@ pub fn check(draft: &Draft, problems: &mut Problems) {
             static_peer(&peers, segment, entry, problems);
             static_port(segment, entry, problems);
         }
+        unique(&segment.neighbours, |entry| entry.ip.as_ref(), "ip of this segment", problems);
+        unheard(segment, problems);
     }
 }
 
@@ -87,6 +91,9 @@ fn sizes(draft: &Draft, problems: &mut Problems) {
     let what = "permissions (segments of peers, equal sets counted once)";
     let alike = "give more peers the same segments, or spread them over several gateways";
     limit(permits, MAX_PERMITS / 2, what, 0..0, alike);
+    let neighbours = draft.segments.iter().map(|s| s.neighbours.len()).sum();
+    let (most, what) = (neighbours_beside(fdb_max), "static neighbours");
+    limit(neighbours, most, what, fdb_span.clone(), "make node.fdb_entries larger");
     limit(fdb, fdb_max, "static addresses", fdb_span, "make node.fdb_entries larger");
 }
 
@@ -252,6 +259,17 @@ fn static_port(segment: &DraftSegment, entry: &DraftStatic, problems: &mut Probl
         };
         let help = "name interface, vlan and protocol of one of its [[segment.port]]";
         problems.add(&interface.span, what, help);
+    }
+}
+
+/// A neighbour is of use where questions are answered.
+fn unheard(segment: &DraftSegment, problems: &mut Problems) {
+    let Some(off) = segment.suppression.as_ref().filter(|at| !at.value) else { return };
+    if let Some(entry) = segment.neighbours.first() {
+        let line = problems.line(&off.span);
+        let message =
+            format!("[[segment.neighbour]] in a segment without suppression (line {line})");
+        problems.add(&entry.span, message, "remove it, or set suppression = true");
     }
 }
 

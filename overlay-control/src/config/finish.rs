@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::host::Places;
-use super::read::{Draft, DraftNode, DraftPeer, DraftPort, DraftSegment, DraftStatic, DraftUplink};
+use super::read::{
+    Draft, DraftNeighbour, DraftNode, DraftPeer, DraftPort, DraftSegment, DraftStatic, DraftUplink,
+};
 use super::source::{At, Problems};
 use super::{
-    AGEING, AccessPort, Config, FDB_ENTRIES, Mode, Node, Peer, Place, Segment, StaticMac, UdpPorts,
-    Uplink,
+    AGEING, AccessPort, Config, FDB_ENTRIES, Mode, Node, Peer, Place, Segment, StaticMac,
+    StaticNeighbour, UdpPorts, Uplink,
 };
 
 /// `None` where a required value is missing, which was reported.
@@ -82,8 +84,10 @@ fn segment(draft: DraftSegment, modes: &BTreeMap<String, Mode>) -> Option<Segmen
         vni: draft.vni?.value,
         learning: draft.learning.is_none_or(|at| at.value),
         limits: draft.limits,
+        suppression: draft.suppression.is_none_or(|at| at.value),
         ports: draft.ports.into_iter().map(|d| port(d, modes)).collect::<Option<_>>()?,
         fdb: draft.fdb.into_iter().map(static_mac).collect::<Option<_>>()?,
+        neighbours: draft.neighbours.into_iter().map(neighbour).collect::<Option<_>>()?,
     })
 }
 
@@ -107,6 +111,11 @@ fn static_mac(draft: DraftStatic) -> Option<StaticMac> {
         _ => return None,
     };
     Some(StaticMac { mac: draft.mac?.value, place })
+}
+
+fn neighbour(draft: DraftNeighbour) -> Option<StaticNeighbour> {
+    let router = draft.router.is_some_and(|at| at.value);
+    Some(StaticNeighbour { ip: draft.ip?.value, mac: draft.mac?.value, router })
 }
 
 fn peer(draft: DraftPeer) -> Option<Peer> {

@@ -172,10 +172,14 @@ pub struct Segment {
     pub learning: bool,
     /// `[segment.limit]`: of what enters it.
     pub limits: Limits,
+    /// Whether ARP and neighbour discovery are answered from the neighbour table.
+    pub suppression: bool,
     /// `[[segment.port]]`.
     pub ports: Vec<AccessPort>,
     /// `[[segment.fdb]]`.
     pub fdb: Vec<StaticMac>,
+    /// `[[segment.neighbour]]`.
+    pub neighbours: Vec<StaticNeighbour>,
 }
 
 /// `[[segment.port]]`: a device, and a VLAN on it, that faces the segment.
@@ -213,6 +217,17 @@ pub struct StaticMac {
     pub mac: Mac,
     /// Where it is.
     pub place: Place,
+}
+
+/// `[[segment.neighbour]]`: an IP address whose station no frame changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticNeighbour {
+    /// The address; one that a host can have.
+    pub ip: IpAddr,
+    /// Whose it is; never a group address.
+    pub mac: Mac,
+    /// Whether the station is an IPv6 router.
+    pub router: bool,
 }
 
 /// Where an address is, in the configuration's words.

@@ -38,8 +38,10 @@ pub struct DraftSegment {
     pub vni: Option<At<Vni>>,
     pub learning: Option<At<bool>>,
     pub limits: Limits,
+    pub suppression: Option<At<bool>>,
     pub ports: Vec<DraftPort>,
     pub fdb: Vec<DraftStatic>,
+    pub neighbours: Vec<DraftNeighbour>,
 }
 
 pub struct DraftPort {
@@ -56,6 +58,13 @@ pub struct DraftStatic {
     pub peer: Option<At<String>>,
     pub interface: Option<At<String>>,
     pub vlan: Option<At<Vlan>>,
+}
+
+pub struct DraftNeighbour {
+    pub span: Range<usize>,
+    pub ip: Option<At<IpAddr>>,
+    pub mac: Option<At<Mac>>,
+    pub router: Option<At<bool>>,
 }
 
 pub struct DraftPeer {
@@ -149,8 +158,10 @@ fn segment(mut s: Section, p: &mut Problems) -> DraftSegment {
         vni: s.required(p, "vni", values::vni, "add vni = 100, the same on every gateway"),
         learning: s.optional(p, "learning", values::boolean),
         limits: limits(s.table(p, "limit", "[segment.limit]"), p),
+        suppression: s.optional(p, "suppression", values::boolean),
         ports: each(s.tables(p, "port", "[[segment.port]]"), p, port),
         fdb: each(s.tables(p, "fdb", "[[segment.fdb]]"), p, static_mac),
+        neighbours: each(s.tables(p, "neighbour", "[[segment.neighbour]]"), p, neighbour),
     };
     s.finish(p);
     segment
@@ -206,6 +217,17 @@ fn static_mac(mut s: Section, p: &mut Problems) -> DraftStatic {
         }
         _ => {}
     }
+    s.finish(p);
+    entry
+}
+
+fn neighbour(mut s: Section, p: &mut Problems) -> DraftNeighbour {
+    let entry = DraftNeighbour {
+        span: s.span.clone(),
+        ip: s.required(p, "ip", values::host, "add ip = \"10.0.0.5\", the host's address"),
+        mac: s.required(p, "mac", values::mac, "add mac = \"02:00:00:00:02:02\""),
+        router: s.optional(p, "router", values::boolean),
+    };
     s.finish(p);
     entry
 }

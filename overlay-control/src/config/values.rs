@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use overlay_common::abi::NeighbourKey;
 use overlay_common::id::Vni;
 use overlay_common::wire::Mac;
 use toml::de::DeValue;
@@ -117,6 +118,18 @@ pub fn vtep(value: &DeValue) -> Result<IpAddr, Wrong> {
         format!("{text:?} is {kind}"),
         "the unicast address of one gateway on the underlay, such as \"192.0.2.1\"",
     ))
+}
+
+/// An address that a host in a segment can have.
+pub fn host(value: &DeValue) -> Result<IpAddr, Wrong> {
+    let help = "the address of one host, such as \"10.0.0.5\" or \"2001:db8::5\"";
+    let text = string(value, help)?;
+    let address =
+        text.parse().map_err(|_| Wrong::new(format!("{text:?} is no IP address"), help))?;
+    match NeighbourKey::of(address, 0) {
+        Some(_) => Ok(address),
+        None => Err(Wrong::new(format!("{text:?} is no address that a host can have"), help)),
+    }
 }
 
 /// A UDP port.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use overlay_common::abi::Neighbour;
 use overlay_common::wire::Mac;
 
 /// A network device, as it is now.
@@ -43,6 +44,17 @@ pub struct Restored {
     pub age: u32,
     /// Whether it was loaded, and not learnt.
     pub is_loaded: bool,
+}
+
+/// An IP address found in the tables of an earlier run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoredNeighbour {
+    /// Its segment's VNI.
+    pub vni: u32,
+    /// The address.
+    pub address: IpAddr,
+    /// Whose it was; not by the configuration.
+    pub neighbour: Neighbour,
 }
 
 /// Where a restored address was, in terms that outlive the tables' indices.

@@ -15,6 +15,7 @@ mod input;
 mod links;
 mod load;
 mod names;
+mod neighbours;
 mod profiles;
 mod settle;
 mod show;
@@ -28,7 +29,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use overlay_common::abi::{
-    ABI_VERSION, FdbEntry, FdbKey, Node, Punt, PuntLimit, PuntReason, Target, TunnelPorts,
+    ABI_VERSION, FdbEntry, FdbKey, Neighbour, NeighbourKey, Node, Punt, PuntLimit, PuntReason,
+    Target, TunnelPorts, neighbours_beside,
 };
 use overlay_common::id::SegmentId;
 use overlay_common::wire::{Encap, Mac, address_words};
@@ -38,15 +40,19 @@ use crate::config::Config;
 
 pub use fdb::Origin;
 pub(crate) use fdb::word;
-pub use input::{LinkInfo, NextHop, Restored, RestoredPlace};
+pub use input::{LinkInfo, NextHop, Restored, RestoredNeighbour, RestoredPlace};
 pub use load::Refusal;
 pub use names::Names;
-pub use view::{FdbTotals, FdbView, PeerState, PeerView, PortView, Role, SegmentView, WayView};
+pub use view::{
+    FdbTotals, FdbView, NeighbourTotals, NeighbourView, PeerState, PeerView, PortView, Role,
+    SegmentView, WayView,
+};
 
 use fdb::Fdb;
 use flood::FloodLists;
 use groups::Groups;
 use links::Links;
+use neighbours::Neighbours;
 use settle::{Dirty, Installed, Retired};
 use topology::{Ids, Topology};
 use way::{Obstacle, Way, Ways};
@@ -60,6 +66,9 @@ const UNRESOLVED_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
 const FLOOD_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
 /// The same for control packets, which nothing answers yet.
 const CONTROL_LIMIT: PuntLimit = PuntLimit { per_second: 100, burst: 20 };
+/// The same for what stations say of their addresses. One that is not heard is heard when it
+/// is said again; until then it is asked for by flooding.
+const NEIGHBOUR_LIMIT: PuntLimit = PuntLimit { per_second: 5_000, burst: 1_000 };
 
 const fn limit(reason: PuntReason) -> PuntLimit {
     match reason {
@@ -67,6 +76,7 @@ const fn limit(reason: PuntReason) -> PuntLimit {
         PuntReason::PeerUnresolved => UNRESOLVED_LIMIT,
         PuntReason::Flood => FLOOD_LIMIT,
         PuntReason::Control => CONTROL_LIMIT,
+        PuntReason::Neighbour => NEIGHBOUR_LIMIT,
     }
 }
 
@@ -87,6 +97,7 @@ pub struct Controller {
     ways: Ways,
     groups: Groups,
     fdb: Fdb,
+    neighbours: Neighbours,
     flood: FloodLists,
     installed: Installed,
     node: Option<Node>,
@@ -103,6 +114,7 @@ impl Controller {
         let topology = Arc::new(Topology::build(&config, &mut ids));
         let mut controller = Self {
             fdb: Fdb::new(config.node.fdb_entries),
+            neighbours: Neighbours::new(neighbours_beside(config.node.fdb_entries)),
             started: now,
             now,
             ids,
@@ -136,6 +148,7 @@ impl Controller {
         self.settle();
         self.topology = Arc::new(Topology::build(&config, &mut self.ids));
         self.fdb.limit(config.node.fdb_entries);
+        self.neighbours.limit(neighbours_beside(config.node.fdb_entries));
         self.ways.retain(|vtep| self.topology.vteps.contains_key(vtep));
         self.config = config;
         self.next_scan = self.next_scan.min(now + self.scan_interval());
@@ -198,6 +211,38 @@ impl Controller {
         self.next_scan = self.next_scan.min(self.now + self.scan_interval());
     }
 
+    /// ARP or neighbour discovery said of an address what the neighbour table has not, or has
+    /// otherwise. The station's own address is learnt as from any frame of it.
+    pub fn handle_neighbour(&mut self, punt: &Punt, now: Duration) {
+        self.advance(now);
+        let (segment, target) = (SegmentId(punt.segment), punt.source);
+        let key = NeighbourKey::from_bytes(punt.address, punt.segment);
+        let Some(key) = key.filter(|_| punt.reason == PuntReason::Neighbour as u8) else { return };
+        if !self.topology.suppresses(segment)
+            || !self.topology.admits(segment, target, true)
+            || !self.is_alive(target)
+        {
+            return;
+        }
+        self.settle();
+        if punt.mac == [0; 6] {
+            self.neighbours.doubt(key, &mut self.actions);
+            return;
+        }
+        let station = FdbKey { mac: punt.mac, segment: punt.segment };
+        if self.fdb.origin(station).is_none() {
+            self.handle_learn(&Punt { reason: PuntReason::Learn as u8, ..*punt }, now);
+        }
+        let heard = Neighbour::new(Mac(punt.mac)).with_router(punt.is_router());
+        self.hear(station, key, heard);
+    }
+
+    fn hear(&mut self, station: FdbKey, key: NeighbourKey, heard: Neighbour) {
+        if self.fdb.origin(station).is_some() {
+            self.neighbours.hear(key, heard, &mut self.actions);
+        }
+    }
+
     /// Everything the kernel's FDB holds. `started` is the time at which the
     /// reading began; every action polled before then had been carried out.
     pub fn handle_scan(
@@ -218,9 +263,7 @@ impl Controller {
     pub fn handle_restored(&mut self, entries: impl IntoIterator<Item = Restored>, now: Duration) {
         self.advance(now);
         self.settle();
-        let segments = self.topology.segments.iter();
-        let by_vni: std::collections::BTreeMap<u32, SegmentId> =
-            segments.map(|(id, segment)| (segment.vni, *id)).collect();
+        let by_vni = self.topology.by_vni();
         let epoch = self.epoch();
         for entry in entries {
             let Some(segment) = by_vni.get(&entry.vni) else { continue };
@@ -238,6 +281,25 @@ impl Controller {
             }
         }
         self.next_scan = self.next_scan.min(self.now + self.scan_interval());
+    }
+
+    /// Addresses that an earlier run of the daemon had heard of. To be called once their
+    /// stations are restored; those of others are left out.
+    pub fn handle_restored_neighbours(
+        &mut self,
+        entries: impl IntoIterator<Item = RestoredNeighbour>,
+        now: Duration,
+    ) {
+        self.advance(now);
+        self.settle();
+        let by_vni = self.topology.by_vni();
+        for RestoredNeighbour { vni, address, neighbour } in entries {
+            let Some(id) = by_vni.get(&vni).filter(|id| self.topology.suppresses(**id)) else {
+                continue;
+            };
+            let Some(key) = NeighbourKey::of(address, id.0) else { continue };
+            self.hear(FdbKey::new(neighbour.mac(), id.0), key, neighbour);
+        }
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
@@ -268,8 +330,13 @@ impl Controller {
             self.settle();
         }
         let action = self.actions.pop_front();
-        if action.is_none() {
-            self.actions.shrink_to(ACTIONS_KEPT);
+        match action {
+            // Whatever the station went for, its addresses go with it.
+            Some(Action::DelFdb(station)) => {
+                self.neighbours.station_gone(station, &mut self.actions);
+            }
+            Some(_) => {}
+            None => self.actions.shrink_to(ACTIONS_KEPT),
         }
         action
     }

@@ -2,7 +2,7 @@
 //!
 //! Wanted entries are compared with those that were put before. What others
 //! point to is put first and removed last: limits, ports and peers, then flood lists,
-//! permits, VTEPs, static addresses, access; and back again. What a packet on its
+//! permits, VTEPs, static addresses and neighbours, access; and back again. What a packet on its
 //! way may still come upon is removed a moment later ([`GRACE`]).
 
 use core::time::Duration;
@@ -83,6 +83,7 @@ impl Controller {
             self.put_admission();
             let (statics, epoch) = (&self.topology.statics, self.epoch());
             self.fdb.put_configured(statics, epoch, &mut self.actions);
+            self.neighbours.put_configured(&self.topology.neighbours, &mut self.actions);
             self.sync_access();
             self.remove_gone();
             return;
@@ -239,7 +240,8 @@ impl Controller {
         let entry = |(profile, id): (u32, SegmentId)| {
             let spec = segments.get(&id)?;
             let learn = if spec.learning { Permit::LEARN } else { 0 };
-            let flags = learn | limited(spec.limits, Policed::SEGMENT);
+            let neighbours = if spec.suppression { Permit::NEIGHBOURS } else { 0 };
+            let flags = learn | neighbours | limited(spec.limits, Policed::SEGMENT);
             let permit = Permit { segment: id.0, flags, reserved: 0 };
             Some((PermitKey { profile, vni: spec.vni }, permit))
         };
@@ -272,7 +274,10 @@ impl Controller {
             let key = AccessKey { ifindex: link.ifindex, vlan: spec.vlan, reserved: 0 };
             let of_segment =
                 self.topology.segments.get(&segment).map(|spec| spec.limits).unwrap_or_default();
-            let flags = limited(spec.limits, Policed::PORT) | limited(of_segment, Policed::SEGMENT);
+            let limits =
+                limited(spec.limits, Policed::PORT) | limited(of_segment, Policed::SEGMENT);
+            let neighbours = if self.topology.suppresses(segment) { Access::NEIGHBOURS } else { 0 };
+            let flags = limits | neighbours;
             wanted.insert(key, Access { port: id.0, segment: segment.0, flags });
         }
         put(&mut self.installed.access, &wanted, &mut self.actions, Action::PutAccess);
@@ -300,6 +305,8 @@ impl Controller {
             topology.admits(SegmentId(key.segment), target, origin.is_static())
         };
         self.fdb.retain(admitted, out);
+        let listens = |segment| topology.suppresses(SegmentId(segment));
+        self.neighbours.drop_others(&topology.neighbours, listens, out);
 
         let segments = gone(&mut installed.segments, |id| topology.segments.contains_key(id));
         out.extend(segments.iter().copied().map(Action::DelSegment));

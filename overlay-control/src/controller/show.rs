@@ -3,14 +3,14 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use overlay_common::abi::{FdbEntry, FdbKey, Target};
-use overlay_common::id::{PeerId, PortId, Vlan};
+use overlay_common::abi::{FdbEntry, FdbKey, Neighbour, NeighbourKey, Target};
+use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 
 use super::topology::{self, PortKey};
 use super::way::{Obstacle, Way};
 use super::{
-    Controller, FdbTotals, Names, NextHop, Origin, PeerState, PeerView, PortView, Role,
-    SegmentView, WayView,
+    Controller, FdbTotals, Names, NeighbourTotals, NeighbourView, NextHop, Origin, PeerState,
+    PeerView, PortView, Role, SegmentView, WayView,
 };
 use crate::config::{AccessPort, Config, Peer, Segment, Uplink};
 
@@ -39,6 +39,7 @@ impl Controller {
                 name: segment.name.clone(),
                 vni: segment.vni.value(),
                 learning: segment.learning,
+                suppression: segment.suppression,
                 ports: segment.ports.len(),
                 peers: peers.unwrap_or(0),
                 fdb: id.map_or(0, |id| self.fdb.of_segment(id.0)),
@@ -111,6 +112,34 @@ impl Controller {
             Some(format!("{name} has {count} learnt addresses, and limit.macs is {most}"))
         };
         ports.chain(peers).chain(segments).filter_map(reached).collect()
+    }
+
+    /// The neighbour table, by segment, as the configuration has them, and address.
+    pub fn neighbours(&self) -> Vec<NeighbourView<'_>> {
+        let view = |(key, neighbour): (NeighbourKey, Neighbour)| {
+            let segment = self.topology.segments.get(&SegmentId(key.segment))?;
+            let view = NeighbourView {
+                segment: &segment.name,
+                ip: key.ip(),
+                mac: neighbour.mac(),
+                is_static: neighbour.is_static(),
+                router: neighbour.is_router(),
+            };
+            Some((segment.position, view))
+        };
+        let mut views: Vec<_> = self.neighbours.iter().filter_map(view).collect();
+        views.sort_unstable_by_key(|(position, view)| (*position, view.ip));
+        views.into_iter().map(|(_, view)| view).collect()
+    }
+
+    /// How many addresses the neighbour table holds.
+    pub fn neighbours_len(&self) -> usize {
+        self.neighbours.len()
+    }
+
+    /// What happened to the neighbour table so far.
+    pub fn neighbour_totals(&self) -> NeighbourTotals {
+        self.neighbours.totals
     }
 
     fn uplink_view(&self, uplink: &Uplink) -> PortView {

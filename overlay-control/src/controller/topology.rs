@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use overlay_common::abi::{FdbKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, Target};
+use overlay_common::abi::{
+    FdbKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, Neighbour, NeighbourKey, Target,
+};
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 
 use super::fdb::Bounds;
@@ -46,6 +48,7 @@ pub struct Segment {
     pub vni: u32,
     pub learning: bool,
     pub limits: Limits,
+    pub suppression: bool,
     pub ports: Vec<PortId>,
     pub peers: Vec<PeerId>,
     /// Its place in the configuration.
@@ -71,6 +74,7 @@ pub struct Topology {
     pub segments: BTreeMap<SegmentId, Segment>,
     pub peers: BTreeMap<PeerId, Peer>,
     pub statics: BTreeMap<FdbKey, Target>,
+    pub neighbours: BTreeMap<NeighbourKey, Neighbour>,
     /// The ports of each interface.
     pub interfaces: BTreeMap<String, Vec<PortId>>,
     pub vteps: BTreeMap<IpAddr, PeerId>,
@@ -149,7 +153,18 @@ impl Topology {
         topology.add_ports(config, ids);
         topology.add_peers(config, ids);
         topology.add_statics(config, ids);
+        topology.add_neighbours(config, ids);
         topology
+    }
+
+    /// Whether a segment's gateways hear and answer ARP and neighbour discovery.
+    pub fn suppresses(&self, segment: SegmentId) -> bool {
+        self.segments.get(&segment).is_some_and(|spec| spec.suppression)
+    }
+
+    /// The segments by their VNIs.
+    pub fn by_vni(&self) -> BTreeMap<u32, SegmentId> {
+        self.segments.iter().map(|(id, segment)| (segment.vni, *id)).collect()
     }
 
     /// Whether an address of this segment may be behind this target.
@@ -193,6 +208,7 @@ impl Topology {
                 vni: segment.vni.value(),
                 learning: segment.learning,
                 limits: segment.limits,
+                suppression: segment.suppression,
                 ports: Vec::new(),
                 peers: Vec::new(),
                 position,
@@ -254,6 +270,17 @@ impl Topology {
         }
         let used = self.peers.values().map(|peer| peer.profile).collect();
         ids.profiles.retain(&used);
+    }
+
+    fn add_neighbours(&mut self, config: &Config, ids: &Ids) {
+        for segment in &config.segments {
+            let Some(id) = ids.segment(&segment.name) else { continue };
+            let entries = segment.neighbours.iter().filter_map(|entry| {
+                let neighbour = Neighbour::new(entry.mac).with_router(entry.router).fixed();
+                Some((NeighbourKey::of(entry.ip, id.0)?, neighbour))
+            });
+            self.neighbours.extend(entries);
+        }
     }
 
     fn add_statics(&mut self, config: &Config, ids: &Ids) {

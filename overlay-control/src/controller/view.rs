@@ -79,6 +79,8 @@ pub struct SegmentView {
     pub vni: u32,
     /// Whether MACs behind peers are learnt.
     pub learning: bool,
+    /// Whether ARP and neighbour discovery are heard and answered.
+    pub suppression: bool,
     /// How many access ports it has.
     pub ports: usize,
     /// How many peers may use it.
@@ -157,6 +159,32 @@ pub struct FdbView<'a> {
     pub origin: Origin,
     /// Seconds since a frame from it was last seen.
     pub age: u32,
+}
+
+/// An address in the neighbour table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeighbourView<'a> {
+    /// Its segment.
+    pub segment: &'a str,
+    /// The address.
+    pub ip: IpAddr,
+    /// Whose it is.
+    pub mac: Mac,
+    /// Whether the configuration says so.
+    pub is_static: bool,
+    /// Whether the station is a router.
+    pub router: bool,
+}
+
+/// What happened to the neighbour table since the controller was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NeighbourTotals {
+    /// Addresses heard of that were not known.
+    pub learned: u64,
+    /// Addresses that another station has now.
+    pub moved: u64,
+    /// Addresses not taken in because the table was full, or the station has too many.
+    pub refused: u64,
 }
 
 /// What happened to the FDB since the controller was made.

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use overlay_common::id::{Vlan, Vni};
 use overlay_common::wire::Mac;
 use overlay_control::config::{
-    AccessPort, Encap, Limits, Mode, Node, Peer, Place, Segment, StaticMac, TagKind, UdpPorts,
-    Uplink, Vteps,
+    AccessPort, Encap, Limits, Mode, Node, Peer, Place, Segment, StaticMac, StaticNeighbour,
+    TagKind, UdpPorts, Uplink, Vteps,
 };
 
 use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted};
@@ -32,6 +32,7 @@ name     = "blue"
 vni      = 100
 learning = false
 limit    = { macs = 100 }
+suppression = true
 
 [[segment.port]]
 interface = "eth1"
@@ -56,6 +57,15 @@ peer = "gw2"
 mac       = "02-00-00-00-02-0A"
 interface = "eth1"
 vlan      = 10
+
+[[segment.neighbour]]
+ip  = "10.0.0.5"
+mac = "02:00:00:00:02:02"
+
+[[segment.neighbour]]
+ip     = "fe80::1"
+mac    = "02:00:00:00:02:02"
+router = true
 
 [[peer]]
 name     = "gw2"
@@ -97,6 +107,10 @@ limit    = { floods = 1 }
         macs: Some(0),
     };
     let ten = Vlan::new(10, TagKind::Customer).unwrap();
+    let neighbour = |ip: &str, router| {
+        let mac = Mac([2, 0, 0, 0, 2, 2]);
+        StaticNeighbour { ip: ip.parse().unwrap(), mac, router }
+    };
     let static_mac = |last, place| StaticMac { mac: Mac([2, 0, 0, 0, 2, last]), place };
     assert_eq!(
         config.segments,
@@ -109,10 +123,12 @@ limit    = { floods = 1 }
                 AccessPort { sticky: true, limits, ..port("eth1", Some(ten), Mode::Tc) },
                 port("eth2", None, Mode::XdpGeneric),
             ],
+            suppression: true,
             fdb: vec![
                 static_mac(2, Place::Peer("gw2".into())),
                 static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(ten) }),
             ],
+            neighbours: vec![neighbour("10.0.0.5", false), neighbour("fe80::1", true)],
         }]
     );
     assert_eq!(
@@ -144,7 +160,7 @@ fn what_is_left_out_has_its_default() {
         accepted(&format!("{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"eth1\"\n{GW2}"));
     assert_eq!((config.node.ageing, config.node.fdb_entries), (300, 1 << 20));
     assert_eq!(config.uplinks[0].mode, Mode::Auto);
-    assert!(config.segments[0].learning);
+    assert!(config.segments[0].learning && config.segments[0].suppression);
     assert_eq!(config.segments[0].ports[0].vlan, None);
     assert_eq!(config.segments[0].ports[0].mode, Mode::Auto);
     assert!(!config.segments[0].ports[0].sticky);

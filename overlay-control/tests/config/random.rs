@@ -22,6 +22,9 @@ vlan = 10
 [[segment.fdb]]
 mac = "02:00:00:00:02:02"
 peer = "gw2"
+[[segment.neighbour]]
+ip = "10.0.0.5"
+mac = "02:00:00:00:02:02"
 [[peer]]
 name = "gw2"
 vtep = "192.0.2.2"

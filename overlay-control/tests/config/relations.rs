@@ -230,3 +230,45 @@ fn each_encapsulation_has_a_port_of_its_own() {
         &[("vxlan_port and geneve_port are both 6081", "4789")],
     );
 }
+
+#[test]
+fn static_neighbours_are_checked() {
+    let head = format!("{NODE}{UPLINK}{BLUE}");
+    let mac = "mac = \"02:00:00:00:00:01\"\n";
+    let ip = |value: &str, message: &str| {
+        refused(
+            &format!("{head}[[segment.neighbour]]\nip = ¦{value}\n{mac}"),
+            &[(message, "host")],
+        );
+    };
+    ip("\"10.0.0.256\"", "ip \"10.0.0.256\" is no IP address");
+    ip("\"10.0.0.5/24\"", "ip \"10.0.0.5/24\" is no IP address");
+    ip("10", "ip is an integer, not a string");
+    for none in ["0.0.0.0", "127.0.0.1", "224.0.0.5", "255.255.255.255", "::1", "ff02::1"] {
+        ip(&format!("\"{none}\""), &format!("ip \"{none}\" is no address that a host can have"));
+    }
+    let entry = format!("[[segment.neighbour]]\nip = \"10.0.0.5\"\n{mac}");
+    refused(
+        &format!("{head}{entry}[[segment.neighbour]]\nip = ¦\"10.0.0.5\"\n{mac}"),
+        &[("ip of this segment 10.0.0.5 is used twice", "line 10")],
+    );
+    refused(
+        &format!("{head}suppression = false\n¦{entry}"),
+        &[(
+            "[[segment.neighbour]] in a segment without suppression (line 9)",
+            "suppression = true",
+        )],
+    );
+    refused(
+        &format!("{head}¦[[segment.neighbour]]\n{mac}"),
+        &[("[[segment.neighbour]] has no ip", "")],
+    );
+    refused(
+        &format!("{head}[[segment.neighbour]]\nip = \"10.0.0.5\"\n{mac}¦peer = \"gw2\"\n"),
+        &[(
+            "unknown key peer in [[segment.neighbour]]",
+            "[[segment.neighbour]] takes ip, mac, router",
+        )],
+    );
+    accepted(&format!("{head}{entry}[[segment]]\nname = \"red\"\nvni = 2\n{entry}"));
+}

@@ -11,6 +11,14 @@ fn tables_have_an_end() {
     let message = "the file has 3 static addresses, and this node takes 2";
     refused(&format!("{text}{GW2}"), &[(message, "make node.fdb_entries larger")]);
 
+    let mut text = format!("{NODE}fdb_entries = ¦1\n{UPLINK}{BLUE}");
+    for i in 1..=3 {
+        text +=
+            &format!("[[segment.neighbour]]\nip = \"10.0.0.{i}\"\nmac = \"02:00:00:00:00:01\"\n");
+    }
+    let message = "the file has 3 static neighbours, and this node takes 2";
+    refused(&text, &[(message, "make node.fdb_entries larger")]);
+
     let mut text = format!("¦{NODE}{UPLINK}{BLUE}");
     let ports = overlay_common::abi::MAX_PORTS - 1;
     for i in 0..ports {

@@ -11,6 +11,7 @@ mod lists;
 mod loading;
 mod mirror;
 mod multipath;
+mod neighbours;
 mod next_hops;
 mod order;
 mod reload;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use overlay_common::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit, PermitKey, Policed, Policer,
-    PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey, Node, Peer, Permit,
+    PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep,
+    Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_control::action::Action;
@@ -22,6 +23,7 @@ pub struct Mirror {
     pub permits: BTreeMap<PermitKey, Permit>,
     pub flood: BTreeMap<FloodKey, Target>,
     pub fdb: BTreeMap<FdbKey, FdbEntry>,
+    pub neighbours: BTreeMap<NeighbourKey, Neighbour>,
     pub limits: BTreeMap<PuntReason, PuntLimit>,
     pub policers: BTreeMap<PolicerKey, Policer>,
 }
@@ -51,6 +53,8 @@ impl Mirror {
             Action::DelFdb(k) => drop(self.fdb.remove(&k)),
             Action::PutPolicer(k, v) => drop(self.policers.insert(k, v)),
             Action::DelPolicer(k) => drop(self.policers.remove(&k)),
+            Action::PutNeighbour(k, v) => drop(self.neighbours.insert(k, v)),
+            Action::DelNeighbour(k) => drop(self.neighbours.remove(&k)),
             Action::PutPuntLimit(k, v) => drop(self.limits.insert(k, v)),
         }
     }
@@ -85,6 +89,9 @@ impl Mirror {
                 let way = self.ways.get(&index).copied().unwrap_or_default();
                 assert!(way.egress.ifindex != 0, "{id:?} has no way {index}");
             }
+        }
+        for key in self.neighbours.keys() {
+            assert!(self.segments.contains_key(&SegmentId(key.segment)), "{key:?}: no segment");
         }
         for (key, vtep) in &self.vteps {
             assert!(self.has(Target::peer(vtep.peer())), "{key:?} leads to peer {}", vtep.peer());
@@ -140,6 +147,10 @@ impl Mirror {
         }
         let peers: BTreeSet<u32> = self.vteps.values().map(|vtep| vtep.peer()).collect();
         assert!(self.peers.keys().all(|id| peers.contains(&id.0)), "a peer without VTEP");
+        for (key, neighbour) in self.neighbours.iter().filter(|(_, n)| !n.is_static()) {
+            let station = FdbKey::new(neighbour.mac(), key.segment);
+            assert!(self.fdb.contains_key(&station), "{key:?} of a station that is gone");
+        }
         for (key, entry) in &self.fdb {
             if !entry.target.is_peer() {
                 let port = self.ports[&PortId(entry.target.index())];

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
-use overlay_common::abi::{FdbEntry, FdbKey, PermitKey, Target};
+use overlay_common::abi::{FdbEntry, FdbKey, NeighbourKey, PermitKey, PuntReason, Target};
 use overlay_common::id::{PeerId, PortId};
 use overlay_control::addresses::Purpose;
 use overlay_control::config::Place;
@@ -33,7 +33,8 @@ struct Plan {
     /// The segments of each peer; `None`: no such peer.
     peers: Vec<Option<BTreeSet<usize>>>,
     learning: bool,
-    /// A static address behind the first peer in each segment that it may use.
+    /// A static address behind the first peer in each segment that it may use, and a static
+    /// neighbour.
     statics: bool,
 }
 
@@ -58,6 +59,13 @@ enum Event {
         segment: u16,
         mac: u32,
         target: Target,
+    },
+    Said {
+        segment: u16,
+        mac: u32,
+        ip: u8,
+        target: Target,
+        is_doubt: bool,
     },
     Load {
         segment: usize,
@@ -107,6 +115,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (device.clone(), 0..4u32).prop_map(|(device, flags)| Event::Attached { device, flags }),
         4 => (0..PEERS, vec((device, any::<bool>()), 0..4))
             .prop_map(|(peer, hops)| Event::NextHops { peer, hops }),
+        8 => (0..5u16, 0..6u32, 0..4u8, target.clone(), any::<bool>()).prop_map(
+            |(segment, mac, ip, target, is_doubt)| Event::Said { segment, mac, ip, target, is_doubt }
+        ),
         8 => (0..5u16, 0..6u32, target)
             .prop_map(|(segment, mac, target)| Event::Heard { segment, mac, target }),
         4 => (0..SEGMENTS.len(), 0..6u32, 0..PEERS)
@@ -129,6 +140,13 @@ impl Plan {
             let learning = self.learning;
             text +=
                 &format!("[[segment]]\nname = \"{name}\"\nvni = {vni}\nlearning = {learning}\n");
+            // One that does not listen.
+            if !self.statics && vni == 200 {
+                text += "suppression = false\n";
+            }
+            if self.statics {
+                text += "[[segment.neighbour]]\nip = \"10.0.0.1\"\nmac = \"02:01:00:00:00:01\"\n";
+            }
             let own = PORTS.iter().zip(&self.ports).filter(|(_, s)| *s == segment);
             for ((interface, vlan), _) in own {
                 text += &format!("[[segment.port]]\ninterface = \"{interface}\"\n");
@@ -215,6 +233,18 @@ fn happen(gateway: &mut Gateway, host: &mut Host, plan: &mut Plan, event: &Event
             };
             gateway.controller.handle_learn(&punt, now);
         }
+        Event::Said { segment, mac: last, ip, target, is_doubt } => {
+            let key = NeighbourKey::v4([10, 0, 0, *ip], *segment).expect("a host's address");
+            let punt = overlay_common::abi::Punt {
+                reason: PuntReason::Neighbour as u8,
+                segment: *segment,
+                source: *target,
+                mac: if *is_doubt { [0; 6] } else { mac(*last).0 },
+                address: key.bytes(),
+                ..Default::default()
+            };
+            gateway.controller.handle_neighbour(&punt, now);
+        }
         Event::Load { segment, mac: last, peer } => {
             let line = format!("{} {} peer peer{peer}", SEGMENTS[*segment].0, mac(*last));
             if let Ok(list) = gateway.list(&line, Purpose::Load) {
@@ -284,6 +314,10 @@ fn meaning(gateway: &Gateway) -> Vec<String> {
     lines.extend(fixed.map(|(key, entry)| {
         format!("static {:?} {} {}", key.mac, segment(key.segment), name(entry.target))
     }));
+    let fixed = tables.neighbours.iter().filter(|(_, neighbour)| neighbour.is_static());
+    lines.extend(fixed.map(|(key, neighbour)| {
+        format!("neighbour {} {} {}", key.ip(), segment(key.segment), neighbour.mac())
+    }));
     lines.sort();
     lines
 }
@@ -297,6 +331,7 @@ fn check_fdb(gateway: &Gateway) {
         gateway.controller.fdb().map(|(key, entry)| (key, (entry.target, entry.flags))).collect();
     let there = gateway.tables.fdb.iter().map(|(key, e)| (*key, (e.target, e.flags)));
     assert_eq!(believed, there.collect::<BTreeMap<_, _>>());
+    assert_eq!(gateway.controller.neighbours().len(), gateway.tables.neighbours.len());
     let config = gateway.controller.config();
     for view in &views {
         let key = gateway.key(&view.segment, view.mac);

@@ -56,7 +56,8 @@ fn ports_follow_their_devices() {
 
     let access = |vlan| tables.access.get(&AccessKey { ifindex: 4, vlan, reserved: 0 });
     let port = gateway.port("eth2", 10).0;
-    assert_eq!(access(10), Some(&Access { port, segment: blue, flags: 0 }));
+    let flags = Access::NEIGHBOURS;
+    assert_eq!(access(10), Some(&Access { port, segment: blue, flags }));
     assert_eq!(access(20).map(|access| access.segment), Some(red));
     assert_eq!(access(0), None);
     assert_eq!(tables.access.len(), 2, "an uplink is no access port");
@@ -89,7 +90,10 @@ fn peers_may_use_what_they_are_permitted() {
     assert!(gw2.profile >= 1 && gw3.profile >= 1 && gw2.profile != gw3.profile);
 
     let permit = |profile, vni| tables.permits.get(&PermitKey { profile, vni }).copied();
-    let of = |name, flags| Some(Permit { segment: gateway.segment(name).0, flags, reserved: 0 });
+    let of = |name, flags| {
+        let flags = flags | Permit::NEIGHBOURS;
+        Some(Permit { segment: gateway.segment(name).0, flags, reserved: 0 })
+    };
     assert_eq!(permit(gw2.profile, 100), of("blue", Permit::LEARN));
     assert_eq!(permit(gw2.profile, 200), of("red", Permit::LEARN));
     assert_eq!(permit(gw3.profile, 100), of("blue", Permit::LEARN));

@@ -20,6 +20,8 @@ pub enum Question {
     Segments,
     /// Its peers.
     Peers,
+    /// Whose the IP addresses are.
+    Neighbours,
     /// What was dropped, where and why.
     Drops,
     /// To remove every address that was loaded.
@@ -32,11 +34,12 @@ pub enum Question {
 
 impl Question {
     /// Every question.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Status,
         Self::Ports,
         Self::Segments,
         Self::Peers,
+        Self::Neighbours,
         Self::Drops,
         Self::FdbFlush,
         Self::Reload,
@@ -50,6 +53,7 @@ impl Question {
             Self::Ports => "/ports",
             Self::Segments => "/segments",
             Self::Peers => "/peers",
+            Self::Neighbours => "/neighbours",
             Self::Drops => "/drops",
             Self::FdbFlush => "/fdb/flush",
             Self::Reload => "/reload",
@@ -106,6 +110,8 @@ pub enum Answer {
     Segments(Vec<SegmentRow>),
     /// To [`Question::Peers`].
     Peers(Vec<PeerRow>),
+    /// To [`Question::Neighbours`].
+    Neighbours(Vec<NeighbourRow>),
     /// To [`Question::Drops`].
     Drops(Vec<DropRow>),
     /// To an order.
@@ -183,6 +189,10 @@ pub struct Status {
     pub fdb_limited: u64,
     /// Frames from elsewhere with an address that a sticky port holds.
     pub fdb_held: u64,
+    /// How many IP addresses the neighbour table holds.
+    pub neighbours: usize,
+    /// Addresses not taken in because it was full, or their station has too many.
+    pub neighbours_refused: u64,
     /// Packets dropped, for all reasons.
     pub drops: u64,
     /// What is wrong now, in sentences.
@@ -237,6 +247,8 @@ pub struct SegmentRow {
     pub vni: u32,
     /// Whether MACs behind peers are learnt.
     pub learning: bool,
+    /// Whether ARP and neighbour discovery are heard and answered.
+    pub suppression: bool,
     /// How many access ports it has.
     pub ports: usize,
     /// How many peers may use it.
@@ -313,6 +325,21 @@ pub struct FdbRow<'a> {
     pub is_loaded: bool,
     /// Seconds since a frame from it was last seen.
     pub age: u32,
+}
+
+/// An IP address in the neighbour table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighbourRow {
+    /// Its segment.
+    pub segment: String,
+    /// The address.
+    pub ip: String,
+    /// Whose it is.
+    pub mac: String,
+    /// `static` or `learned`.
+    pub origin: String,
+    /// Whether the station is an IPv6 router.
+    pub router: bool,
 }
 
 /// A drop counter that is not zero.

@@ -99,6 +99,8 @@ enum What {
     Peers,
     /// Which MAC address is where.
     Fdb,
+    /// Whose the IP addresses are.
+    Neighbours,
     /// What was dropped, where and why; the book has a page for each reason
     /// (docs/src/drops).
     Drops,
@@ -155,6 +157,7 @@ async fn show(what: What, query: Query) -> Result<(), CommandFailure> {
         What::Ports => Question::Ports,
         What::Segments => Question::Segments,
         What::Peers => Question::Peers,
+        What::Neighbours => Question::Neighbours,
         What::Drops => Question::Drops,
     };
     query::ask(query.name, question, query.json).await

@@ -8,13 +8,15 @@ use overlay_common::id::PortId;
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
 use overlay_control::controller::{
-    Origin, PeerState, PeerView, PortView, Role, SegmentView, WayView,
+    NeighbourView, Origin, PeerState, PeerView, PortView, Role, SegmentView, WayView,
 };
 
 use super::Daemon;
 use crate::api::fdb::FdbDump;
 use crate::api::server::Request;
-use crate::api::{Answer, DropRow, Failure, PeerRow, PortRow, Question, SegmentRow, Status};
+use crate::api::{
+    Answer, DropRow, Failure, NeighbourRow, PeerRow, PortRow, Question, SegmentRow, Status,
+};
 use crate::dataplane::bpffs;
 use crate::dataplane::features::Feature;
 use crate::dataplane::pins::Pins;
@@ -52,6 +54,10 @@ impl Daemon {
             Question::Ports => Ok(Answer::Ports(self.port_rows())),
             Question::Segments => Ok(Answer::Segments(self.segment_rows())),
             Question::Peers => Ok(Answer::Peers(self.peer_rows())),
+            Question::Neighbours => {
+                let rows = self.controller.neighbours().into_iter().map(neighbour_row).collect();
+                Ok(Answer::Neighbours(rows))
+            }
             Question::Drops => Ok(Answer::Drops(self.drop_rows())),
             Question::FdbFlush => Ok(self.flush_loaded()),
             Question::Reload => self.reload().await,
@@ -99,6 +105,8 @@ impl Daemon {
             fdb_refused: totals.refused,
             fdb_limited: totals.limited,
             fdb_held: totals.held,
+            neighbours: self.controller.neighbours_len(),
+            neighbours_refused: self.controller.neighbour_totals().refused,
             drops: self.drops().values().sum(),
             problems: self.problems(&peers),
         }
@@ -327,6 +335,7 @@ fn segment_row(view: SegmentView, counters: Counters) -> SegmentRow {
         name: view.name,
         vni: view.vni,
         learning: view.learning,
+        suppression: view.suppression,
         ports: view.ports,
         peers: view.peers,
         fdb: view.fdb,
@@ -334,6 +343,16 @@ fn segment_row(view: SegmentView, counters: Counters) -> SegmentRow {
         rx_bytes: counters.rx_bytes,
         tx_packets: counters.tx_packets,
         tx_bytes: counters.tx_bytes,
+    }
+}
+
+fn neighbour_row(view: NeighbourView<'_>) -> NeighbourRow {
+    NeighbourRow {
+        segment: view.segment.to_owned(),
+        ip: view.ip.to_string(),
+        mac: view.mac.to_string(),
+        origin: if view.is_static { "static" } else { "learned" }.to_owned(),
+        router: view.router,
     }
 }
 

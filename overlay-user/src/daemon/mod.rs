@@ -191,7 +191,9 @@ impl Daemon {
     fn learn(&mut self) {
         let now = self.now();
         for punt in self.learnt.take(LEARN_AT_ONCE) {
+            // Each takes its own.
             self.controller.handle_learn(&punt, now);
+            self.controller.handle_neighbour(&punt, now);
         }
     }
 

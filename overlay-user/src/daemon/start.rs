@@ -10,7 +10,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use overlay_control::controller::{Controller, Restored};
+use overlay_control::controller::Controller;
 use overlay_control::tables::TableSet;
 
 use super::counted::Gone;
@@ -40,7 +40,7 @@ const RESTORED_AT_ONCE: usize = 1 << 16;
 #[derive(Default)]
 struct Former {
     state: State,
-    learnt: Vec<Restored>,
+    learnt: former::Former,
 }
 
 impl Daemon {
@@ -139,8 +139,12 @@ impl Daemon {
     async fn bring_up(&mut self, former: Former) -> Result<()> {
         self.read_host().await?;
         let deferred = self.await_next_hops().await;
-        for part in former.learnt.chunks(RESTORED_AT_ONCE) {
+        for part in former.learnt.stations.chunks(RESTORED_AT_ONCE) {
             self.controller.handle_restored(part.iter().copied(), self.now());
+            self.flush();
+        }
+        for part in former.learnt.neighbours.chunks(RESTORED_AT_ONCE) {
+            self.controller.handle_restored_neighbours(part.iter().copied(), self.now());
             self.flush();
         }
         let queues = self.queues.clone();
@@ -240,6 +244,6 @@ fn take_over(instance: &Instance, pins: &Pins) -> Result<Former> {
         return Ok(Former::default());
     }
     tracing::info!("taking over from a former process of {}", instance.name);
-    let learnt = if pins.exist() { former::learnt(pins) } else { Vec::new() };
+    let learnt = if pins.exist() { former::learnt(pins) } else { former::Former::default() };
     Ok(Former { state, learnt })
 }

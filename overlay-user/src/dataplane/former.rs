@@ -1,5 +1,5 @@
 //! What an earlier run of the instance left in its maps: the addresses that it
-//! had learnt, or that were loaded. Everything else is configuration or asked of
+//! had learnt, or that were loaded, and the IP addresses that it had heard of. Everything else is configuration or asked of
 //! the kernel anew.
 
 use std::collections::HashMap;
@@ -9,22 +9,31 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use aya::maps::{Array, Map, MapData};
 use overlay_common::abi::{
-    ABI_VERSION, FdbEntry, FdbKey, Node, Port, Segment, Vtep, Vtep6Key, VtepKey, maps,
+    ABI_VERSION, FdbEntry, FdbKey, Neighbour, NeighbourKey, Node, Port, Segment, Vtep, Vtep6Key,
+    VtepKey, maps,
 };
 use overlay_common::wire::Mac;
-use overlay_control::controller::{Restored, RestoredPlace};
+use overlay_control::controller::{Restored, RestoredNeighbour, RestoredPlace};
 
 use super::pins::Pins;
 use super::shared;
 use super::wire::Wire;
 
-/// The learnt and loaded addresses in the instance's pinned maps; none where there
-/// are no such maps, or maps of another layout, which is said. Whoever was killed
+/// What is taken over.
+#[derive(Debug, Default)]
+pub struct Former {
+    /// Learnt and loaded addresses.
+    pub stations: Vec<Restored>,
+    /// IP addresses that were heard of.
+    pub neighbours: Vec<RestoredNeighbour>,
+}
+
+/// What the instance's pinned maps hold; nothing where there are no such maps, or maps of another layout, which is said. Whoever was killed
 /// while it put new maps in the place of the old left the ones or the others.
-pub fn learnt(pins: &Pins) -> Vec<Restored> {
+pub fn learnt(pins: &Pins) -> Former {
     for directory in [pins.maps(), pins.new_maps()] {
         match read(&directory) {
-            Ok(restored) => return restored,
+            Ok(former) => return former,
             Err(error) if directory.exists() => tracing::warn!(
                 "the addresses in {} are lost, loaded ones too: {error:#}",
                 directory.display()
@@ -32,10 +41,10 @@ pub fn learnt(pins: &Pins) -> Vec<Restored> {
             Err(_) => {}
         }
     }
-    Vec::new()
+    Former::default()
 }
 
-fn read(directory: &Path) -> Result<Vec<Restored>> {
+fn read(directory: &Path) -> Result<Former> {
     let node: Array<_, Wire<Node>> = Array::try_from(open(directory, maps::NODE)?)?;
     let Wire(node) = node.get(&0, 0)?;
     if node.abi_version != ABI_VERSION {
@@ -70,6 +79,25 @@ fn read(directory: &Path) -> Result<Vec<Restored>> {
             restored.push(Restored { vni, mac: Mac(key.mac), place, age, is_loaded });
         }
     })?;
+    let neighbours = neighbours(directory, &segments)?;
+    Ok(Former { stations: restored, neighbours })
+}
+
+fn neighbours(
+    directory: &Path,
+    segments: &Array<MapData, Wire<Segment>>,
+) -> Result<Vec<RestoredNeighbour>> {
+    let map: aya::maps::HashMap<_, Wire<NeighbourKey>, Wire<Neighbour>> =
+        aya::maps::HashMap::try_from(open(directory, maps::NEIGHBOURS)?)?;
+    let mut restored = Vec::new();
+    for entry in map.iter() {
+        let (Wire(key), Wire(neighbour)) = entry?;
+        if !neighbour.is_static() {
+            let Wire(segment) = segments.get(&u32::from(key.segment), 0)?;
+            let (vni, address) = (segment.vni, key.ip());
+            restored.push(RestoredNeighbour { vni, address, neighbour });
+        }
+    }
     Ok(restored)
 }
 

@@ -41,7 +41,7 @@ use aya::maps::{MapData, PerfEventArray};
 use aya::programs::{Program, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use overlay_common::abi::programs::XDP_PROBE;
-use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps};
+use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, neighbours_beside};
 use overlay_common::hash::Spread;
 use overlay_control::controller::Role;
 
@@ -100,6 +100,7 @@ impl Dataplane {
             .map_max_entries(maps::PORT_COUNTERS, counts::entries(MAX_PORTS)?)
             .map_max_entries(maps::PEER_COUNTERS, counts::entries(MAX_PEERS)?)
             .map_max_entries(maps::FDB, Spread::buckets_for(fdb_entries))
+            .map_max_entries(maps::NEIGHBOURS, neighbours_beside(fdb_entries))
             .override_global(constants::HASH_SEED, &seed, true)
             .override_global(constants::ABILITIES, &abilities, true)
             .load(OBJECT)

@@ -84,6 +84,8 @@ pub fn program_names(features: Features) -> Vec<&'static str> {
         programs::TC_GUARD_UPLINK,
         programs::TC_GUARD_ACCESS,
         programs::TC_GUARD_ONE_ARMED,
+        programs::TC_HEAR_UPLINK,
+        programs::TC_HEAR_ACCESS,
     ]);
     for is_native in [true, false] {
         names.extend(xdp_programs(features, is_native));
@@ -147,24 +149,36 @@ pub fn require(ebpf: &mut Ebpf, features: Features, name: &str) -> Result<()> {
     if fd(ebpf, name).is_ok() {
         return Ok(());
     }
-    let further = match name {
-        programs::TC_ONE_ARMED => Some((maps::TC_SIDES, tc_programs(features))),
-        programs::XDP_ONE_ARMED => Some((maps::XDP_SIDES, sides_of(features, true))),
-        programs::XDP_ONE_ARMED_SINGLE => Some((maps::XDP_SIDES_ONE, sides_of(features, false))),
-        _ => None,
-    };
-    if let Some((map, [uplink, access])) = further {
-        for (index, side) in [(sides::UPLINK, uplink), (sides::ACCESS, access)] {
-            require(ebpf, features, side)?;
-            put(ebpf, map, index, side)?;
-        }
+    load_program(ebpf, name)?;
+    for (map, index, program) in further(features, name) {
+        require(ebpf, features, program)?;
+        put(ebpf, map, index, program)?;
     }
-    load_program(ebpf, name)
+    Ok(())
 }
 
-fn sides_of(features: Features, is_native: bool) -> [&'static str; 2] {
-    let [uplink, access, _] = xdp_programs(features, is_native);
-    [uplink, access]
+/// What a program may go on with, by map and index; those lead back to it, in turn.
+fn further(features: Features, name: &str) -> Vec<(&'static str, u32, &'static str)> {
+    let [tc_uplink, tc_access] = tc_programs(features);
+    let xdp = |is_native| {
+        let [uplink, access, _] = xdp_programs(features, is_native);
+        let map =
+            if uplink == programs::XDP_UPLINK { maps::XDP_SIDES } else { maps::XDP_SIDES_ONE };
+        vec![(map, sides::UPLINK, uplink), (map, sides::ACCESS, access)]
+    };
+    let tc = |index, program| (maps::TC_SIDES, index, program);
+    match name {
+        programs::TC_ONE_ARMED => vec![tc(sides::UPLINK, tc_uplink), tc(sides::ACCESS, tc_access)],
+        programs::XDP_ONE_ARMED => xdp(true),
+        programs::XDP_ONE_ARMED_SINGLE => xdp(false),
+        _ if name == tc_uplink => {
+            vec![tc(sides::HEAR_UPLINK, programs::TC_HEAR_UPLINK), tc(sides::UPLINK, tc_uplink)]
+        }
+        _ if name == tc_access => {
+            vec![tc(sides::HEAR_ACCESS, programs::TC_HEAR_ACCESS), tc(sides::ACCESS, tc_access)]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Has a tail call with this index lead to a program.

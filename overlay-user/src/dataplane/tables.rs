@@ -9,8 +9,8 @@ use aya::Ebpf;
 use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use overlay_common::abi::{
     Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS, Masks,
-    Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, PuntLimit, Record, Segment, Target,
-    Vtep, Vtep6Key, VtepKey, Way, maps,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, PuntLimit,
+    Record, Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
@@ -36,6 +36,7 @@ pub struct KernelTables {
     fdb: SharedTable<FdbKey, FdbEntry>,
     flood: Hash<FloodKey, Target>,
     policers: Hash<PolicerKey, Policer>,
+    neighbours: Hash<NeighbourKey, Neighbour>,
     punt_limits: Slots<PuntLimit>,
     devices: DevMapHash<MapData>,
     redirected: HashSet<u32>,
@@ -58,6 +59,7 @@ const PINNED: &[&str] = &[
     maps::FDB,
     maps::FLOOD,
     maps::POLICERS,
+    maps::NEIGHBOURS,
     maps::TC_SIDES,
     maps::XDP_SIDES,
     maps::XDP_SIDES_ONE,
@@ -84,6 +86,7 @@ impl KernelTables {
             fdb: shared::take(ebpf, maps::FDB, seed)?,
             flood: take(ebpf, maps::FLOOD)?,
             policers: take(ebpf, maps::POLICERS)?,
+            neighbours: take(ebpf, maps::NEIGHBOURS)?,
             punt_limits: take(ebpf, maps::PUNT_LIMITS)?,
             devices: take(ebpf, maps::DEVICES)?,
             redirected: HashSet::new(),
@@ -161,6 +164,10 @@ impl KernelTables {
                 self.policers.insert(Wire(key), Wire(policer), 0)?;
             }
             Action::DelPolicer(key) => remove(&mut self.policers, key)?,
+            Action::PutNeighbour(key, neighbour) => {
+                self.neighbours.insert(Wire(key), Wire(neighbour), 0)?;
+            }
+            Action::DelNeighbour(key) => remove(&mut self.neighbours, key)?,
             Action::PutPuntLimit(reason, limit) => {
                 self.punt_limits.set(reason as u32, Wire(limit), 0)?;
             }

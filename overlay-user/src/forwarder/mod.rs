@@ -179,7 +179,8 @@ impl Worker {
         let mut frame = Frame::new(&packet.frame);
         let result = from_underlay::run(&mut frame, &*tables, ingress);
         for punted in tables.take_punts() {
-            if punted.punt.reason == PuntReason::Learn as u8 {
+            let reason = PuntReason::from_u8(punted.punt.reason);
+            if matches!(reason, Some(PuntReason::Learn | PuntReason::Neighbour)) {
                 self.learnt.put(Punted::Frame(punted.punt, Bytes::new()));
             }
         }
@@ -216,7 +217,7 @@ impl Worker {
         let result = from_access::run_again(&mut frame, &*tables, ingress, punt);
         let punts = tables.take_punts();
         drop(tables);
-        // News of source addresses were punted by the kernel's run already.
+        // News of stations and their addresses were punted by the kernel's run already.
         let reason = |punted: &TablePunted| PuntReason::from_u8(punted.punt.reason);
         if punts.iter().any(|punted| reason(punted) == Some(PuntReason::PeerUnresolved)) {
             return Outcome::Unresolved;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::dataplane::punts::Punted;
 
-/// News of source addresses that wait for the controller.
+/// News of stations and of their IP addresses that wait for the controller.
 const LEARN: usize = 16_384;
 /// Frames of each kind that wait for the forwarder.
 const FRAMES: usize = 1024;
@@ -50,7 +50,7 @@ pub struct Queues {
     full: Arc<Mutex<BTreeMap<DropKey, u64>>>,
 }
 
-/// The controller's end: news of source addresses.
+/// The controller's end: news of stations and of their IP addresses.
 pub struct Learnt {
     records: Receiver<Punt>,
     wake: Arc<Notify>,
@@ -74,7 +74,7 @@ impl Queues {
     pub fn put(&self, punted: Punted) {
         match punted {
             Punted::Frame(punt, frame) => match PuntReason::from_u8(punt.reason) {
-                Some(PuntReason::Learn) => {
+                Some(PuntReason::Learn | PuntReason::Neighbour) => {
                     self.count_if_full(punt.ifindex, self.learn.try_send(punt));
                     self.wake.notify_one();
                 }

@@ -3,7 +3,7 @@
 mod table;
 mod units;
 
-use crate::api::{DropRow, FdbRow, PeerRow, PortRow, SegmentRow, Status};
+use crate::api::{DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, SegmentRow, Status};
 use crate::dataplane::features::{ALL, Features};
 use overlay_common::wire::TagKind;
 use table::Table;
@@ -51,6 +51,7 @@ pub fn status(status: &Status) -> String {
             status.fdb_limited,
             status.fdb_held
         ),
+        format!("  neighbours {} (refused {})", status.neighbours, status.neighbours_refused),
         format!("  drops     {}", status.drops),
     ];
     lines.extend(status.problems.iter().map(|problem| format!("  problem: {problem}")));
@@ -118,6 +119,7 @@ pub fn segments(rows: &[SegmentRow]) -> String {
         "SEGMENT",
         ">VNI",
         "LEARNING",
+        "SUPPRESSION",
         ">PORTS",
         ">PEERS",
         ">FDB",
@@ -131,6 +133,7 @@ pub fn segments(rows: &[SegmentRow]) -> String {
             row.name.clone(),
             row.vni.to_string(),
             if row.learning { "yes" } else { "no" }.to_owned(),
+            if row.suppression { "yes" } else { "no" }.to_owned(),
             row.ports.to_string(),
             row.peers.to_string(),
             row.fdb.to_string(),
@@ -230,6 +233,21 @@ impl Default for FdbTable {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// `overlay show neighbours`.
+pub fn neighbours(rows: &[NeighbourRow]) -> String {
+    let mut table = Table::new(&["SEGMENT", "IP", "MAC", "KIND", "ROUTER"]);
+    for row in rows {
+        table.row([
+            row.segment.clone(),
+            row.ip.clone(),
+            row.mac.clone(),
+            row.origin.clone(),
+            if row.router { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    table.render()
 }
 
 /// `overlay show drops`.

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Node, Peer, Permit,
-    PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target, Vtep,
-    Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey,
+    Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -101,6 +101,10 @@ impl Tables for PortTables<'_> {
 
     fn refresh(&self, key: &FdbKey, epoch: u32) {
         self.set.refresh(key, epoch);
+    }
+
+    fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
+        self.set.neighbour(key)
     }
 
     fn flood(&self, key: &FloodKey) -> Option<Target> {

@@ -5,6 +5,7 @@
 
 mod handed;
 mod jumbo;
+mod neighbours;
 mod one_armed;
 mod picked;
 mod rare;

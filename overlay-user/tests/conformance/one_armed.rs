@@ -32,7 +32,7 @@ pub fn vectors() -> Vec<Picked> {
     both("a service VLAN of a segment", service_tagged(&inner, 20), tunnelled);
     let two = tagged(&tagged(&frame(station(0x11), 5), 7), 20);
     both("a tag in a segment's tag", two, Expect::Dropped(Why::InnerVlan));
-    let broken = tagged(&ethernet(station(0x11), Mac::BROADCAST, 0x0806, &[0; 46]), 20);
+    let broken = tagged(&ethernet(station(0x11), Mac::BROADCAST, 0x88b5, &[0; 46]), 20);
     both("a segment's frame of nobody", broken, Expect::Dropped(Why::InvalidSource));
 
     // The host's own.

@@ -9,6 +9,7 @@ use overlay_control::sample::{
 };
 
 use crate::host::Observed;
+use crate::neighbours;
 use crate::outer::{Datagram, tunnel};
 use crate::vector::{Direction, Given, Outcome, Vector, ethernet, service_tagged, tagged};
 
@@ -185,6 +186,11 @@ impl Picks {
         self.access(name, inner, expect);
     }
 
+    pub fn tunnelled_by_tc(&mut self, name: &str, inner: Vec<u8>) {
+        let expect = Expect::Tunnelled { peer: 1, vni: 100, tos: 0, inner: inner.clone() };
+        self.access_by_tc(name, inner, expect);
+    }
+
     pub fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
         self.add(Direction::FromUnderlay, name, frame, expect.clone(), expect);
     }
@@ -200,6 +206,7 @@ pub fn vectors() -> Vec<Picked> {
     encapsulation(&mut picks);
     access_refusals(&mut picks);
     local_switching(&mut picks);
+    neighbours::vectors(&mut picks);
     decapsulation(&mut picks);
     outer_refusals(&mut picks);
     inner_refusals(&mut picks);
@@ -223,7 +230,6 @@ fn encapsulation(picks: &mut Picks) {
     }
     let options = [&[0x46, 0, 0, 44][..], &[0; 40]].concat();
     let cases = [
-        ("ARP to a known station", ethernet(station(0x11), station(1), 0x0806, &arp())),
         ("ICMP", ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 1, 8))),
         ("ICMPv6", ethernet(station(0x11), station(1), 0x86dd, &ipv6(0, 58))),
         ("IPv4 with options", ethernet(station(0x11), station(1), 0x0800, &options)),
@@ -231,7 +237,7 @@ fn encapsulation(picks: &mut Picks) {
         ("IPv6 in name only", ethernet(station(0x11), station(1), 0x86dd, &[0x15; 46])),
         ("an unknown EtherType", ethernet(station(0x11), station(1), 0x88b5, &[7; 46])),
         ("an 802.3 length", ethernet(station(0x11), station(1), 40, &[7; 46])),
-        ("from an unknown station", ethernet(station(0x11), station(0x70), 0x0806, &arp())),
+        ("from an unknown station", ethernet(station(0x11), station(0x70), 0x88b5, &[7; 46])),
         ("the longest frame that fits", {
             ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 6, 1460))
         }),
@@ -239,6 +245,8 @@ fn encapsulation(picks: &mut Picks) {
     for (name, frame) in cases {
         picks.tunnelled(name, frame, 0);
     }
+    let to_known = ethernet(station(0x11), station(1), 0x0806, &arp());
+    picks.tunnelled_by_tc("ARP to a known station", to_known);
     let long = ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 6, 1461));
     picks.access("one byte too long for the uplink", long, Expect::Dropped(Why::TooBig));
 
@@ -314,13 +322,13 @@ fn access_refusals(picks: &mut Picks) {
     }
     // What the kernel does not take the tag off: not even a header would be left.
     for len in [16, 17] {
-        let cut = |to| tagged(&ethernet(to, station(5), 0x0806, &[0; 46]), 20)[..len].to_vec();
+        let cut = |to| tagged(&ethernet(to, station(5), 0x88b5, &[0; 46]), 20)[..len].to_vec();
         let refused = Expect::Dropped(Why::ResizeFailed);
         let name = format!("{len} bytes with a tag");
         picks.access(&format!("{name}, to a peer"), cut(station(0x11)), refused.clone());
         picks.access_by_tc(&format!("{name}, to all"), cut(Mac::BROADCAST), refused);
     }
-    let lonely = tagged(&ethernet(Mac::BROADCAST, station(6), 0x0806, &arp()), 40);
+    let lonely = tagged(&ethernet(Mac::BROADCAST, station(6), 0x88b5, &arp()), 40);
     picks.access_by_tc("nobody to flood to", lonely, Expect::Dropped(Why::NoReceiver));
 }
 
@@ -352,7 +360,7 @@ fn local_switching(picks: &mut Picks) {
     let dangling = tcp_to(DANGLING_STATION);
     picks.access("to a port that is none", dangling, Expect::Dropped(Why::TableInconsistent));
 
-    let arp = ethernet(Mac::BROADCAST, station(1), 0x0806, &arp());
+    let arp = ethernet(Mac::BROADCAST, station(1), 0x88b5, &arp());
     picks.access_by_tc("broadcast", arp, Expect::Consumed);
     let multicast = ethernet(Mac([1, 0, 0x5e, 0, 0, 5]), station(1), 0x0800, &ipv4(0, 17, 10));
     picks.access_by_tc("multicast", multicast, Expect::Consumed);
@@ -369,7 +377,7 @@ fn limits(picks: &mut Picks) {
     let local = tcp_to(station(2));
     let delivered = Expect::Delivered(local.clone(), None);
     picks.access("a port within its limits, to a port", tagged(&local, 60), delivered);
-    let flood = ethernet(Mac::BROADCAST, station(10), 0x0806, &arp());
+    let flood = ethernet(Mac::BROADCAST, station(10), 0x88b5, &arp());
     picks.access_by_tc("a flood over its limit", tagged(&flood, 60), Expect::Dropped(Why::Storm));
     let shut = |to| tagged(&ethernet(to, station(11), 0x0800, &ipv4(0, 6, 40)), 70);
     let policed = Expect::Dropped(Why::Policed);
@@ -423,7 +431,7 @@ fn decapsulation(picks: &mut Picks) {
     );
     let v6 = ethernet(station(2), station(0x11), 0x86dd, &ipv6(0, 6));
     picks.underlay("IPv6 in IPv4", from_peer(100, &v6), Expect::Delivered(v6, None));
-    let arp_reply = ethernet(station(2), station(0x11), 0x0806, &arp());
+    let arp_reply = ethernet(station(2), station(0x11), 0x88b5, &arp());
     picks.underlay("ARP", from_peer(100, &arp_reply), Expect::Delivered(arp_reply, None));
     let mut padded = from_peer(100, &inner);
     padded.extend([0; 9]);
@@ -452,7 +460,7 @@ fn decapsulation(picks: &mut Picks) {
     );
     let fixed = ethernet(station(2), STATIC_STATION, 0x0800, &ipv4(0, 6, 40));
     picks.underlay("a static station", from_peer(100, &fixed), Expect::Delivered(fixed, None));
-    let broadcast = ethernet(Mac::BROADCAST, station(0x11), 0x0806, &arp());
+    let broadcast = ethernet(Mac::BROADCAST, station(0x11), 0x88b5, &arp());
     picks.underlay_by_tc("broadcast from a peer", from_peer(100, &broadcast), Expect::Consumed);
     let unknown = inner_to(station(0x73));
     picks.underlay_by_tc("unknown unicast from a peer", from_peer(100, &unknown), Expect::Consumed);
@@ -571,7 +579,7 @@ fn foreign(picks: &mut Picks) {
     pass("another destination", with(&|f| f[33] = 77));
     pass("another UDP port", with(&|f| f[37] = 0));
     pass("TCP", with(&|f| f[23] = 6));
-    pass("ARP on the underlay", ethernet(Mac::BROADCAST, station(9), 0x0806, &arp()));
+    pass("ARP on the underlay", ethernet(Mac::BROADCAST, station(9), 0x88b5, &arp()));
     pass("IPv6 on the underlay", ethernet(UPLINK_MAC, station(9), 0x86dd, &ipv6(0, 17)));
     pass("a later fragment", with(&|f| f[20..22].copy_from_slice(&[0x00, 0xb9])));
     pass("tagged on the underlay", tagged(&whole, 5));
@@ -622,18 +630,18 @@ fn congestion(picks: &mut Picks) {
 fn other_tunnels(picks: &mut Picks) {
     let v4 = |to: u8| ethernet(station(to), station(1), 0x0800, &ipv4(2, 6, 40));
     let v6 = |to: u8| ethernet(station(to), station(1), 0x86dd, &ipv6(1, 6));
-    let other = |to: u8| ethernet(station(to), station(1), 0x0806, &arp());
+    let other = |to: u8| ethernet(station(to), station(1), 0x88b5, &arp());
     for (peer, tunnel) in [(4, "Geneve over IPv4"), (5, "VXLAN over IPv6"), (6, "Geneve over IPv6")]
     {
         for (what, inner, tos) in [
             ("IPv4", v4(0x10 + peer), 2),
             ("IPv6", v6(0x10 + peer), 1),
-            ("ARP", other(0x10 + peer), 0),
+            ("no IP", other(0x10 + peer), 0),
         ] {
             let expect = Expect::Tunnelled { peer, vni: 100, tos, inner: inner.clone() };
             picks.access(&format!("{what} into {tunnel}"), inner, expect);
         }
-        for (what, inner) in [("IPv4", v4(2)), ("IPv6", v6(2)), ("ARP", other(2))] {
+        for (what, inner) in [("IPv4", v4(2)), ("IPv6", v6(2)), ("no IP", other(2))] {
             let name = |about: &str| format!("{what} out of {tunnel}{about}");
             let delivered = || Expect::Delivered(inner.clone(), None);
             picks.underlay(&name(""), Datagram::of(peer).sent_to_node(&inner), delivered());
@@ -657,7 +665,7 @@ fn other_tunnels(picks: &mut Picks) {
         let expect =
             Expect::Delivered(ethernet(station(2), station(1), 0x0800, &ipv4(3, 6, 40)), None);
         picks.underlay(&format!("congestion on {tunnel}"), marked.sent_to_node(&v4(2)), expect);
-        let broadcast = ethernet(Mac::BROADCAST, station(0x10 + peer), 0x0806, &arp());
+        let broadcast = ethernet(Mac::BROADCAST, station(0x10 + peer), 0x88b5, &arp());
         let frame = Datagram::of(peer).sent_to_node(&broadcast);
         picks.underlay_by_tc(&format!("broadcast out of {tunnel}"), frame, Expect::Consumed);
         if peer == 6 {

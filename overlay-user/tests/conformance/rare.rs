@@ -74,7 +74,7 @@ fn short_of_a_header(picks: &mut Picks) {
 /// tc leaves an IP header behind the inner Ethernet header, or nothing.
 fn small_inner_frames(picks: &mut Picks) {
     for peer in [1, 4, 5, 6] {
-        for (what, kind, least) in [("ARP", 0x0806, 20), ("IPv4", 0x0800, 20), ("IPv6", 0x86dd, 40)]
+        for (what, kind, least) in [("no IP", 0x88b5, 20), ("IPv4", 0x0800, 20), ("IPv6", 0x86dd, 40)]
         {
             for len in [0, least - 1, least] {
                 let inner = ethernet(station(2), station(0x11), kind, &vec![0; len]);
@@ -94,9 +94,9 @@ fn small_inner_frames(picks: &mut Picks) {
         picks.underlay(&name, marked, Expect::Delivered(inner, None));
         picks.tc_refuses();
     }
-    let other = ethernet(station(2), station(0x11), 0x0806, &arp());
+    let other = ethernet(station(2), station(0x11), 0x88b5, &arp());
     let marked = Datagram { ecn: 3, ..Datagram::of(1) }.sent_to_node(&other);
-    picks.underlay("congestion, and ARP inside", marked, Expect::Delivered(other, None));
+    picks.underlay("congestion, and no IP inside", marked, Expect::Delivered(other, None));
 }
 
 fn limits(picks: &mut Picks) {
@@ -135,8 +135,8 @@ fn missing_copies(picks: &mut Picks) {
     };
     let slot =
         |slot, target| Action::PutFlood(FloodKey { segment: 1, generation: 1, slot }, target);
-    let group = ethernet(Mac::BROADCAST, station(1), 0x0806, &arp());
-    let from_peer = from_peer(100, &ethernet(Mac::BROADCAST, station(0x11), 0x0806, &arp()));
+    let group = ethernet(Mac::BROADCAST, station(1), 0x88b5, &arp());
+    let from_peer = from_peer(100, &ethernet(Mac::BROADCAST, station(0x11), 0x88b5, &arp()));
     for (name, why, change) in [
         ("a port's device is gone", Why::CopyFailed, port(GONE)),
         ("a port has no device", Why::PortDown, slot(1, Target::port(DOWN_PORT))),
@@ -174,13 +174,13 @@ fn missing_copies(picks: &mut Picks) {
 
     let local = FloodList::new(1, 4, Family::V4, 0, 0);
     let segment = Segment { flood: local, vni: 100, reserved: 0 };
-    let group = ethernet(Mac::BROADCAST, station(1), 0x0806, &arp());
+    let group = ethernet(Mac::BROADCAST, station(1), 0x88b5, &arp());
     picks.access_by_tc("broadcast where there are no peers", group, Expect::Consumed);
     picks.given(tables(vec![Action::PutSegment(SegmentId(1), segment)]));
 
     let empty = FloodList::new(1, 0, Family::V4, 0, 0);
     let segment = Segment { flood: empty, vni: 200, reserved: 0 };
-    let second = ethernet(Mac::BROADCAST, station(0x11), 0x0806, &arp());
+    let second = ethernet(Mac::BROADCAST, station(0x11), 0x88b5, &arp());
     let frame = Datagram { vni: 200, ..Datagram::of(1) }.sent_to_node(&second);
     picks.underlay_by_tc(
         "nobody to flood to, from a peer",
@@ -228,7 +228,7 @@ fn missing_entries(picks: &mut Picks) {
     picks.underlay("a VNI that is passing from one segment to another", frame, refused);
     picks.given(tables(vec![Action::PutPermit(moved, elsewhere)]));
 
-    let unknown = ethernet(station(SECOND_PORT as u8), station(0x70), 0x0806, &arp());
+    let unknown = ethernet(station(SECOND_PORT as u8), station(0x70), 0x88b5, &arp());
     let frame = Datagram { vni: 200, ..Datagram::of(1) }.sent_to_node(&unknown);
     let delivered = Expect::Delivered(unknown, Some(20));
     picks.underlay("from an unknown station where peers teach nothing", frame, delivered);

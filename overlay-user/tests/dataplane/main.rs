@@ -6,8 +6,11 @@ mod verifier;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use overlay_common::abi::{ABI_VERSION, FdbEntry, FdbKey, Node, Port, Segment, Target};
+use overlay_common::abi::{
+    ABI_VERSION, FdbEntry, FdbKey, Neighbour, NeighbourKey, Node, Port, Segment, Target,
+};
 use overlay_common::id::{PortId, SegmentId};
+use overlay_common::wire::Mac;
 use overlay_control::action::Action;
 use overlay_control::config::Mode;
 use overlay_control::controller::{RestoredPlace, Role};
@@ -246,6 +249,12 @@ fn a_full_fdb_is_read_as_a_whole_and_found_by_the_next_process() -> Result<()> {
         let more = FDB_ENTRIES..FDB_ENTRIES * 8;
         let is_full = |index: &u32| tables.apply(&Action::PutFdb(key(*index), entry)).is_err();
         let count = more.into_iter().find(is_full).context("the FDB is never full")?;
+        let ip = |ip: &str| NeighbourKey::of(ip.parse().ok()?, 1);
+        let router = Neighbour::new(Mac([2, 0, 0, 0, 0, 1])).with_router(true);
+        for (ip, neighbour) in [(ip("fe80::5"), router), (ip("10.0.0.5"), router.fixed())] {
+            let key = ip.context("an address that a host can have")?;
+            tables.apply(&Action::PutNeighbour(key, neighbour))?;
+        }
         let mut scanned: Vec<FdbKey> = tables.fdb().map(|(key, _)| key).collect();
         scanned.sort();
         scanned.dedup();
@@ -254,12 +263,16 @@ fn a_full_fdb_is_read_as_a_whole_and_found_by_the_next_process() -> Result<()> {
         drop(dataplane);
 
         let learnt = former::learnt(&pinned.0);
-        ensure!(learnt.len() == count as usize, "{} restored, not {count}", learnt.len());
+        let stations = learnt.stations;
+        ensure!(stations.len() == count as usize, "{} restored, not {count}", stations.len());
         let place = RestoredPlace::Port { ifindex: netns.ifindex("eth0")?, vlan: 7 };
         let right = |r: &overlay_control::controller::Restored| {
             r.vni == 500 && r.age == 10 && r.place == place
         };
-        ensure!(learnt.iter().all(right), "{:?}", learnt.first());
+        ensure!(stations.iter().all(right), "{:?}", stations.first());
+        let restored: Vec<_> = learnt.neighbours.iter().map(|n| (n.vni, n.address)).collect();
+        ensure!(restored == [(500, "fe80::5".parse()?)], "{restored:?}");
+        ensure!(learnt.neighbours.iter().all(|n| n.neighbour == router));
         Ok(())
     })
 }

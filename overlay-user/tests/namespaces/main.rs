@@ -21,6 +21,7 @@ mod life;
 mod limits;
 mod loading;
 mod multipath;
+mod neighbours;
 mod nested;
 mod next_hop;
 mod one_armed;

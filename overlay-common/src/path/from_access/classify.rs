@@ -1,6 +1,6 @@
 //! Port and VLAN → segment.
 
-use crate::abi::{AccessKey, FdbKey, Punt, PuntReason, Target};
+use crate::abi::{Access, AccessKey, FdbKey, Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::path::police::Sender;
@@ -18,6 +18,8 @@ pub struct Frame {
     pub segment: u16,
     /// Whose limits it is held against.
     pub limits: u16,
+    /// Whether ARP and neighbour discovery are heard and answered.
+    pub neighbours: bool,
     /// Whether it carries a VLAN tag.
     pub tagged: bool,
     /// Destination address, in its segment.
@@ -59,6 +61,7 @@ impl Frame {
             vlan: packet.stripped_vlan(),
             gso_size: packet.gso_size() as u16,
             generation,
+            ..Punt::default()
         };
         tables.punt(packet, punt)
     }
@@ -82,6 +85,7 @@ pub fn run<P: Packet, T: Tables>(
         port: access.port,
         segment: access.segment,
         limits: access.flags,
+        neighbours: access.flags & Access::NEIGHBOURS != 0,
         tagged: tag.is_some(),
         destination: FdbKey::new(ethernet.destination, access.segment),
         source: FdbKey::new(ethernet.source, access.segment),

@@ -1,13 +1,15 @@
 //! From an access port: into the overlay.
 //!
-//! classify → admit → resolve, then one of three ways out: transmit to a peer
-//! (police → encap), deliver to a local port, flood; and learn at last.
+//! (neighbours →) classify → admit → resolve, then one of three ways out: transmit to a peer
+//! (police → encap), deliver to a local port, flood; and learn at last. A question that
+//! neighbours answers goes back at once.
 
 mod admit;
 mod classify;
 mod deliver;
 mod encap;
 mod flood;
+mod neighbours;
 mod resolve;
 mod strip;
 mod transmit;
@@ -34,12 +36,52 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     ingress: Ingress,
 ) -> Result<Verdict, DropReason> {
+    if neighbours::place(packet).is_some() {
+        if !P::COPIES || T::APART && !tables.is_back() {
+            return Ok(Verdict::Defer);
+        }
+        if !T::APART
+            && let Some(answer) = hear(packet, tables, ingress)
+        {
+            return answer;
+        }
+    }
+    let frame = admitted(packet, tables, ingress)?;
+    let result = forward(packet, tables, &frame);
+    learn(packet, tables, &frame);
+    result
+}
+
+#[inline(always)]
+fn admitted<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    ingress: Ingress,
+) -> Result<Frame, DropReason> {
     let frame = classify::run(packet, tables, ingress)?;
     admit::run(&frame)?;
-    let result = forward(packet, tables, &frame);
-    let source = Target::port(frame.port);
-    learn::run(packet, tables, Sighting { key: frame.source, source, learning: true, ingress });
-    result
+    Ok(frame)
+}
+
+/// Hears what a frame says of neighbours, and answers it. `None` where it goes its way, or is
+/// to be dropped there.
+#[inline(always)]
+pub fn hear<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+) -> Option<Result<Verdict, DropReason>> {
+    let place = neighbours::place(packet)?;
+    let frame = admitted(packet, tables, ingress).ok().filter(|frame| frame.neighbours)?;
+    let answered = neighbours::run(packet, tables, &frame, place)?;
+    learn(packet, tables, &frame);
+    Some(answered)
+}
+
+#[inline(always)]
+fn learn<P: Packet, T: Tables>(packet: &mut P, tables: &T, frame: &Frame) {
+    let (key, source, ingress) = (frame.source, Target::port(frame.port), frame.ingress);
+    learn::run(packet, tables, Sighting { key, source, learning: true, ingress });
 }
 
 /// Carries a frame that was handed to user space untouched

@@ -24,6 +24,8 @@ pub struct Frame {
     pub limits: u16,
     /// Whether the segment learns what is behind its peers.
     pub learning: bool,
+    /// Whether ARP and neighbour discovery are heard.
+    pub neighbours: bool,
     /// The inner destination address, in its segment.
     pub destination: FdbKey,
     /// The inner source address, in its segment.
@@ -81,6 +83,7 @@ pub fn run<P: Packet, T: Tables>(
         segment: permit.segment,
         limits: limits(vtep, permit),
         learning: permit.flags & Permit::LEARN != 0,
+        neighbours: permit.flags & Permit::NEIGHBOURS != 0,
         destination: FdbKey::new(ethernet.destination, permit.segment),
         source: FdbKey::new(ethernet.source, permit.segment),
         inner,

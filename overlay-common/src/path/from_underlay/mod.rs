@@ -1,7 +1,7 @@
 //! From the underlay: out of the tunnel.
 //!
-//! classify → unwrap → admit → resolve, then deliver to one local port or flood to all;
-//! both decapsulate on their way; and learn at last.
+//! classify → unwrap → admit (→ what neighbours say) → resolve, then deliver to one local port
+//! or flood to all; both decapsulate on their way; and learn at last.
 
 mod admit;
 mod classify;
@@ -15,6 +15,7 @@ use crate::abi::{Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::path::learn::{self, Sighting};
+use crate::path::neighbours::{self, Origin};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::Family;
@@ -73,10 +74,35 @@ fn open<P: Packet, T: Tables>(
     tunnel: &Tunnel,
 ) -> Result<Verdict, DropReason> {
     let frame = admit::run(packet, tables, ingress, datagram, tunnel)?;
-    let result = forward(packet, tables, &frame);
+    if frame.neighbours && neighbours::said_at(packet, frame.outer_len as usize).is_some() {
+        if !P::COPIES || T::APART && !tables.is_back() {
+            return Ok(Verdict::Defer);
+        }
+        if !T::APART {
+            hear_frame(packet, tables, ingress, &frame);
+        }
+    }
     let (source, learning) = (Target::peer(frame.peer), frame.learning);
+    let result = forward(packet, tables, &frame);
     learn::run(packet, tables, Sighting { key: frame.source, source, learning, ingress });
     result
+}
+
+/// Hears what a peer's frame says of neighbours. It goes its way then, or is dropped there.
+#[inline(always)]
+pub fn hear<P: Packet, T: Tables>(packet: &mut P, tables: &T, ingress: Ingress) {
+    let Ok(Some(datagram)) = classify::run(packet, tables) else { return };
+    let Ok(tunnel) = unwrap::run(packet, &datagram) else { return };
+    if let Ok(frame) = admit::run(packet, tables, ingress, &datagram, &tunnel) {
+        hear_frame(packet, tables, ingress, &frame);
+    }
+}
+
+#[inline(always)]
+fn hear_frame<P: Packet, T: Tables>(packet: &mut P, tables: &T, ingress: Ingress, frame: &Frame) {
+    let (station, segment) = (frame.source.station(), frame.segment);
+    let origin = Origin { station, segment, source: Target::peer(frame.peer), ingress };
+    neighbours::hear(packet, tables, frame.outer_len as usize, &origin);
 }
 
 /// Hands a control packet to user space, outer headers and all (RFC 8926, 3.4).
