@@ -74,7 +74,8 @@ fn short_of_a_header(picks: &mut Picks) {
 /// tc leaves an IP header behind the inner Ethernet header, or nothing.
 fn small_inner_frames(picks: &mut Picks) {
     for peer in [1, 4, 5, 6] {
-        for (what, kind, least) in [("no IP", 0x88b5, 20), ("IPv4", 0x0800, 20), ("IPv6", 0x86dd, 40)]
+        for (what, kind, least) in
+            [("no IP", 0x88b5, 20), ("IPv4", 0x0800, 20), ("IPv6", 0x86dd, 40)]
         {
             for len in [0, least - 1, least] {
                 let inner = ethernet(station(2), station(0x11), kind, &vec![0; len]);

@@ -3,11 +3,12 @@
 
 use overlay_common::id::Vlan;
 use overlay_common::wire::{Encap, Ends, Mac, checksum};
-use overlay_control::sample::{LOCAL_VTEP, LOCAL_VTEP6, UPLINK_MAC};
+use overlay_control::sample::{LOCAL_VTEP, LOCAL_VTEP6, UPLINK_MAC, ipv4_of, ipv6_of};
 
 use super::leak;
 use super::seed::Seed;
 use super::world::{PeerPlan, World};
+use crate::neighbours;
 use crate::vector::{Direction, Given, Vector, ethernet, service_tagged, tagged};
 
 /// `BPF_PROG_TEST_RUN` makes buffers of a page.
@@ -163,12 +164,52 @@ fn inner(seed: &mut Seed, world: &World, segment: u16, is_peer: [bool; 2]) -> Ve
     let (kind, packet) = match seed.below(20) {
         0..9 => (0x0800, ipv4(seed, len)),
         9..14 => (0x86dd, ipv6(seed, len)),
-        14..17 => (0x0806, seed.bytes(28 + len % 30)),
+        14 => (0x0806, seed.bytes(28 + len % 30)),
+        15 => (0x0806, padded(arp(seed, from))),
+        16 => (0x86dd, padded(discovery(seed, from))),
         17 => (0x0600, seed.bytes(len)),
         18 => (46, seed.bytes(len)),
         _ => (seed.word() as u16, seed.bytes(len)),
     };
     ethernet(to, from, kind, &packet)
+}
+
+/// With room for the pattern behind it.
+fn padded(mut packet: Vec<u8>) -> Vec<u8> {
+    packet.resize(packet.len() + 60, 0);
+    packet
+}
+
+/// ARP of a station, mostly about itself.
+fn arp(seed: &mut Seed, from: Mac) -> Vec<u8> {
+    let sender = if seed.percent(90) { from } else { Mac([2, 0, 0, 0, 9, 1]) };
+    let (operation, own, wanted) = (1 + seed.below(3) as u8, number(seed, from), seed.below(32));
+    let target = (Mac([0; 6]), ipv4_of(wanted as u8));
+    neighbours::arp(operation, (sender, ipv4_of(own)), target)
+}
+
+/// Neighbour discovery, likewise.
+fn discovery(seed: &mut Seed, from: Mac) -> Vec<u8> {
+    let kind = seed.pick(&[135, 135, 136, 136, 133]);
+    let (own, other) = (number(seed, from), seed.below(32) as u8);
+    let told = if kind == 136 { own } else { other };
+    let mut option = neighbours::option(1 + u8::from(kind == 136), 0);
+    option[2..8].copy_from_slice(&from.0);
+    let options = match seed.below(10) {
+        0 => Vec::new(),
+        1 => [&option[..], &neighbours::option(14, 0)].concat(),
+        2 => neighbours::option(seed.below(4) as u8, seed.word() as u8),
+        _ => option,
+    };
+    let hop_limit = if seed.percent(95) { 255 } else { 64 };
+    let ends = [ipv6_of(own), neighbours::solicited_node(told)];
+    let flags = seed.pick(&[0x20, 0xa0, 0x60, 0, 0xe0]);
+    neighbours::message(ends, hop_limit, (kind, flags), ipv6_of(told), &options)
+}
+
+/// The number of a station's addresses, or another.
+fn number(seed: &mut Seed, of: Mac) -> u8 {
+    if seed.percent(85) { of.0[5] } else { seed.below(32) as u8 }
 }
 
 /// A station at this place, or so many times out of a hundred something else.

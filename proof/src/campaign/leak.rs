@@ -1,6 +1,7 @@
 //! What must hold whatever the path does, found out without any of its code: nothing of one
 //! segment leaves into another, to a port or under a VNI; nothing that came from a peer goes to
-//! a peer, and nothing back to the port that it came from; nothing comes in from whom it may not.
+//! a peer, and nothing but an answer back to the port that it came from; nothing comes in from
+//! whom it may not.
 //!
 //! The last bytes of a frame are a pattern of the segment that it came into, and what leaves is
 //! searched for the patterns of the others.
@@ -75,7 +76,8 @@ pub fn check(world: &World, came: &Vector, left: &[(u32, Vec<u8>)]) -> Result<()
                 .and_then(|vni| world.segment_of(vni))
                 .ok_or_else(|| format!("to no segment, by device {ifindex}: {bytes:02x?}"))?,
         };
-        if !from_peer && *ifindex == world.ingress && tag(bytes) == tag(&came.frame) {
+        let is_back = *ifindex == world.ingress && tag(bytes) == tag(&came.frame);
+        if !from_peer && is_back && !is_answer(bytes, &came.frame) {
             return Err(format!("back to where it came from: {bytes:02x?}"));
         }
         let foreign = (1..=world.vnis.len() as u16).filter(|other| *other != segment);
@@ -91,6 +93,24 @@ pub fn check(world: &World, came: &Vector, left: &[(u32, Vec<u8>)]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether one frame is ARP or neighbour discovery that answers another, with tags or without.
+fn is_answer(answer: &[u8], asked: &[u8]) -> bool {
+    let said = |frame: &[u8]| {
+        let at = if tag(frame) == 0 && !matches!(frame[12..14], [0x81, 0] | [0x88, 0xa8]) {
+            12
+        } else {
+            16
+        };
+        match *frame.get(at..at + 2)? {
+            [0x08, 0x06] => frame.get(at + 9).copied(),
+            [0x86, 0xdd] => frame.get(at + 42).copied(),
+            _ => None,
+        }
+    };
+    matches!((said(asked), said(answer)), (Some(1), Some(2)) | (Some(135), Some(136)))
+        && answer[..6] == asked[6..12]
 }
 
 fn carries(bytes: &[u8], segment: u16) -> bool {

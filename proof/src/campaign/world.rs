@@ -2,14 +2,16 @@
 //! configuration, with an entry here and there that is at odds with the others.
 
 use overlay_common::abi::{
-    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter, Node,
-    Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment,
-    Target, TunnelPorts, Vtep, Vtep6Key, VtepKey, Way,
+    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port,
+    PuntLimit, PuntReason, Segment, Target, TunnelPorts, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
 use overlay_control::action::Action;
-use overlay_control::sample::{Devices, EPOCH, LOCAL_VTEP, LOCAL_VTEP6, UPLINK_MAC, next_hop};
+use overlay_control::sample::{
+    Devices, EPOCH, LOCAL_VTEP, LOCAL_VTEP6, UPLINK_MAC, ipv4_of, ipv6_of, next_hop,
+};
 
 use super::seed::Seed;
 
@@ -113,6 +115,7 @@ impl World {
             Action::PutFlood(key, _) => Some(Action::DelFlood(key)),
             Action::PutFdb(key, _) => Some(Action::DelFdb(key)),
             Action::PutPolicer(key, _) => Some(Action::DelPolicer(key)),
+            Action::PutNeighbour(key, _) => Some(Action::DelNeighbour(key)),
             // Every world has all ports and peers, and their counters go on.
             _ => None,
         })
@@ -189,7 +192,8 @@ impl World {
         if is_ingress {
             let key = AccessKey { ifindex, vlan, reserved: 0 };
             let own = self.limit(seed, PolicerKey::source(Target::port(index)));
-            let flags = self.policed_segment(segment) | if own { Policed::PORT } else { 0 };
+            let hears = if seed.percent(80) { Access::NEIGHBOURS } else { 0 };
+            let flags = self.policed_segment(segment) | hears | if own { Policed::PORT } else { 0 };
             self.actions.push(Action::PutAccess(key, Access { port: index, segment, flags }));
         }
         self.ports.push(PortPlan { ifindex, vlan, segment });
@@ -253,7 +257,8 @@ impl World {
     fn permits(&mut self, seed: &mut Seed) {
         for (segment, vni) in (1..).zip(self.vnis.clone()) {
             let flags = if seed.percent(70) { Permit::LEARN } else { 0 };
-            let flags = flags | self.policed_segment(segment);
+            let hears = if seed.percent(80) { Permit::NEIGHBOURS } else { 0 };
+            let flags = flags | hears | self.policed_segment(segment);
             let permit = Permit { segment, flags, reserved: 0 };
             let mut put = |profile| {
                 self.actions.push(Action::PutPermit(PermitKey { profile, vni }, permit));
@@ -298,6 +303,17 @@ impl World {
             .push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, reserved: 0 }));
     }
 
+    /// A station has the addresses of its number, or of another's.
+    fn neighbour(&mut self, seed: &mut Seed, mac: Mac, segment: u16, number: u8) {
+        let number = if seed.percent(90) { number } else { seed.below(32) as u8 };
+        let neighbour = Neighbour::new(mac).with_router(seed.percent(30));
+        let neighbour = if seed.percent(20) { neighbour.fixed() } else { neighbour };
+        let v4 = NeighbourKey::v4(ipv4_of(number), segment);
+        let v6 = NeighbourKey::v6(address_words(&ipv6_of(number)), segment);
+        let keys = v4.into_iter().chain(v6);
+        self.actions.extend(keys.map(|key| Action::PutNeighbour(key, neighbour)));
+    }
+
     fn fdb(&mut self, seed: &mut Seed) {
         let ports: Vec<_> = (1..)
             .zip(&self.ports)
@@ -318,6 +334,9 @@ impl World {
             let entry = FdbEntry { target, flags, seen: EPOCH - 1, reserved: 0 };
             self.actions.push(Action::PutFdb(FdbKey { mac: mac.0, segment }, entry));
             self.stations.push((mac, segment, target.is_peer()));
+            if seed.percent(60) {
+                self.neighbour(seed, mac, segment, number);
+            }
         }
     }
 }
