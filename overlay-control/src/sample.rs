@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | segments | 1: VNI 100, learns from peers; 2: VNI 200, does not; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4 |
 //! | ports | see the constants |
-//! | peers | see [`PEERS`]; 2 is not reachable by XDP, 3 is not resolved |
+//! | peers | see [`PEERS`]; 2 is not reachable by XDP and lets TCP be, 3 is not resolved |
 
 use overlay_common::abi::{
     ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Node, Peer,
@@ -109,15 +109,16 @@ impl Default for Devices {
 
 /// The node's tables, as the actions that fill them.
 pub fn actions(devices: &Devices) -> Vec<Action> {
+    let open = PuntLimit { per_second: 1_000_000, burst: 1_000_000 };
     let mut actions = vec![Action::PutNode(Node {
         abi_version: ABI_VERSION,
         vtep: LOCAL_VTEP,
         vtep6: address_words(&LOCAL_VTEP6),
         epoch: EPOCH,
         ports: TunnelPorts { vxlan: Encap::Vxlan.port(), geneve: Encap::Geneve.port() },
+        ptb_limit: open,
         ..Node::default()
     })];
-    let open = PuntLimit { per_second: 1_000_000, burst: 1_000_000 };
     actions.extend(PuntReason::ALL.map(|reason| Action::PutPuntLimit(reason, open)));
     actions.extend(ports(devices));
     actions.extend(peers(devices));
@@ -166,6 +167,7 @@ fn peers(devices: &Devices) -> Vec<Action> {
             _ => Egress { ifindex: devices.uplinks[0], flags: Egress::XDP },
         };
         entry.flags |= if index == 3 { 0 } else { Peer::READY };
+        entry.flags |= if index == 2 { 0 } else { Peer::CLAMP };
         actions.push(Action::PutPeer(PeerId(index), entry));
         let vtep = Vtep::new(index, peer.encap, peer.profile);
         actions.push(match peer.ends {

@@ -52,6 +52,9 @@ pub static PUNT_LIMITS: Array<PuntLimit> = Array::with_max_entries(PuntReason::C
 pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
     PerCpuArray::with_max_entries(PuntReason::COUNT as u32, 0);
 
+#[map]
+pub static PTB_BUCKETS: PerCpuArray<PuntBucket> = PerCpuArray::with_max_entries(MAX_PORTS, 0);
+
 /// A hash table's buckets. User space maps them into its memory, which also puts
 /// each bucket on a cache line of its own.
 const fn buckets(count: u32) -> Array<Bucket> {

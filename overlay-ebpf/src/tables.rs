@@ -194,6 +194,15 @@ impl<R: Form> Tables for KernelTables<R> {
     }
 
     #[inline(always)]
+    fn may_tell(&self, port: u32) -> bool {
+        let (Some(node), Some(bucket)) = (self.node, maps::PTB_BUCKETS.get_ptr_mut(port)) else {
+            return false;
+        };
+        // SAFETY: this CPU's own slot; the helper only reads a clock.
+        unsafe { (*bucket).take(node.ptb_limit, bpf_ktime_get_ns()) }
+    }
+
+    #[inline(always)]
     fn punt<P: Packet>(&self, _packet: &mut P, punt: Punt) -> Result<(), DropReason> {
         hand_over(self.context, punt)
     }

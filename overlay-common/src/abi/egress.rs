@@ -50,7 +50,7 @@ pub struct Peer {
     pub max_frame: u16,
     /// The uplink towards the next hop.
     pub egress: Egress,
-    /// [`Peer::READY`] and [`Peer::V6`].
+    /// [`Peer::READY`], [`Peer::V6`] and [`Peer::CLAMP`].
     pub flags: u32,
     /// The other 22 bytes over IPv6.
     rest: [u64; 3],
@@ -74,6 +74,8 @@ impl Peer {
     pub const READY: u32 = 1;
     /// The tunnel goes over IPv6.
     pub const V6: u32 = 1 << 1;
+    /// TCP is told how much fits, when it connects to or from behind the peer.
+    pub const CLAMP: u32 = 1 << 2;
 
     /// A peer with these headers, which is not ready: there is no way to it yet.
     pub fn new(template: &Template) -> Self {
@@ -115,6 +117,13 @@ impl Peer {
     #[inline(always)]
     pub const fn is_ready(&self) -> bool {
         self.flags & Self::READY != 0
+    }
+
+    /// Whether TCP is told how much fits. A peer that is not ready does not know.
+    #[inline(always)]
+    pub const fn clamps(&self) -> bool {
+        const BOTH: u32 = Peer::READY | Peer::CLAMP;
+        self.flags & BOTH == BOTH
     }
 
     /// The family of the underlay.

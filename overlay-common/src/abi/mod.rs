@@ -22,7 +22,7 @@ pub use segment::{FloodKey, FloodList, Segment};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///
@@ -82,6 +82,9 @@ pub mod maps {
     pub const PUNT_LIMITS: &str = "PUNT_LIMITS";
     /// Per-CPU array: punt reason → [`PuntBucket`](super::PuntBucket).
     pub const PUNT_BUCKETS: &str = "PUNT_BUCKETS";
+    /// Per-CPU array: port index → [`PuntBucket`](super::PuntBucket) of
+    /// [`Node::ptb_limit`](super::Node::ptb_limit).
+    pub const PTB_BUCKETS: &str = "PTB_BUCKETS";
 }
 
 /// The names of the constants that the loader fills in.

@@ -2,7 +2,7 @@
 
 use super::{Target, record};
 
-/// Why something was handed to user space. Dense and never renumbered: it
+/// Why something was handed to user space. Never renumbered: it
 /// indexes the limits and buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -17,14 +17,17 @@ pub enum PuntReason {
     Flood = 2,
     /// A Geneve control packet (RFC 8926, 3.4: the O bit), outer headers and all.
     Control = 3,
+    /// An IPv4 packet that is too big, and may be cut up; the frame is sent along, without the
+    /// tag of its port.
+    Fragment = 8,
 }
 
 impl PuntReason {
-    /// How many reasons there are.
-    pub const COUNT: usize = 4;
+    /// One more than the highest number.
+    pub const COUNT: usize = 9;
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Learn, Self::PeerUnresolved, Self::Flood, Self::Control];
+    pub const ALL: [Self; 5] =
+        [Self::Learn, Self::PeerUnresolved, Self::Flood, Self::Control, Self::Fragment];
 
     /// The name in commands and metrics.
     pub const fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl PuntReason {
             Self::PeerUnresolved => "peer-unresolved",
             Self::Flood => "flood",
             Self::Control => "control",
+            Self::Fragment => "fragment",
         }
     }
 
@@ -43,6 +47,7 @@ impl PuntReason {
             1 => Some(Self::PeerUnresolved),
             2 => Some(Self::Flood),
             3 => Some(Self::Control),
+            8 => Some(Self::Fragment),
             _ => None,
         }
     }
@@ -77,7 +82,8 @@ pub struct Punt {
     pub vlan: u16,
     /// The payload bytes of each segment where the frame is a super-frame, else 0.
     pub gso_size: u16,
-    /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame, else 0.
+    /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame; of one that is
+    /// to be cut up, the longest frame that fits; else 0.
     pub generation: u16,
 }
 record!(Punt, 32);
@@ -88,7 +94,7 @@ impl Punt {
     pub const LONGEST: u32 = 65_000;
 }
 
-/// A token bucket's size and rate, for one reason on one CPU.
+/// A token bucket's size and rate, for one reason, or one port, on one CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct PuntLimit {

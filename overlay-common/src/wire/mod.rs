@@ -7,6 +7,7 @@ mod arp;
 pub mod checksum;
 mod ethernet;
 mod geneve;
+mod icmp;
 mod ipv4;
 mod ipv6;
 mod outer;
@@ -15,19 +16,25 @@ mod udp;
 mod vxlan;
 
 pub use arp::Arp;
+pub use checksum::Checksum;
 pub use ethernet::{Ethernet, Mac, Probe, Tag, ethertype};
 pub use geneve::Geneve;
+pub use icmp::{Icmp, Ptb4, Ptb6};
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
 #[cfg(not(target_arch = "bpf"))]
 pub use ipv6::words as address_words;
 pub use outer::{Encap, Ends, Family, Outer, Outer4, Outer6, Patch, Shim, Template, Words};
-pub use tcp::Tcp;
+pub use tcp::{Tcp, TcpOption};
 pub use udp::Udp;
 pub use vxlan::Vxlan;
 
 /// Protocol numbers of IPv4's protocol and IPv6's next header field.
 pub mod protocol {
+    /// Internet Control Message Protocol.
+    pub const ICMP: u8 = 1;
+    /// The same for IPv6.
+    pub const ICMPV6: u8 = 58;
     /// Transmission Control Protocol.
     pub const TCP: u8 = 6;
     /// User Datagram Protocol.
@@ -41,6 +48,12 @@ pub mod protocol {
 /// The implementer must be `repr(C)` or `repr(transparent)`, have alignment 1 and
 /// no padding, and accept every bit pattern.
 pub unsafe trait Header: Copy {}
+
+/// A byte of which nothing else is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Octet(pub u8);
+header!(Octet, 1);
 
 // SAFETY: an array of headers is as plain as its elements.
 unsafe impl<T: Header, const N: usize> Header for [T; N] {}

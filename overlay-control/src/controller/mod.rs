@@ -59,12 +59,18 @@ const FLOOD_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
 /// The same for control packets, which nothing answers yet.
 const CONTROL_LIMIT: PuntLimit = PuntLimit { per_second: 100, burst: 20 };
 
+/// The same for packets to be cut up, each of which becomes at least two.
+const FRAGMENT_LIMIT: PuntLimit = PuntLimit { per_second: 5_000, burst: 512 };
+/// How many packets that are too big are answered, for each port and CPU.
+const PTB_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 100 };
+
 const fn limit(reason: PuntReason) -> PuntLimit {
     match reason {
         PuntReason::Learn => LEARN_LIMIT,
         PuntReason::PeerUnresolved => UNRESOLVED_LIMIT,
         PuntReason::Flood => FLOOD_LIMIT,
         PuntReason::Control => CONTROL_LIMIT,
+        PuntReason::Fragment => FRAGMENT_LIMIT,
     }
 }
 
@@ -303,6 +309,7 @@ impl Controller {
             vtep6: vtep.v6.map_or(Node::NO_VTEP6, |v6| address_words(&v6.octets())),
             epoch: self.epoch(),
             ports: self.tunnel_ports(),
+            ptb_limit: PTB_LIMIT,
             ..Node::default()
         };
         if self.node.replace(node) != Some(node) {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use overlay_common::abi::{FdbEntry, FdbKey};
 use overlay_common::id::{PeerId, PortId};
+use overlay_common::wire::Ethernet;
 
 use super::topology::{self, PortKey};
+use super::way::Tunnel;
 use super::{
     Controller, FdbTotals, Names, Origin, PeerState, PeerView, PortView, Role, SegmentView,
 };
@@ -122,6 +124,11 @@ impl Controller {
     fn peer_view(&self, peer: &Peer) -> PeerView {
         let next_hop = self.ways.next_hop(peer.vtep);
         let way = self.way(peer.vtep);
+        let mtu = way.as_ref().ok().and_then(|way| {
+            let spec = self.topology.peers.get(&self.ids.peer(&peer.name)?)?;
+            let room = Tunnel::new(self.config.node.vtep, spec)?.room(way);
+            Some(u32::from(room).saturating_sub(Ethernet::LEN as u32))
+        });
         let device = next_hop.and_then(|hop| self.links.indexed(hop.ifindex));
         PeerView {
             id: self.ids.peer(&peer.name),
@@ -134,6 +141,7 @@ impl Controller {
             interface: device.map(|link| link.name.clone()),
             next_hop: next_hop.map(|hop| hop.gateway),
             mac: next_hop.and_then(|hop| hop.mac),
+            mtu,
         }
     }
 }

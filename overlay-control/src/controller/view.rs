@@ -113,6 +113,8 @@ pub struct PeerView {
     pub next_hop: Option<IpAddr>,
     /// The next hop's MAC.
     pub mac: Option<Mac>,
+    /// The longest IP packet that fits the tunnel, in bytes, where there is a way.
+    pub mtu: Option<u32>,
 }
 
 /// An address in the FDB.

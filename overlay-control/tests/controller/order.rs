@@ -198,6 +198,7 @@ fn happen(gateway: &mut Gateway, host: &mut Host, plan: &mut Plan, event: &Event
                 ifindex: DEVICES[device].1,
                 gateway: vtep(*peer).into(),
                 mac: resolved.then_some(ROUTER),
+                mtu: None,
             });
             if plan.peers[usize::from(*peer)].is_some() {
                 host.hops.insert(*peer, hop);

@@ -4,9 +4,9 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use overlay_common::abi::Egress;
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{Family, Header, Mac, Tag};
+use overlay_common::wire::{Checksum, Family, Header, Mac, Octet, Tag};
 
-use super::bounded;
+use super::{bounded, sum};
 
 /// A frame in a receive buffer. It has one segment, no offloads, and its VLAN
 /// tag among its bytes.
@@ -141,6 +141,24 @@ impl Packet for XdpPacket {
             0 => Ok(()),
             _ => Err(Refused),
         }
+    }
+
+    /// Answers are tc's to make.
+    #[inline(always)]
+    fn open(&mut self, _len: u32) -> Result<(), Refused> {
+        Err(Refused)
+    }
+
+    #[inline(always)]
+    fn sum<const N: usize>(&self, offset: usize) -> Option<u16> {
+        sum(self.at::<[Octet; N]>(offset)?)
+    }
+
+    /// No checksum is left to a device here.
+    #[inline(always)]
+    fn adjust_checksum(&mut self, offset: usize, old: u16, new: u16) -> Result<(), Refused> {
+        self.at_mut::<Checksum>(offset).ok_or(Refused)?.adjust(old, new);
+        Ok(())
     }
 
     #[inline(always)]

@@ -256,6 +256,9 @@ pub struct PeerRow {
     pub next_hop: Option<String>,
     /// The next hop's MAC.
     pub mac: Option<String>,
+    /// The longest inner IP packet that fits, in bytes, where there is a way.
+    #[serde(default)]
+    pub mtu: Option<u32>,
     /// Packets from it, of inner frames.
     pub rx_packets: u64,
     /// Their bytes.

@@ -128,6 +128,7 @@ impl Daemon {
                 ifindex: way.route.ifindex,
                 gateway: way.route.next_hop,
                 mac: way.mac.map(Mac),
+                mtu: way.route.mtu,
             });
             self.controller.handle_next_hop(vtep, next_hop, now);
             self.told.insert(vtep, way);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use futures_util::TryStreamExt as _;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia,
 };
 
 use super::Netlink;
@@ -18,6 +18,9 @@ pub struct Route {
     /// Whose MAC address frames are sent to: the gateway, or the destination
     /// where it is on the link.
     pub next_hop: IpAddr,
+    /// The longest packet that it takes, where whoever made it said so. What the kernel was
+    /// told by routers, or by somebody who says that he is one, does not count.
+    pub mtu: Option<u32>,
 }
 
 impl Netlink {
@@ -59,6 +62,8 @@ fn from_message(message: &RouteMessage, destination: IpAddr) -> Option<Route> {
     }
     let mut ifindex = None;
     let mut gateway = None;
+    let mut mtu = None;
+    let mut expires = false;
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Oif(index) => ifindex = Some(*index),
@@ -67,15 +72,26 @@ fn from_message(message: &RouteMessage, destination: IpAddr) -> Option<Route> {
             // An IPv4 route through an IPv6 router (RFC 5549).
             RouteAttribute::Via(RouteVia::Inet(ip)) => gateway = Some(IpAddr::V4(*ip)),
             RouteAttribute::Via(RouteVia::Inet6(ip)) => gateway = Some(IpAddr::V6(*ip)),
+            RouteAttribute::Metrics(metrics) => mtu = metrics.iter().find_map(mtu_of),
+            RouteAttribute::CacheInfo(info) => expires = info.expires != 0,
             _ => {}
         }
     }
-    Some(Route { ifindex: ifindex?, next_hop: gateway.unwrap_or(destination) })
+    let next_hop = gateway.unwrap_or(destination);
+    Some(Route { ifindex: ifindex?, next_hop, mtu: mtu.filter(|_| !expires) })
+}
+
+fn mtu_of(metric: &RouteMetric) -> Option<u32> {
+    match metric {
+        RouteMetric::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rtnetlink::packet_route::route::RouteCacheInfo;
     use std::net::Ipv4Addr;
 
     fn message(attributes: Vec<RouteAttribute>) -> RouteMessage {
@@ -90,7 +106,7 @@ mod tests {
     #[test]
     fn on_link_the_destination_is_its_own_next_hop() {
         let route = from_message(&message(vec![RouteAttribute::Oif(3)]), VTEP);
-        assert_eq!(route, Some(Route { ifindex: 3, next_hop: VTEP }));
+        assert_eq!(route, Some(Route { ifindex: 3, next_hop: VTEP, mtu: None }));
     }
 
     #[test]
@@ -100,7 +116,23 @@ mod tests {
             &message(vec![RouteAttribute::Oif(3), RouteAttribute::Via(RouteVia::Inet6(v6))]),
             VTEP,
         );
-        assert_eq!(route, Some(Route { ifindex: 3, next_hop: v6.into() }));
+        assert_eq!(route, Some(Route { ifindex: 3, next_hop: v6.into(), mtu: None }));
+    }
+
+    #[test]
+    fn an_mtu_counts_that_somebody_gave_the_route_and_not_one_that_was_learnt() {
+        let metrics =
+            RouteAttribute::Metrics(vec![RouteMetric::Hoplimit(9), RouteMetric::Mtu(1400)]);
+        let given = message(vec![RouteAttribute::Oif(3), metrics.clone()]);
+        assert_eq!(from_message(&given, VTEP).unwrap().mtu, Some(1400));
+        for (expires, mtu) in [(0, Some(1400)), (600, None)] {
+            // struct rta_cacheinfo.
+            let words = [0, 0, expires, 0, 0, 0, 0, 0_u32].map(u32::to_ne_bytes);
+            let info = RouteCacheInfo::parse(words.as_flattened()).unwrap();
+            let cached = RouteAttribute::CacheInfo(info);
+            let learnt = message(vec![RouteAttribute::Oif(3), metrics.clone(), cached]);
+            assert_eq!(from_message(&learnt, VTEP).unwrap().mtu, mtu);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod home;
 mod host;
 mod kernel;
+mod mtu;
 mod outer;
 mod picked;
 mod vector;

@@ -8,6 +8,7 @@ use overlay_control::sample::{
 };
 
 use crate::host::Observed;
+use crate::mtu;
 use crate::outer::{Datagram, tunnel};
 use crate::vector::{Direction, Outcome, Vector, ethernet, tagged};
 
@@ -22,6 +23,8 @@ pub enum Expect {
     Delivered(Vec<u8>, Option<u16>),
     /// Dropped, and counted under this reason.
     Dropped(Why),
+    /// Dropped as too big, and its sender told with this, without the tag of the port.
+    Answered(Vec<u8>),
     /// Copied or punted.
     Consumed,
 }
@@ -46,13 +49,10 @@ impl Picked {
             (Expect::Tunnelled { peer, vni, tos, inner }, Outcome::Sent(sent)) => {
                 is_tunnel(sent, *peer, *vni, *tos, inner)
             }
-            (Expect::Dropped(why), Outcome::Ended) => {
-                observed.drops.len() == 1
-                    && observed
-                        .drops
-                        .iter()
-                        .all(|((reason, _), n)| *reason == *why as u8 && *n == 1)
+            (Expect::Answered(bytes), Outcome::Sent(sent)) => {
+                sent == bytes && is_dropped(observed, Why::TooBig)
             }
+            (Expect::Dropped(why), Outcome::Ended) => is_dropped(observed, *why),
             (Expect::Consumed, Outcome::Ended) => true,
             _ => false,
         };
@@ -62,6 +62,12 @@ impl Picked {
             Err(format!("expected {expected:02x?}\nobserved {observed:02x?}"))
         }
     }
+}
+
+/// Whether one packet was dropped, for this reason.
+fn is_dropped(observed: &Observed, why: Why) -> bool {
+    let mut drops = observed.drops.iter();
+    observed.drops.len() == 1 && drops.all(|((reason, _), n)| *reason == why as u8 && *n == 1)
 }
 
 /// Compares byte by byte, but for the source port, which only has its range.
@@ -103,7 +109,7 @@ fn tcp_to(destination: Mac) -> Vec<u8> {
     ethernet(destination, station(1), 0x0800, &ipv4(0, 6, 40))
 }
 
-struct Picks(Vec<Picked>);
+pub struct Picks(Vec<Picked>);
 
 impl Picks {
     fn add(&mut self, direction: Direction, name: &str, frame: Vec<u8>, tc: Expect, xdp: Expect) {
@@ -111,21 +117,26 @@ impl Picks {
         self.0.push(Picked { vector, tc, xdp });
     }
 
-    fn access(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
+    pub fn access(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
         self.add(Direction::FromAccess, name, frame, expect.clone(), expect);
     }
 
     /// XDP leaves the frame to tc.
-    fn access_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
+    pub fn access_by_tc(&mut self, name: &str, frame: Vec<u8>, tc: Expect) {
         self.add(Direction::FromAccess, name, frame, tc, Expect::Untouched);
     }
 
-    fn tunnelled(&mut self, name: &str, inner: Vec<u8>, tos: u8) {
+    pub fn tunnelled(&mut self, name: &str, inner: Vec<u8>, tos: u8) {
         let expect = Expect::Tunnelled { peer: 1, vni: 100, tos, inner: inner.clone() };
         self.access(name, inner, expect);
     }
 
-    fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
+    /// Another frame than came in goes to a peer.
+    pub fn becomes(&mut self, name: &str, frame: Vec<u8>, peer: u8, inner: Vec<u8>) {
+        self.access(name, frame, Expect::Tunnelled { peer, vni: 100, tos: 0, inner });
+    }
+
+    pub fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
         self.add(Direction::FromUnderlay, name, frame, expect.clone(), expect);
     }
 
@@ -147,6 +158,7 @@ pub fn vectors() -> Vec<Picked> {
     congestion(&mut picks);
     other_tunnels(&mut picks);
     geneve_refusals(&mut picks);
+    mtu::add(&mut picks);
     picks.0
 }
 
@@ -178,7 +190,7 @@ fn encapsulation(picks: &mut Picks) {
         picks.tunnelled(name, frame, 0);
     }
     let long = ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 6, 1461));
-    picks.access("one byte too long for the uplink", long, Expect::Dropped(Why::TooBig));
+    picks.access_by_tc("one byte too long for the uplink", long, Expect::Consumed);
 
     let second = ethernet(station(0x11), station(5), 0x0800, &ipv4(0, 6, 40));
     let tunnel = Expect::Tunnelled { peer: 1, vni: 200, tos: 0, inner: second.clone() };
@@ -244,7 +256,7 @@ fn local_switching(picks: &mut Picks) {
         Expect::Delivered(small, None),
     );
     let long = ethernet(station(4), station(1), 0x0800, &ipv4(0, 6, 961));
-    picks.access_by_tc("too long for the port", long, Expect::Dropped(Why::TooBig));
+    picks.access_by_tc("too long for the port", long, Expect::Consumed);
     let down = tcp_to(station(DOWN_PORT as u8));
     picks.access("to a port without a device", down, Expect::Dropped(Why::PortDown));
     let dangling = tcp_to(DANGLING_STATION);
@@ -260,7 +272,7 @@ fn local_switching(picks: &mut Picks) {
 }
 
 /// What peer 1 sends.
-fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
+pub fn from_peer(vni: u32, inner: &[u8]) -> Vec<u8> {
     [bytes_of::<Outer4>(&tunnel(PEER_VTEPS[0], vni, inner.len())), inner].concat()
 }
 
@@ -539,7 +551,7 @@ fn other_tunnels(picks: &mut Picks) {
     stranger[37] = 0x99;
     picks.underlay("unknown VTEP over IPv6", stranger, Expect::Dropped(Why::UnknownVtep));
     let long = ethernet(station(0x15), station(1), 0x0800, &ipv4(0, 6, 1461));
-    picks.access("one byte too long for IPv6", long, Expect::Dropped(Why::TooBig));
+    picks.access_by_tc("one byte too long for IPv6", long, Expect::Consumed);
     let over_v6 = tagged(&ethernet(Mac::BROADCAST, station(8), 0x0800, &ipv4(0, 17, 9)), 50);
     picks.access_by_tc(
         "broadcast over IPv6, and for user space to send over IPv4",

@@ -19,6 +19,7 @@ mod hooks;
 mod life;
 mod limits;
 mod loading;
+mod mtu;
 mod nested;
 mod next_hop;
 mod real_peer;

@@ -1,13 +1,13 @@
 //! To another local port of the same segment.
 
 use super::classify::Frame;
-use super::strip;
+use super::{strip, too_big};
 use crate::abi::Direction;
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
-use crate::path::local;
+use crate::path::{Stop, local};
 use crate::tables::Tables;
-use crate::verdict::{DropReason, Verdict};
+use crate::verdict::Verdict;
 
 /// Switches a frame locally.
 #[inline(always)]
@@ -16,15 +16,16 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     frame: &Frame,
     index: u32,
-) -> Result<Verdict, DropReason> {
+) -> Result<Verdict, Stop> {
     let port = local::port(tables, index)?;
-    if !packet.reaches(port.egress) {
+    let max_frame = port.max_frame;
+    if !packet.reaches(port.egress) || too_big::is_deferred(packet, frame, max_frame) {
         return Ok(Verdict::Defer);
     }
     strip::run(packet, frame)?;
     let wire_len = wire_len(packet);
-    if wire_len > port.max_frame {
-        return Err(DropReason::TooBig);
+    if P::COPIES && wire_len > max_frame {
+        return Err(Stop::TooBig(max_frame));
     }
     let (packets, bytes) = counted(packet, wire_len);
     let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;

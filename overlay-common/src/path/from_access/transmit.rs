@@ -1,10 +1,11 @@
 //! To one peer.
 
 use super::classify::Frame;
-use super::{encap, strip};
+use super::{encap, strip, too_big};
 use crate::abi::{Direction, Peer, PuntReason};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
+use crate::path::{Stop, mss};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -17,23 +18,29 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     frame: &Frame,
     index: u32,
-) -> Result<Verdict, DropReason> {
+) -> Result<Verdict, Stop> {
     let peer = tables.peer(index).ok_or(DropReason::TableInconsistent)?;
     if !peer.is_ready() {
         frame.punt(packet, tables, PuntReason::PeerUnresolved, 0)?;
         return Ok(Verdict::Consumed);
     }
-    if !packet.reaches(peer.egress) {
+    let max_frame = peer.max_frame as u32;
+    if !packet.reaches(peer.egress) || too_big::is_deferred(packet, frame, max_frame) {
         return Ok(Verdict::Defer);
     }
     let segment = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?;
     strip::run(packet, frame)?;
     let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
     let wire_len = wire_len(packet);
-    if wire_len > peer.max_frame as u32 {
-        return Err(DropReason::TooBig);
+    if P::COPIES && wire_len > max_frame {
+        return Err(Stop::TooBig(max_frame));
     }
     let (packets, bytes) = counted(packet, wire_len);
+    if peer.clamps()
+        && let Some(tcp) = mss::syn(packet, flow.inner)
+    {
+        mss::clamp(packet, tcp, peer.max_frame);
+    }
     match peer.family() {
         Family::V4 => wrap::<Outer4, P>(packet, peer, &flow, segment.vni)?,
         Family::V6 => wrap::<Outer6, P>(packet, peer, &flow, segment.vni)?,

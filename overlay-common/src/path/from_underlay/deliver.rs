@@ -5,7 +5,7 @@ use super::decap;
 use crate::abi::Direction;
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
-use crate::path::local;
+use crate::path::{local, mss};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
@@ -27,6 +27,12 @@ pub fn run<P: Packet, T: Tables>(
         return Err(DropReason::TooBig);
     }
     let (packets, bytes) = counted(packet, wire_len);
+    if let Some(tcp) = mss::syn(packet, frame.inner)
+        && let Some(peer) = tables.peer(frame.peer)
+        && peer.clamps()
+    {
+        mss::clamp(packet, tcp, peer.max_frame);
+    }
     let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;
     tables.count_peer(frame.peer, Direction::Rx, packets, bytes);
     Ok(verdict)
