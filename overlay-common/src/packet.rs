@@ -68,6 +68,18 @@ pub trait Packet {
     /// Cuts the frame to `len` bytes: what lies behind is link-layer padding.
     fn trim_tail(&mut self, len: u32) -> Result<(), Refused>;
 
+    /// Opens `len` bytes behind the Ethernet header of a plain frame of IP that is no
+    /// super-frame. Their contents are undefined, and the Ethernet header is kept.
+    fn open(&mut self, len: u32) -> Result<(), Refused>;
+
+    /// The one's complement sum, in host order, of the `N` bytes at `offset`; `N` is a multiple
+    /// of 4 and at most 512. `None` where the frame ends before them.
+    fn sum<const N: usize>(&self, offset: usize) -> Option<u16>;
+
+    /// Adjusts the TCP checksum at `offset` after a word of 16 bits that it covers was changed
+    /// from `old` to `new` (host order), unless it is left to a device to compute.
+    fn adjust_checksum(&mut self, offset: usize, old: u16, new: u16) -> Result<(), Refused>;
+
     /// The payload bytes of each segment where this is a super-frame, else 0.
     fn gso_size(&self) -> u32;
 

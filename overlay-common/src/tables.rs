@@ -66,6 +66,10 @@ pub trait Tables {
     /// (A dropped frame itself is an error of the path, counted by its caller.)
     fn count_drop(&self, ifindex: u32, reason: DropReason, packets: u32);
 
+    /// Whether a station behind this port may be told now that a packet of it was too big. Each
+    /// port has so many answers a second ([`Node::ptb_limit`]).
+    fn may_tell(&self, port: u32) -> bool;
+
     /// Hands a record, and the frame where its reason says so, to user space.
     /// `Err` tells that it was over its rate, or that nobody took it.
     fn punt<P: Packet>(&self, packet: &mut P, punt: Punt) -> Result<(), DropReason>;

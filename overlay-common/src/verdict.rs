@@ -8,8 +8,8 @@ pub enum Verdict {
     /// Not the overlay's: the host's own stack gets it, untouched.
     Pass,
     /// Untouched so far, and more than this program does: another one takes it from the
-    /// start. XDP leaves it to the tc program of the same port, tc to the one that hears what
-    /// neighbours say ([`Tables::APART`](crate::tables::Tables::APART)).
+    /// start. XDP leaves it to the tc program of the same port, tc to the one that does what few
+    /// frames need ([`Tables::APART`](crate::tables::Tables::APART)).
     Defer,
     /// Encapsulated and finished: send it out of the uplink.
     Transmit(Egress),

@@ -5,7 +5,9 @@
 
 use overlay_common::abi::Egress;
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{self, Ethernet, Family, Header, Ipv4, Ipv6, Tag, ethertype};
+use overlay_common::wire::{
+    self, Checksum, Ethernet, Family, Header, Ipv4, Ipv6, Octet, Tag, checksum, ethertype,
+};
 
 /// Room that new frames keep in front, so that encapsulation moves no bytes.
 const HEADROOM: usize = 128;
@@ -197,6 +199,26 @@ impl<const COPIES: bool> Packet for HostFrame<COPIES> {
             return Err(Refused);
         }
         self.buffer.truncate(self.start + len);
+        // The kernel takes what was cut for an ordinary frame.
+        self.gso_size = 0;
+        Ok(())
+    }
+
+    fn open(&mut self, len: u32) -> Result<(), Refused> {
+        if !COPIES || self.gso_size != 0 || self.at::<Ethernet>(0).is_none() {
+            return Err(Refused);
+        }
+        let at = self.start + Ethernet::LEN;
+        self.buffer.splice(at..at, std::iter::repeat_n(UNDEFINED, len as usize));
+        Ok(())
+    }
+
+    fn sum<const N: usize>(&self, offset: usize) -> Option<u16> {
+        Some(!checksum::full(wire::bytes_of(self.at::<[Octet; N]>(offset)?)))
+    }
+
+    fn adjust_checksum(&mut self, offset: usize, old: u16, new: u16) -> Result<(), Refused> {
+        self.at_mut::<Checksum>(offset).ok_or(Refused)?.adjust(old, new);
         Ok(())
     }
 

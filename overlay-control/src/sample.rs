@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | segments | 1: VNI 100, learns from peers, and hears no neighbours from them; 2: VNI 200, the reverse; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4; 5: VNI 500, whose limit lets nothing pass |
 //! | ports | see the constants |
-//! | peers | see [`PEERS`]; 2 is not reachable by XDP, 3 is not resolved, the floods of 6 are over its limit, 7 has two ways: to its next hop and to that of an eighth |
+//! | peers | see [`PEERS`]; 2 is not reachable by XDP and lets TCP be, 3 is not resolved, the floods of 6 are over its limit, 7 has two ways: to its next hop and to that of an eighth |
 
 use overlay_common::abi::{
     ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter,
@@ -124,15 +124,16 @@ impl Default for Devices {
 
 /// The node's tables, as the actions that fill them.
 pub fn actions(devices: &Devices) -> Vec<Action> {
+    let open = PuntLimit { per_second: 1_000_000, burst: 1_000_000 };
     let mut actions = vec![Action::PutNode(Node {
         abi_version: ABI_VERSION,
         vtep: LOCAL_VTEP,
         vtep6: address_words(&LOCAL_VTEP6),
         epoch: EPOCH,
         ports: TunnelPorts { vxlan: Encap::Vxlan.port(), geneve: Encap::Geneve.port() },
+        ptb_limit: open,
         ..Node::default()
     })];
-    let open = PuntLimit { per_second: 1_000_000, burst: 1_000_000 };
     actions.extend(PuntReason::ALL.map(|reason| Action::PutPuntLimit(reason, open)));
     actions.extend(policers());
     actions.extend(ports(devices));
@@ -232,6 +233,7 @@ fn peers(devices: &Devices) -> Vec<Action> {
             7 => Peer::READY | Peer::MULTIPATH,
             _ => Peer::READY,
         };
+        entry.flags |= if index == 2 { 0 } else { Peer::CLAMP };
         actions.push(Action::PutPeer(PeerId(index), entry));
         let vtep = Vtep::new(index, peer.encap, peer.profile);
         let vtep = if index == 6 { vtep.policed() } else { vtep };

@@ -17,7 +17,7 @@ use overlay_common::abi::{
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
 use overlay_common::verdict::DropReason;
-use overlay_common::wire::{Header, Mac};
+use overlay_common::wire::{Mac, Octet};
 
 use crate::action::Action;
 use crate::quick::Quick;
@@ -357,6 +357,11 @@ impl Tables for TableSet {
         *lock(&self.counted).drops.entry(key).or_default() += u64::from(packets);
     }
 
+    fn may_tell(&self, port: u32) -> bool {
+        let limit = self.node.ptb_limit;
+        port < MAX_PORTS && limit.per_second != 0 && limit.burst != 0
+    }
+
     /// There is no clock here, so a limit is either open or, at rate or burst 0
     /// as in a table that nobody filled, shut.
     fn punt<P: Packet>(&self, packet: &mut P, mut punt: Punt) -> Result<(), DropReason> {
@@ -408,18 +413,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One byte as a header, to read a packet of which nothing else is known.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Byte(u8);
-
-// SAFETY: a transparent `u8`: alignment 1, no padding, every bit pattern valid.
-unsafe impl Header for Byte {}
-
 /// The first `len` bytes of a packet of which nothing else is known, or all where there are
 /// fewer.
 pub fn bytes_of<P: Packet>(packet: &P, len: u32) -> Vec<u8> {
-    (0..len as usize).map_while(|i| packet.at::<Byte>(i)).map(|byte| byte.0).collect()
+    (0..len as usize).map_while(|i| packet.at::<Octet>(i)).map(|byte| byte.0).collect()
 }
 
 #[cfg(test)]

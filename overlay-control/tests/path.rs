@@ -75,12 +75,15 @@ fn inner_frame() -> impl Strategy<Value = Vec<u8>> {
             p[0] = 0x45;
             p[1] = tos;
             p[9] = if tos & 4 == 0 { 6 } else { 17 };
+            // A SYN may be changed on its way.
+            p[33] &= !2;
             p
         }),
         (any::<u8>(), proptest::collection::vec(any::<u8>(), 60..200)).prop_map(
             |(class, mut p)| {
                 p[0] = 0x60 | class >> 4;
                 p[6] = if class & 1 == 0 { 6 } else { 17 };
+                p[53] &= !2;
                 p
             }
         ),

@@ -101,25 +101,25 @@ pub fn tc_one_armed(ctx: TcContext) -> i32 {
     go_on(&ctx, &tables, ingress, side)
 }
 
-/// Hears what a peer's frame says of neighbours, of which few frames say anything.
+/// Does what few of a peer's frames need, and leads back to the program of uplinks.
 #[classifier]
-pub fn tc_hear_uplink(ctx: TcContext) -> i32 {
+pub fn tc_apart_uplink(ctx: TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
     packet.pull(packet::UPLINK_HEADERS);
-    from_underlay::hear(&mut packet, &tables, ingress);
-    tables.has_heard();
+    from_underlay::apart(&mut packet, &tables, ingress);
+    tables.was_apart();
     go_on(&ctx, &tables, ingress, sides::UPLINK)
 }
 
-/// Hears what a frame from an access port says of neighbours, and answers what it asks.
+/// Does what few frames from an access port need: it answers them, or leads back.
 #[classifier]
-pub fn tc_hear_access(ctx: TcContext) -> i32 {
+pub fn tc_apart_access(ctx: TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
     packet.pull(packet::ACCESS_HEADERS);
-    match from_access::hear(&mut packet, &tables, ingress) {
+    match from_access::apart(&mut packet, &tables, ingress) {
         Some(result) => outcome::tc(&ctx, &mut packet, &tables, ingress, result),
         None => {
-            tables.has_heard();
+            tables.was_apart();
             go_on(&ctx, &tables, ingress, sides::ACCESS)
         }
     }
@@ -218,7 +218,7 @@ fn tc_uplink_with<R: Form>(ctx: &TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::UPLINK_HEADERS);
     match from_underlay::run(&mut packet, &tables, ingress) {
-        Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::HEAR_UPLINK),
+        Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::APART_UPLINK),
         result => outcome::tc(ctx, &mut packet, &tables, ingress, result),
     }
 }
@@ -228,7 +228,7 @@ fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::ACCESS_HEADERS);
     match from_access::run(&mut packet, &tables, ingress) {
-        Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::HEAR_ACCESS),
+        Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::APART_ACCESS),
         result => outcome::tc(ctx, &mut packet, &tables, ingress, result),
     }
 }

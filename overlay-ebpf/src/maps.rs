@@ -65,16 +65,19 @@ pub static PUNT_LIMITS: Array<PuntLimit> = Array::with_max_entries(PuntReason::C
 pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
     PerCpuArray::with_max_entries(PuntBucket::COUNT, 0);
 
-/// Not zero while a frame is on its way from the program that has heard it to its side's. On a
-/// real-time kernel another frame may come between the two: that one is not heard then.
+/// Not zero while a frame is on its way back from the program that does what few need. On a
+/// real-time kernel another frame may come between the two: for that one it is not done.
 #[map]
-pub static HEARD: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+pub static BACK: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static TC_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
 #[map]
 pub static XDP_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
 #[map]
 pub static XDP_SIDES_ONE: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
+
+#[map]
+pub static PTB_BUCKETS: PerCpuArray<PuntBucket> = PerCpuArray::with_max_entries(MAX_PORTS, 0);
 
 /// A hash table's buckets. User space maps them into its memory, which also puts
 /// each bucket on a cache line of its own.

@@ -103,10 +103,10 @@ impl<R> KernelTables<R> {
 impl<R> KernelTables<R> {
     /// Has [`is_back`](Tables::is_back) say so of this frame, to the program that goes on.
     #[inline(always)]
-    pub fn has_heard(&self) {
-        if let Some(heard) = maps::HEARD.get_ptr_mut(0) {
+    pub fn was_apart(&self) {
+        if let Some(back) = maps::BACK.get_ptr_mut(0) {
             // SAFETY: this CPU's own word.
-            unsafe { *heard = 1 };
+            unsafe { *back = 1 };
         }
     }
 }
@@ -117,9 +117,9 @@ impl<R: Form> Tables for KernelTables<R> {
 
     #[inline(always)]
     fn is_back(&self) -> bool {
-        let Some(heard) = maps::HEARD.get_ptr_mut(0) else { return true };
+        let Some(back) = maps::BACK.get_ptr_mut(0) else { return true };
         // SAFETY: this CPU's own word.
-        unsafe { core::mem::take(&mut *heard) != 0 }
+        unsafe { core::mem::take(&mut *back) != 0 }
     }
 
     #[inline(always)]
@@ -226,6 +226,15 @@ impl<R: Form> Tables for KernelTables<R> {
         } else {
             drop_counted_here(key, packets);
         }
+    }
+
+    #[inline(always)]
+    fn may_tell(&self, port: u32) -> bool {
+        let (Some(node), Some(bucket)) = (self.node, maps::PTB_BUCKETS.get_ptr_mut(port)) else {
+            return false;
+        };
+        // SAFETY: this CPU's own slot; the helper only reads a clock.
+        unsafe { (*bucket).take(node.ptb_limit, bpf_ktime_get_ns()) }
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@ use overlay_control::action::Action;
 use overlay_control::sample::{PEER_VTEPS, STATIC_STATION, station};
 use proptest::prelude::*;
 
+use crate::mtu;
 use crate::neighbours;
 use crate::outer::{self, Datagram};
 
@@ -190,7 +191,30 @@ fn inner() -> impl Strategy<Value = Vec<u8>> {
             payload
         })
     };
+    // A SYN whose options hold the largest segment behind some padding, and what is too long.
+    let syn = (0_usize..24, any::<u16>(), any::<u8>()).prop_map(|(at, mss, flags)| {
+        let mut options = vec![1; at];
+        options.extend([2, 4]);
+        options.extend(mss.to_be_bytes());
+        options.resize(options.len().next_multiple_of(4), 0);
+        let mut tcp = vec![0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+        tcp.extend([(5 + options.len() / 4) as u8 * 16, flags | 2, 1, 0, 0xaa, 0xbb, 0, 0]);
+        tcp.extend(options);
+        mtu::ipv4(6, 0x4000, &tcp)
+    });
+    let long = (1500_usize..1600, any::<u8>(), any::<u16>()).prop_map(|(len, first, word)| {
+        let payload: Vec<u8> = (0..len).map(|i| (i as u16).wrapping_mul(word) as u8).collect();
+        let flags = if first & 1 == 0 { 0x4000 } else { 0 };
+        mtu::ipv4(if first & 2 == 0 { 1 } else { 17 }, flags, &payload)
+    });
     let body = prop_oneof![
+        2 => syn.prop_map(|p| (0x0800, p)),
+        1 => long.clone().prop_map(|p| (0x0800, p)),
+        1 => long.prop_map(|mut p| {
+            p[0] = 0x60;
+            p[6] = if p[6] & 0x40 == 0 { 58 } else { 6 };
+            (0x86dd, p)
+        }),
         4 => payload(0x45).prop_map(|p| (0x0800, p)),
         2 => payload(0x60).prop_map(|p| (0x86dd, p)),
         1 => payload(0x46).prop_map(|p| (0x0800, p)),

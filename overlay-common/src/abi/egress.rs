@@ -58,7 +58,7 @@ pub struct Peer {
     /// The uplink towards the next hop. Where there are several ways: the index of the first
     /// in `WAYS`, and the flags that all of them have.
     pub egress: Egress,
-    /// [`Peer::READY`], [`Peer::V6`] and [`Peer::MULTIPATH`].
+    /// [`Peer::READY`], [`Peer::V6`], [`Peer::MULTIPATH`] and [`Peer::CLAMP`].
     pub flags: u32,
     /// The other 22 bytes over IPv6.
     rest: [u64; 3],
@@ -84,6 +84,8 @@ impl Peer {
     pub const V6: u32 = 1 << 1;
     /// There are several ways: each flow takes one of [`Way::BUCKETS`] entries of `WAYS`.
     pub const MULTIPATH: u32 = 1 << 2;
+    /// TCP is told how much fits, when it connects to or from behind the peer.
+    pub const CLAMP: u32 = 1 << 3;
 
     /// A peer with these headers, which is not ready: there is no way to it yet.
     pub fn new(template: &Template) -> Self {
@@ -138,6 +140,13 @@ impl Peer {
     #[inline(always)]
     pub const fn is_multipath(&self) -> bool {
         self.flags & Self::MULTIPATH != 0
+    }
+
+    /// Whether TCP is told how much fits. A peer that is not ready does not know.
+    #[inline(always)]
+    pub const fn clamps(&self) -> bool {
+        const BOTH: u32 = Peer::READY | Peer::CLAMP;
+        self.flags & BOTH == BOTH
     }
 
     /// The family of the underlay.

@@ -99,19 +99,22 @@ pub mod maps {
     /// Per-CPU array: punt reason and share → [`PuntBucket`](super::PuntBucket), at
     /// [`PuntBucket::position`](super::PuntBucket::position).
     pub const PUNT_BUCKETS: &str = "PUNT_BUCKETS";
+    /// Per-CPU array: port index → [`PuntBucket`](super::PuntBucket) of
+    /// [`Node::ptb_limit`](super::Node::ptb_limit).
+    pub const PTB_BUCKETS: &str = "PTB_BUCKETS";
 }
 
 /// The programs that others go on with: those of either side for a device that is uplink and
-/// access port; at tc, those that hear what neighbours say, which go on with their side's.
+/// access port; at tc, those that do what few frames need, which go on with their side's.
 pub mod sides {
     /// On uplinks.
     pub const UPLINK: u32 = 0;
     /// On access ports.
     pub const ACCESS: u32 = 1;
-    /// Hears on uplinks.
-    pub const HEAR_UPLINK: u32 = 2;
-    /// Hears on access ports.
-    pub const HEAR_ACCESS: u32 = 3;
+    /// What few frames need, on uplinks.
+    pub const APART_UPLINK: u32 = 2;
+    /// What few frames need, on access ports.
+    pub const APART_ACCESS: u32 = 3;
     /// How many there are.
     pub const COUNT: u32 = 4;
 }
@@ -168,11 +171,11 @@ pub mod programs {
     /// tc ingress on a device that is both and that user space carries: discards what is the
     /// overlay's, and what is of its VLANs.
     pub const TC_GUARD_ONE_ARMED: &str = "tc_guard_one_armed";
-    /// tc, never attached: hears what neighbours say on an uplink, and goes on with
+    /// tc, never attached: does what few frames need on an uplink, and goes on with
     /// [`TC_UPLINK`] or its other form.
-    pub const TC_HEAR_UPLINK: &str = "tc_hear_uplink";
-    /// The same on an access port, where it answers, too.
-    pub const TC_HEAR_ACCESS: &str = "tc_hear_access";
+    pub const TC_APART_UPLINK: &str = "tc_apart_uplink";
+    /// The same on an access port, where it answers some.
+    pub const TC_APART_ACCESS: &str = "tc_apart_access";
     /// All that are attached at tc ingress.
     pub const TC: [&str; 8] = [
         TC_UPLINK,

@@ -1,6 +1,6 @@
 //! What every program needs to know about its node.
 
-use super::record;
+use super::{PuntLimit, record};
 use crate::wire::Encap;
 
 /// The node itself; one entry.
@@ -20,8 +20,8 @@ pub struct Node {
     pub masks: Masks,
     /// The local VTEP's IPv6 address, as on the wire, or [`Node::NO_VTEP6`].
     pub vtep6: [u64; 2],
-    /// Zero.
-    pub reserved: u64,
+    /// How many packets that are too big get an answer, for each port and CPU.
+    pub ptb_limit: PuntLimit,
 }
 record!(Node, 56);
 

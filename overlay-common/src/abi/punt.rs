@@ -20,14 +20,23 @@ pub enum PuntReason {
     /// ARP or neighbour discovery says of an address what the neighbour table has not, or has
     /// otherwise. Only the record is sent, as for [`Learn`](Self::Learn).
     Neighbour = 4,
+    /// An IPv4 packet that is too big, and may be cut up; the frame is sent along, without the
+    /// tag of its port.
+    Fragment = 5,
 }
 
 impl PuntReason {
     /// How many reasons there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
     /// Every reason, in the order of its number.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Learn, Self::PeerUnresolved, Self::Flood, Self::Control, Self::Neighbour];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Learn,
+        Self::PeerUnresolved,
+        Self::Flood,
+        Self::Control,
+        Self::Neighbour,
+        Self::Fragment,
+    ];
 
     /// The name in commands and metrics.
     pub const fn name(self) -> &'static str {
@@ -37,6 +46,7 @@ impl PuntReason {
             Self::Flood => "flood",
             Self::Control => "control",
             Self::Neighbour => "neighbour",
+            Self::Fragment => "fragment",
         }
     }
 
@@ -48,6 +58,7 @@ impl PuntReason {
             2 => Some(Self::Flood),
             3 => Some(Self::Control),
             4 => Some(Self::Neighbour),
+            5 => Some(Self::Fragment),
             _ => None,
         }
     }
@@ -84,8 +95,8 @@ pub struct Punt {
     pub vlan: u16,
     /// The payload bytes of each segment where the frame is a super-frame, else 0.
     pub gso_size: u16,
-    /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame; of a
-    /// neighbour, 1 where it is a router; else 0.
+    /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame; of one that is
+    /// to be cut up, the longest frame that fits; of a neighbour, 1 where it is a router; else 0.
     pub generation: u16,
     /// [`NeighbourKey::bytes`](super::NeighbourKey::bytes) of a neighbour, else 0.
     pub address: [u8; 16],
@@ -103,8 +114,8 @@ impl Punt {
     }
 }
 
-/// A token bucket's size and rate, for one reason on one CPU; where the sources have shares
-/// ([`PuntReason::is_shared_out`]), for each of [`PuntBucket::SHARES`].
+/// A token bucket's size and rate, for one reason, or one port, on one CPU; where the sources
+/// have shares ([`PuntReason::is_shared_out`]), for each of [`PuntBucket::SHARES`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct PuntLimit {

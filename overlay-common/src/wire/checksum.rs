@@ -1,5 +1,21 @@
 //! The Internet checksum, full (RFC 1071) and incremental (RFC 1624).
 
+use super::header;
+
+/// A checksum as it stands in a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Checksum([u8; 2]);
+header!(Checksum, 2);
+
+impl Checksum {
+    /// Adjusts it after one 16-bit word that it covers changed from `old` to `new`.
+    #[inline(always)]
+    pub const fn adjust(&mut self, old: u16, new: u16) {
+        self.0 = update(u16::from_be_bytes(self.0), old, new).to_be_bytes();
+    }
+}
+
 /// Folds a one's complement sum to 16 bits.
 #[inline(always)]
 pub const fn fold(sum: u32) -> u16 {

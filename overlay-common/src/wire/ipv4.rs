@@ -33,6 +33,7 @@ impl Ipv4 {
 
     /// A header without options, DF set, identification 0 (RFC 6864: an atomic
     /// datagram needs none), total length, type of service and checksum zero.
+    #[inline(always)]
     pub const fn new(source: [u8; 4], destination: [u8; 4], protocol: u8, ttl: u8) -> Self {
         Self {
             version_ihl: 0x45,
@@ -118,6 +119,7 @@ impl Ipv4 {
     }
 
     /// Don't fragment.
+    #[inline(always)]
     pub const fn dont_fragment(&self) -> bool {
         u16::from_be_bytes(self.fragment) & Self::DF != 0
     }
@@ -134,6 +136,7 @@ impl Ipv4 {
     }
 
     /// Computes and stores the checksum of a header without options.
+    #[inline(always)]
     pub fn seal(&mut self) {
         self.checksum = [0; 2];
         self.checksum = (!checksum::fold(self.sum())).to_be_bytes();
@@ -157,8 +160,8 @@ impl Ipv4 {
             + word(d2, d3)
     }
 
-    /// Sets the total length without touching the checksum (tests build wrong
-    /// headers with it).
+    /// Sets the total length without touching the checksum (see [`seal`](Self::seal)).
+    #[inline(always)]
     pub fn set_total_len(&mut self, len: u16) {
         self.total_len = len.to_be_bytes();
     }
@@ -174,6 +177,7 @@ impl Ipv4 {
     }
 
     /// Sets type of service without touching the checksum.
+    #[inline(always)]
     pub fn set_tos(&mut self, tos: u8) {
         self.tos = tos;
     }

@@ -24,6 +24,7 @@ impl Ipv6 {
     pub const LEN: usize = 40;
 
     /// A header from its parts, traffic class and flow label zero.
+    #[inline(always)]
     pub const fn new(
         source: [u8; 16],
         destination: [u8; 16],

@@ -8,6 +8,7 @@ pub mod checksum;
 mod ethernet;
 mod geneve;
 mod icmpv6;
+mod icmp;
 mod ipv4;
 mod ipv6;
 mod outer;
@@ -16,26 +17,30 @@ mod udp;
 mod vxlan;
 
 pub use arp::Arp;
+pub use checksum::Checksum;
 pub use ethernet::{Ethernet, Mac, Probe, Tag, TagKind, ethertype};
 pub use geneve::Geneve;
+pub use icmp::{Icmp, Ptb4, Ptb6};
 pub use icmpv6::{Discovered, Discovery, Icmpv6, LinkLayer};
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
 #[cfg(not(target_arch = "bpf"))]
 pub use ipv6::words as address_words;
 pub use outer::{Encap, Ends, Family, Outer, Outer4, Outer6, Patch, Shim, Template, Words};
-pub use tcp::Tcp;
+pub use tcp::{Tcp, TcpOption};
 pub use udp::Udp;
 pub use vxlan::Vxlan;
 
 /// Protocol numbers of IPv4's protocol and IPv6's next header field.
 pub mod protocol {
+    /// Internet Control Message Protocol.
+    pub const ICMP: u8 = 1;
+    /// The same for IPv6.
+    pub const ICMPV6: u8 = 58;
     /// Transmission Control Protocol.
     pub const TCP: u8 = 6;
     /// User Datagram Protocol.
     pub const UDP: u8 = 17;
-    /// The Internet Control Message Protocol for IPv6.
-    pub const ICMPV6: u8 = 58;
 }
 
 /// A view that may be laid over packet bytes.
@@ -48,6 +53,12 @@ pub unsafe trait Header: Copy {}
 
 // SAFETY: a byte.
 unsafe impl Header for u8 {}
+
+/// A byte of which nothing else is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Octet(pub u8);
+header!(Octet, 1);
 
 // SAFETY: an array of headers is as plain as its elements.
 unsafe impl<T: Header, const N: usize> Header for [T; N] {}

@@ -10,6 +10,7 @@ use overlay_common::abi::{
 };
 use overlay_common::id::Vlan;
 
+use super::mtu::least_over;
 use super::nearest::nearest;
 use super::read::{Draft, DraftPeer, DraftPort, DraftSegment, DraftStatic};
 use super::source::{At, Problems};
@@ -24,6 +25,7 @@ pub fn check(draft: &Draft, problems: &mut Problems) {
     unique(&draft.peers, |p| p.vtep.as_ref(), "peer vtep", problems);
     unique(&draft.uplinks, |u| u.interface.as_ref(), "uplink interface", problems);
     own_vtep(draft, problems);
+    mtus(draft, problems);
     udp_ports(draft, problems);
     ports(draft, problems);
     modes(draft, problems);
@@ -121,6 +123,19 @@ fn own_vtep(draft: &Draft, problems: &mut Problems) {
                 );
                 problems.add(&vtep.span, message, help);
             }
+        }
+    }
+}
+
+/// Every link of IPv6 carries this much (RFC 8200, section 5).
+fn mtus(draft: &Draft, problems: &mut Problems) {
+    for peer in &draft.peers {
+        let (Some(mtu), Some(vtep)) = (&peer.mtu, &peer.vtep) else { continue };
+        let least = least_over(vtep.value);
+        if u32::from(mtu.value) < least {
+            let message = format!("mtu {} for {}, a VTEP over IPv6", mtu.value, vtep.value);
+            let help = format!("at least {least}, which every link of IPv6 carries (RFC 8200)");
+            problems.add(&mtu.span, message, help);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::host::Places;
 use super::read::{
     Draft, DraftNeighbour, DraftNode, DraftPeer, DraftPort, DraftSegment, DraftStatic, DraftUplink,
 };
-use super::source::{At, Problems};
+use super::source::{At, Position, Problems};
 use super::{
     AGEING, AccessPort, Config, FDB_ENTRIES, Mode, Node, Peer, Place, Segment, StaticMac,
     StaticNeighbour, UdpPorts, Uplink,
@@ -24,6 +24,7 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
             ports: ports(node),
             ageing: node.ageing.as_ref().map_or(AGEING, |at| at.value),
             fdb_entries: node.fdb_entries.as_ref().map_or(FDB_ENTRIES, |at| at.value),
+            mss_clamp: node.mss_clamp.as_ref().is_none_or(|at| at.value),
         },
         uplinks: draft
             .uplinks
@@ -57,7 +58,15 @@ fn places(draft: &Draft, problems: &Problems, file: &str) -> Places {
         file: file.to_owned(),
         vtep: vtep.map(|at| problems.position(&at.span)).unwrap_or_default(),
         interfaces: uplinks.chain(ports).map(place).collect(),
+        peers: draft.peers.iter().map(|peer| peer_place(peer, problems)).collect(),
     }
+}
+
+/// Where the file says how much a peer takes, or else which it is.
+fn peer_place(peer: &DraftPeer, problems: &Problems) -> Position {
+    let mtu = peer.mtu.as_ref().map(|at| &at.span);
+    let span = mtu.or(peer.vtep.as_ref().map(|at| &at.span));
+    span.map(|span| problems.position(span)).unwrap_or_default()
 }
 
 /// The mode of each interface. A port that names none has that of the other ports of
@@ -124,6 +133,7 @@ fn peer(draft: DraftPeer) -> Option<Peer> {
         vtep: draft.vtep?.value,
         encap: draft.encap.map(|at| at.value).unwrap_or_default(),
         port: draft.port.map(|at| at.value),
+        mtu: draft.mtu.map(|at| at.value),
         segments: draft.segments?.value.into_iter().map(|at| at.value).collect(),
         limits: draft.limits,
     })

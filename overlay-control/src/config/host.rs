@@ -1,11 +1,11 @@
 //! What only the host can tell: whether its devices and addresses exist.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::nearest::nearest;
 use super::source::Position;
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, mtu};
 
 /// What a configuration needs to be right about the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct HostFacts {
     pub not_ethernet: BTreeSet<String>,
     /// The addresses of this host in this namespace.
     pub addresses: BTreeSet<IpAddr>,
+    /// The MTUs of the devices, as far as they are known.
+    pub mtus: BTreeMap<String, u32>,
 }
 
 /// Where the file names what only the host can confirm.
@@ -25,6 +27,8 @@ pub struct Places {
     pub vtep: Position,
     /// Interfaces of uplinks, then of access ports; one entry for each mention.
     pub interfaces: Vec<(String, Position)>,
+    /// What a peer takes, or else its VTEP; one entry for each peer.
+    pub peers: Vec<Position>,
 }
 
 /// How many names an error lists.
@@ -51,11 +55,12 @@ pub fn check(config: &Config, host: &HostFacts) -> Vec<ConfigError> {
             errors.push(error(places, *position, message, right_interfaces(name, host)));
         }
     }
+    errors.extend(mtu::errors(config, host));
     errors.sort_by_key(|e| (e.line, e.column));
     errors
 }
 
-fn error(places: &Places, at: Position, message: String, help: String) -> ConfigError {
+pub fn error(places: &Places, at: Position, message: String, help: String) -> ConfigError {
     let Position { line, column } = at;
     ConfigError { file: places.file.clone(), line, column, message, help }
 }

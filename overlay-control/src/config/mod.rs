@@ -10,6 +10,7 @@ pub(crate) mod document;
 mod error;
 mod finish;
 mod host;
+mod mtu;
 pub(crate) mod nearest;
 mod read;
 mod source;
@@ -70,6 +71,11 @@ impl Config {
     pub fn check_host(&self, host: &HostFacts) -> Vec<ConfigError> {
         host::check(self, host)
     }
+
+    /// What works on this host, and not as well as it could.
+    pub fn host_warnings(&self, host: &HostFacts) -> Vec<ConfigError> {
+        mtu::warnings(self, host)
+    }
 }
 
 /// `[node]`: this gateway.
@@ -85,6 +91,8 @@ pub struct Node {
     pub ageing: u32,
     /// The most addresses that the FDB holds, learnt and static.
     pub fdb_entries: u32,
+    /// Whether TCP is told what fits when it connects.
+    pub mss_clamp: bool,
 }
 
 /// The local VTEP's addresses: one, or one of each family.
@@ -255,6 +263,9 @@ pub struct Peer {
     pub encap: Encap,
     /// The UDP port that it takes tunnels at; `None`: the same as this node.
     pub port: Option<u16>,
+    /// The longest packet of the underlay that arrives there, in bytes; `None`: what device and
+    /// route say.
+    pub mtu: Option<u16>,
     /// The names of the segments that it may use.
     pub segments: Vec<String>,
     /// `[peer.limit]`: of what comes from it.

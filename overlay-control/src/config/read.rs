@@ -26,6 +26,7 @@ pub struct DraftNode {
     pub geneve_port: Option<At<u16>>,
     pub ageing: Option<At<u32>>,
     pub fdb_entries: Option<At<u32>>,
+    pub mss_clamp: Option<At<bool>>,
 }
 
 pub struct DraftUplink {
@@ -72,6 +73,7 @@ pub struct DraftPeer {
     pub vtep: Option<At<IpAddr>>,
     pub encap: Option<At<Encap>>,
     pub port: Option<At<u16>>,
+    pub mtu: Option<At<u16>>,
     pub segments: Option<At<Vec<At<String>>>>,
     pub limits: Limits,
 }
@@ -138,6 +140,7 @@ fn read_node(mut s: Section, p: &mut Problems) -> DraftNode {
         geneve_port: s.optional(p, "geneve_port", values::udp_port),
         ageing: s.optional(p, "ageing", values::ageing),
         fdb_entries: s.optional(p, "fdb_entries", values::fdb_entries),
+        mss_clamp: s.optional(p, "mss_clamp", values::boolean),
     };
     s.finish(p);
     node
@@ -239,6 +242,7 @@ fn peer(mut s: Section, p: &mut Problems) -> DraftPeer {
         vtep: s.required(p, "vtep", values::vtep, "add vtep = \"192.0.2.2\", the peer's address"),
         encap: s.optional(p, "encap", values::encap),
         port: s.optional(p, "port", values::udp_port),
+        mtu: s.optional(p, "mtu", values::mtu),
         segments: s.required(p, "segments", values::names, segments),
         limits: limits(s.table(p, "limit", "[peer.limit]"), p),
     };

@@ -9,6 +9,7 @@ use overlay_common::wire::Mac;
 use toml::de::DeValue;
 
 use super::document::{Wrong, type_name};
+use super::mtu::LEAST_OVER_IPV4;
 use super::nearest::nearest;
 use super::source::At;
 use super::{Encap, Mode, TagKind, Vteps};
@@ -135,6 +136,13 @@ pub fn host(value: &DeValue) -> Result<IpAddr, Wrong> {
 /// A UDP port.
 pub fn udp_port(value: &DeValue) -> Result<u16, Wrong> {
     Ok(integer(value, 1..=65_535, "a UDP port; VXLAN's is 4789, Geneve's 6081")? as u16)
+}
+
+/// The longest packet of an underlay: at least a tunnel over IPv4 with the shortest packet in
+/// it that every link carries (RFC 791).
+pub fn mtu(value: &DeValue) -> Result<u16, Wrong> {
+    let help = "bytes of the underlay's IP packets; 1500 is what Ethernet has";
+    Ok(integer(value, u64::from(LEAST_OVER_IPV4)..=65_535, help)? as u16)
 }
 
 /// A segment's VNI.

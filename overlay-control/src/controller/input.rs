@@ -29,6 +29,8 @@ pub struct NextHop {
     pub gateway: IpAddr,
     /// The gateway's MAC, once the neighbour table has it.
     pub mac: Option<Mac>,
+    /// The longest IP packet that the route takes, in bytes, where it says so.
+    pub mtu: Option<u32>,
 }
 
 /// A learnt or loaded address found in the tables of an earlier run.

@@ -70,6 +70,11 @@ const CONTROL_LIMIT: PuntLimit = PuntLimit { per_second: 100, burst: 20 };
 /// is said again; until then it is asked for by flooding.
 const NEIGHBOUR_LIMIT: PuntLimit = PuntLimit { per_second: 5_000, burst: 1_000 };
 
+/// The same for packets to be cut up, each of which becomes at least two.
+const FRAGMENT_LIMIT: PuntLimit = PuntLimit { per_second: 5_000, burst: 512 };
+/// How many packets that are too big are answered, for each port and CPU.
+const PTB_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 100 };
+
 const fn limit(reason: PuntReason) -> PuntLimit {
     match reason {
         PuntReason::Learn => LEARN_LIMIT,
@@ -77,6 +82,7 @@ const fn limit(reason: PuntReason) -> PuntLimit {
         PuntReason::Flood => FLOOD_LIMIT,
         PuntReason::Control => CONTROL_LIMIT,
         PuntReason::Neighbour => NEIGHBOUR_LIMIT,
+        PuntReason::Fragment => FRAGMENT_LIMIT,
     }
 }
 
@@ -379,6 +385,7 @@ impl Controller {
             vtep6: vtep.v6.map_or(Node::NO_VTEP6, |v6| address_words(&v6.octets())),
             epoch: self.epoch(),
             ports: self.tunnel_ports(),
+            ptb_limit: PTB_LIMIT,
             ..Node::default()
         };
         if self.node.replace(node) != Some(node) {

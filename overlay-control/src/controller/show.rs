@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use overlay_common::abi::{FdbEntry, FdbKey, Neighbour, NeighbourKey, Target};
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
+use overlay_common::wire::Ethernet;
 
 use super::topology::{self, PortKey};
-use super::way::{Obstacle, Way};
+use super::way::{Obstacle, Tunnel, Way};
 use super::{
     Controller, FdbTotals, Names, NeighbourTotals, NeighbourView, NextHop, Origin, PeerState,
     PeerView, PortView, Role, SegmentView, WayView,
@@ -178,6 +179,12 @@ impl Controller {
     fn peer_view(&self, peer: &Peer) -> PeerView {
         let hops = self.ways.next_hops(peer.vtep);
         let ways = self.ways_to(peer.vtep);
+        let mtu = ways.as_ref().ok().and_then(|ways| {
+            let spec = self.topology.peers.get(&self.ids.peer(&peer.name)?)?;
+            let tunnel = Tunnel::new(self.config.node.vtep, spec)?;
+            let room = ways.iter().map(|(_, way)| tunnel.room(way)).min()?;
+            Some(u32::from(room).saturating_sub(Ethernet::LEN as u32))
+        });
         PeerView {
             id: self.ids.peer(&peer.name),
             name: peer.name.clone(),
@@ -185,6 +192,7 @@ impl Controller {
             encap: peer.encap,
             segments: peer.segments.clone(),
             state: if ways.is_ok() { PeerState::Ready } else { PeerState::Unresolved },
+            mtu,
             ways: hops.iter().enumerate().map(|(at, hop)| self.way_view(at, hop, &ways)).collect(),
             why: ways.err().map(|obstacle| obstacle.to_string()),
             fdb: self

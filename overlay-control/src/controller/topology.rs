@@ -62,6 +62,10 @@ pub struct Peer {
     pub encap: Encap,
     /// The UDP port that it takes tunnels at.
     pub port: u16,
+    /// The longest packet of the underlay that arrives there, where the file says so.
+    pub mtu: Option<u16>,
+    /// Whether TCP is told what fits.
+    pub clamps: bool,
     pub segments: BTreeSet<SegmentId>,
     pub profile: u32,
     pub limits: Limits,
@@ -264,8 +268,8 @@ impl Topology {
             self.vteps.insert(peer.vtep, id);
             let port = peer.port.unwrap_or_else(|| config.node.ports.of(peer.encap));
             let (name, vtep, encap) = (peer.name.clone(), peer.vtep, peer.encap);
-            let limits = peer.limits;
-            let spec = Peer { name, vtep, encap, port, segments, profile, limits };
+            let (mtu, clamps, limits) = (peer.mtu, config.node.mss_clamp, peer.limits);
+            let spec = Peer { name, vtep, encap, port, mtu, clamps, segments, profile, limits };
             self.peers.insert(id, spec);
         }
         let used = self.peers.values().map(|peer| peer.profile).collect();

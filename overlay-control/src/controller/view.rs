@@ -129,6 +129,8 @@ pub struct PeerView {
     pub ways: Vec<WayView>,
     /// How many addresses were learnt from it.
     pub fdb: usize,
+    /// The longest IP packet that fits the tunnel on every way, in bytes, where there is one.
+    pub mtu: Option<u32>,
 }
 
 /// A next hop of the route to a peer.

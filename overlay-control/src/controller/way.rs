@@ -28,6 +28,8 @@ pub struct Way<'a> {
     pub uplink: &'a LinkInfo,
     pub flags: u32,
     pub mac: Mac,
+    /// The longest IP packet that uplink and route take.
+    pub mtu: u32,
 }
 
 /// Why there is no way to a peer, for people.
@@ -114,7 +116,8 @@ fn over<'a>(
         return Err(Obstacle::NoNeighbour { gateway: next_hop.gateway, device: device() });
     };
     let flags = links.attached(&uplink.name).unwrap_or(0);
-    Ok(Way { uplink, flags, mac })
+    let mtu = next_hop.mtu.map_or(uplink.mtu, |mtu| mtu.min(uplink.mtu));
+    Ok(Way { uplink, flags, mac, mtu })
 }
 
 /// What is known of a tunnel without a way.
@@ -123,6 +126,8 @@ pub struct Tunnel {
     pub ends: Ends,
     pub encap: Encap,
     pub port: u16,
+    mtu: Option<u16>,
+    clamps: bool,
 }
 
 impl Tunnel {
@@ -133,16 +138,23 @@ impl Tunnel {
             (IpAddr::V6(from), IpAddr::V6(to)) => Ends::V6(from.octets(), to.octets()),
             _ => return None,
         };
-        Some(Self { ends, encap: peer.encap, port: peer.port })
+        let topology::Peer { encap, port, mtu, clamps, .. } = *peer;
+        Some(Self { ends, encap, port, mtu, clamps })
+    }
+
+    /// The longest inner frame that fits.
+    pub fn room(&self, way: &Way<'_>) -> u16 {
+        let mtu = self.mtu.map_or(way.mtu, |mtu| way.mtu.min(mtu.into()));
+        let room = mtu.saturating_sub(overhead(self.ends.family()));
+        room.try_into().unwrap_or(u16::MAX)
     }
 
     /// The peer's table entry.
     pub fn over(&self, way: &Way<'_>) -> Peer {
         let mut peer = self.peer(way.mac, way.uplink.mac);
-        let room = way.uplink.mtu.saturating_sub(overhead(self.ends.family()));
         peer.egress = Egress { ifindex: way.uplink.ifindex, flags: way.flags };
-        peer.max_frame = room.try_into().unwrap_or(u16::MAX);
-        peer.flags |= Peer::READY;
+        peer.max_frame = self.room(way);
+        peer.flags |= Peer::READY | if self.clamps { Peer::CLAMP } else { 0 };
         peer
     }
 
@@ -157,7 +169,7 @@ impl Tunnel {
         }
         peer.egress = Egress { ifindex: first, flags };
         peer.max_frame = max_frame;
-        peer.flags |= Peer::READY | Peer::MULTIPATH;
+        peer.flags |= Peer::READY | Peer::MULTIPATH | if self.clamps { Peer::CLAMP } else { 0 };
         peer
     }
 
@@ -168,7 +180,7 @@ impl Tunnel {
     }
 
     fn peer(&self, next_hop: Mac, uplink: Mac) -> Peer {
-        let Self { ends, encap, port } = *self;
+        let Self { ends, encap, port, .. } = *self;
         Peer::new(&Template { next_hop, uplink, ends, encap, port })
     }
 }

@@ -22,6 +22,7 @@ vxlan_port  = 8472
 geneve_port = 6082
 ageing      = 60
 fdb_entries = 1000
+mss_clamp   = false
 
 [[uplink]]
 interface = "eth0"
@@ -78,6 +79,7 @@ name     = "gw3"
 vtep     = "2001:db8::3"
 encap    = "geneve"
 port     = 6083
+mtu      = 1400
 segments = []
 limit    = { floods = 1 }
 "#,
@@ -92,7 +94,8 @@ limit    = { floods = 1 }
             },
             ports: UdpPorts { vxlan: 8472, geneve: 6082 },
             ageing: 60,
-            fdb_entries: 1000
+            fdb_entries: 1000,
+            mss_clamp: false,
         }
     );
     assert_eq!(config.uplinks, [Uplink { interface: "eth0".into(), mode: Mode::Xdp }]);
@@ -139,6 +142,7 @@ limit    = { floods = 1 }
                 vtep: IpAddr::from([192, 0, 2, 2]),
                 encap: Encap::Vxlan,
                 port: None,
+                mtu: None,
                 segments: vec!["blue".into()],
                 limits: Limits::default(),
             },
@@ -147,6 +151,7 @@ limit    = { floods = 1 }
                 vtep: "2001:db8::3".parse().unwrap(),
                 encap: Encap::Geneve,
                 port: Some(6083),
+                mtu: Some(1400),
                 segments: vec![],
                 limits: Limits { floods: Some(1), ..Limits::default() },
             }
@@ -166,6 +171,8 @@ fn what_is_left_out_has_its_default() {
     assert!(!config.segments[0].ports[0].sticky);
     let limits = [config.segments[0].limits, config.segments[0].ports[0].limits];
     assert_eq!((limits, config.peers[0].limits), (Default::default(), Limits::default()));
+    assert!(config.node.mss_clamp);
+    assert_eq!(config.peers[0].mtu, None);
     assert_eq!((config.peers[0].encap, config.peers[0].port), (Encap::Vxlan, None));
     assert_eq!(config.node.ports, UdpPorts { vxlan: 4789, geneve: 6081 });
     assert_eq!((config.node.vtep.v4, config.node.vtep.v6), (Some([192, 0, 2, 1].into()), None));
@@ -194,6 +201,12 @@ fn limits_are_inside() {
     }
     for (key, value) in [("ageing", 10), ("ageing", 1_000_000), ("fdb_entries", 16_777_216)] {
         accepted(&format!("{NODE}{key} = {value}\n{UPLINK}"));
+    }
+    for (vtep, mtu) in [("192.0.2.2", 118), ("192.0.2.2", 65_535), ("2001:db8::2", 1280)] {
+        let node = "[node]\nname = \"gw1\"\nvtep = [\"192.0.2.1\", \"2001:db8::1\"]\n";
+        let peer = format!("[[peer]]\nname = \"a\"\nvtep = \"{vtep}\"\nsegments = []\n");
+        let config = accepted(&format!("{node}{UPLINK}{peer}mtu = {mtu}\n"));
+        assert_eq!(config.peers[0].mtu, Some(mtu));
     }
     let long = "x".repeat(64);
     accepted(&format!("[node]\nname = \"{long}\"\nvtep = \"192.0.2.1\"\n{UPLINK}"));

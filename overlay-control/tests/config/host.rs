@@ -5,13 +5,14 @@ use std::net::IpAddr;
 
 use overlay_control::config::{ConfigError, HostFacts};
 
-use crate::marked::{BLUE, NODE, UPLINK, accepted};
+use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted};
 
 fn host(interfaces: &[&str], addresses: &[&str]) -> HostFacts {
     HostFacts {
         interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),
         not_ethernet: BTreeSet::from(["lo".to_owned(), "tun0".to_owned()]),
         addresses: addresses.iter().map(|a| a.parse::<IpAddr>().unwrap()).collect::<BTreeSet<_>>(),
+        ..HostFacts::default()
     }
 }
 
@@ -60,4 +61,69 @@ fn a_bare_host_gets_advice_that_helps() {
     let errors = config.check_host(&host(&["lo"], &["127.0.0.1", "::1"]));
     assert!(errors[0].help.contains("ip address add 192.0.2.1/24 dev eth0"), "{}", errors[0]);
     assert!(errors[1].help.contains("no Ethernet device"), "{}", errors[1]);
+}
+
+/// Two uplinks, a peer of each family, a port.
+fn narrow(mtu_of_gw2: &str, mtus: &[(&str, u32)]) -> (Vec<String>, Vec<String>) {
+    let text = format!(
+        "[node]\nname = \"gw1\"\nvtep = [\"192.0.2.1\", \"2001:db8::1\"]\n{UPLINK}{BLUE}\
+         [[segment.port]]\ninterface = \"eth1\"\n{GW2}{mtu_of_gw2}\
+         [[peer]]\nname = \"gw6\"\nvtep = \"2001:db8::6\"\nsegments = []\n"
+    );
+    let mut host = host(&["eth0", "eth1"], &["192.0.2.1", "2001:db8::1"]);
+    host.mtus = mtus.iter().map(|(name, mtu)| ((*name).to_owned(), *mtu)).collect();
+    let config = accepted(&text);
+    let [errors, warnings] = [config.check_host(&host), config.host_warnings(&host)]
+        .map(|list| list.iter().map(ConfigError::to_string).collect::<Vec<_>>());
+    (errors, warnings)
+}
+
+#[test]
+fn what_fits_is_not_warned_of() {
+    let nothing = (vec![], vec![]);
+    assert_eq!(narrow("", &[("eth0", 1550), ("eth1", 1500)]), nothing);
+    assert_eq!(narrow("mtu = 1550\n", &[("eth0", 1600), ("eth1", 1500)]), nothing);
+    assert_eq!(narrow("", &[]), nothing, "nothing is known");
+}
+
+#[test]
+fn what_does_not_fit_is_named_with_numbers() {
+    let (errors, warnings) = narrow("", &[("eth0", 1500), ("eth1", 1500)]);
+    assert_eq!(errors, Vec::<String>::new());
+    assert_eq!(
+        warnings,
+        ["gw.toml:10:13: port eth1 of segment blue has MTU 1500, and peer gw2 takes IP packets \
+          of 1450 bytes\n  help: raise the MTU of uplink eth0 from 1500 to 1550; or lower that of \
+          eth1 and of its hosts to 1450"]
+    );
+    let (_, warnings) = narrow("mtu = 1300\n", &[("eth0", 1600), ("eth1", 1500)]);
+    assert_eq!(
+        warnings,
+        [
+            "gw.toml:10:13: port eth1 of segment blue has MTU 1500, and peer gw2 takes IP packets \
+             of 1250 bytes\n  help: raise mtu of peer gw2 from 1300 to 1550; or lower that of eth1 \
+             and of its hosts to 1250",
+            "gw.toml:15:7: peer gw2 takes IP packets of 1250 bytes, and IPv6 needs 1280 (RFC 8200): \
+             of it only TCP gets through, while mss_clamp is on\n  help: raise mtu of peer gw2 from \
+             1300 to 1330",
+        ]
+    );
+    let (_, warnings) = narrow("mtu = 9000\n", &[("eth0", 1600), ("eth1", 1500)]);
+    assert_eq!(
+        warnings,
+        [
+            "gw.toml:15:7: peer gw2 has mtu 9000, more than any uplink\n  help: eth0 has 1600, which \
+          is what counts"
+        ]
+    );
+}
+
+#[test]
+fn an_uplink_that_can_carry_no_tunnel_is_refused() {
+    let (errors, _) = narrow("", &[("eth0", 1279), ("eth1", 1500)]);
+    assert_eq!(
+        errors,
+        ["gw.toml:5:13: uplink eth0 has MTU 1279, too little for any tunnel\n  \
+          help: at least 1280: ip link set eth0 mtu 1280"]
+    );
 }

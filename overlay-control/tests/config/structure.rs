@@ -80,7 +80,7 @@ fn unknown_keys_are_refused_everywhere() {
         &format!("{rest}{BLUE}{GW2}"),
         "zzzzzz",
         "[[peer]]",
-        "[[peer]] takes name, vtep, encap, port, segments",
+        "[[peer]] takes name, vtep, encap, port, mtu, segments",
     );
     let fdb = format!("{rest}{BLUE}[[segment.fdb]]\nmac = \"02:00:00:00:00:01\"\npeer = \"gw2\"\n");
     let marked = format!("{fdb}¦peers = 1\n{GW2}");

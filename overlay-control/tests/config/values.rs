@@ -150,3 +150,13 @@ fn limits_are_checked() {
     limit("{ ¦rate = 5 }", "unknown key rate in [segment.port.limit]", "takes bits, packets");
     limit("¦5", "limit is an integer, not a table", "write [segment.port.limit], once");
 }
+
+#[test]
+fn mtus_are_checked() {
+    let range = "mtu is 117: out of range";
+    refused(&format!("{NODE}{UPLINK}{BLUE}{GW2}mtu = ¦117\n"), &[(range, "from 118 to 65535")]);
+    let node = "[node]\nname = \"gw1\"\nvtep = \"2001:db8::1\"\n";
+    let peer = "[[peer]]\nname = \"a\"\nvtep = \"2001:db8::2\"\nsegments = []\n";
+    let message = "mtu 1279 for 2001:db8::2, a VTEP over IPv6";
+    refused(&format!("{node}{UPLINK}{peer}mtu = ¦1279\n"), &[(message, "at least 1280")]);
+}

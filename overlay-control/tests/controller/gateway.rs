@@ -116,7 +116,7 @@ impl Gateway {
 
     pub fn resolve(&mut self, vtep: impl Into<IpAddr>) {
         let vtep = vtep.into();
-        let hop = NextHop { ifindex: UPLINK_INDEX, gateway: vtep, mac: Some(ROUTER) };
+        let hop = NextHop { ifindex: UPLINK_INDEX, gateway: vtep, mac: Some(ROUTER), mtu: None };
         self.next_hop(vtep, Some(hop));
     }
 

@@ -12,7 +12,7 @@ const GW2: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 
 fn hop(ifindex: u32, mac: Option<Mac>) -> Option<NextHop> {
-    Some(NextHop { ifindex, gateway: IpAddr::V4(GATEWAY), mac })
+    Some(NextHop { ifindex, gateway: IpAddr::V4(GATEWAY), mac, mtu: None })
 }
 
 fn entry(gateway: &Gateway) -> Peer {
@@ -28,7 +28,7 @@ fn a_resolved_peer_has_its_outer_header() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);
     gateway.next_hop(GW2, hop(UPLINK_INDEX, Some(ROUTER)));
     let entry = entry(&gateway);
-    assert_eq!(entry.flags, Peer::READY);
+    assert_eq!(entry.flags, Peer::READY | Peer::CLAMP);
     assert_eq!(entry.egress, Egress { ifindex: UPLINK_INDEX, flags: 0 });
     assert_eq!(entry.max_frame, 1464);
     let outer = entry.headers::<Outer4>();
@@ -138,4 +138,37 @@ fn an_mtu_too_small_for_a_tunnel_lets_nothing_through() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);
     gateway.link(LinkInfo { mtu: 20, ..link("eth0", UPLINK_INDEX) });
     assert_eq!(entry(&gateway).max_frame, 0);
+}
+
+#[test]
+fn a_path_takes_the_least_of_uplink_route_and_peer() {
+    let with =
+        |peer: &str| TWO_SEGMENTS.replace("\"192.0.2.2\"", &format!("\"192.0.2.2\"\n{peer}"));
+    for (peer, route, path) in [
+        ("", None, 1500),
+        ("", Some(1400), 1400),
+        ("", Some(9000), 1500),
+        ("mtu = 1300", None, 1300),
+        ("mtu = 1300", Some(1400), 1300),
+        ("mtu = 1450", Some(1400), 1400),
+        ("mtu = 9000", None, 1500),
+    ] {
+        let mut gateway = Gateway::ready(&with(peer));
+        let way = hop(UPLINK_INDEX, Some(ROUTER)).map(|way| NextHop { mtu: route, ..way });
+        gateway.next_hop(GW2, way);
+        assert_eq!(entry(&gateway).max_frame, path - 36, "{peer:?} {route:?}");
+        assert_eq!(shown(&gateway).mtu, Some(u32::from(path) - 50));
+    }
+    let mut gateway = Gateway::ready(&with("mtu = 1300"));
+    gateway.controller.handle_next_hop(GW2.into(), None, gateway.now);
+    gateway.drain();
+    assert_eq!(shown(&gateway).mtu, None);
+}
+
+#[test]
+fn tcp_is_told_what_fits_unless_that_is_switched_off() {
+    let text = TWO_SEGMENTS.replace("[node]", "[node]\nmss_clamp = false");
+    let mut gateway = Gateway::ready(&text);
+    gateway.next_hop(GW2, hop(UPLINK_INDEX, Some(ROUTER)));
+    assert_eq!(entry(&gateway).flags, Peer::READY);
 }

@@ -217,6 +217,7 @@ fn happen(gateway: &mut Gateway, host: &mut Host, plan: &mut Plan, event: &Event
                 ifindex: DEVICES[*device].1,
                 gateway: if hops.len() > 1 { vtep(200) } else { vtep(*peer) }.into(),
                 mac: resolved.then_some(ROUTER),
+                mtu: None,
             };
             let hops: Vec<NextHop> = hops.iter().map(hop).collect();
             if plan.peers[usize::from(*peer)].is_some() {

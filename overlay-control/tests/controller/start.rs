@@ -17,7 +17,10 @@ fn the_node_comes_first_with_its_limits() {
     let vtep = [192, 0, 2, 1];
     let (vtep6, epoch) = (Node::NO_VTEP6, 1);
     let node = Node { abi_version: ABI_VERSION, vtep, vtep6, epoch, ports, ..Node::default() };
-    assert_eq!(gateway.last[0], Action::PutNode(node));
+    let Action::PutNode(mut put) = gateway.last[0] else { panic!("{:?}", gateway.last[0]) };
+    let answers = std::mem::take(&mut put.ptb_limit);
+    assert_eq!(put, node);
+    assert!(answers.per_second > 0 && answers.burst > 0);
     for reason in PuntReason::ALL {
         let limit = gateway.tables.limits[&reason];
         assert!(limit.per_second > 0 && limit.burst > 0, "{reason:?} is heard of");

@@ -3,6 +3,9 @@
 mod tc;
 mod xdp;
 
+use aya_ebpf::helpers::generated::bpf_csum_diff;
+use overlay_common::wire::{Octet, checksum};
+
 pub use tc::{ACCESS_HEADERS, TcPacket, UPLINK_HEADERS};
 pub use xdp::XdpPacket;
 
@@ -18,4 +21,15 @@ unsafe fn bounded<T>(data: usize, data_end: usize, offset: usize) -> Option<*mut
         return None;
     }
     Some((data + offset) as *mut T)
+}
+
+/// The one's complement sum, in host order, of `N` bytes: a multiple of 4, and no more than the
+/// helper has room for (512 before Linux 6.13).
+#[inline(always)]
+fn sum<const N: usize>(bytes: &[Octet; N]) -> Option<u16> {
+    const { assert!(N % 4 == 0 && N <= 512) };
+    let bytes = core::ptr::from_ref(bytes).cast_mut().cast();
+    // SAFETY: the helper reads the bytes behind the reference.
+    let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, bytes, N as u32, 0) };
+    (sum >= 0).then(|| u16::from_be(checksum::fold(sum as u32)))
 }

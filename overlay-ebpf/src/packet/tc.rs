@@ -9,21 +9,26 @@ use aya_ebpf::bindings::{
     BPF_F_ADJ_ROOM_ENCAP_L4_UDP, BPF_F_ADJ_ROOM_FIXED_GSO,
 };
 use aya_ebpf::helpers::generated::{
-    bpf_clone_redirect, bpf_skb_adjust_room, bpf_skb_change_head, bpf_skb_change_proto,
-    bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop, bpf_skb_vlan_push,
+    bpf_clone_redirect, bpf_l4_csum_replace, bpf_skb_adjust_room, bpf_skb_change_head,
+    bpf_skb_change_proto, bpf_skb_change_tail, bpf_skb_pull_data, bpf_skb_vlan_pop,
+    bpf_skb_vlan_push,
 };
 use overlay_common::abi::{Egress, abilities};
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{Ethernet, Family, Header, Ipv4, Ipv6, Tag, TagKind, Udp, ethertype};
+use overlay_common::wire::{
+    Ethernet, Family, Header, Ipv4, Ipv6, Octet, Tag, TagKind, Tcp, ethertype,
+};
 
-use super::bounded;
+use super::{bounded, sum};
 use crate::abilities::has;
 
 /// What the path reads of an access frame.
-pub const ACCESS_HEADERS: u32 = (Ethernet::LEN + Ipv6::LEN + Udp::LEN) as u32;
+pub const ACCESS_HEADERS: u32 = (Tag::LEN + INNER_HEADERS) as u32;
 /// What the path reads of an uplink frame over IPv4 without options; it asks for more where
 /// it needs more.
-pub const UPLINK_HEADERS: u32 = (Family::V4.tunnel_len() + Ethernet::LEN + Ipv6::LEN) as u32;
+pub const UPLINK_HEADERS: u32 = (Family::V4.tunnel_len() + INNER_HEADERS) as u32;
+/// What it reads of a plain frame.
+const INNER_HEADERS: usize = Ethernet::LEN + Ipv6::LEN + Tcp::LEN;
 
 /// `bpf_skb_adjust_room` works at the MAC layer: room opens behind the Ethernet
 /// header.
@@ -264,6 +269,27 @@ impl Packet for TcPacket {
     fn trim_tail(&mut self, len: u32) -> Result<(), Refused> {
         // SAFETY: as in `adjust_room`.
         accepted(unsafe { bpf_skb_change_tail(self.skb, len, 0) })
+    }
+
+    #[inline(always)]
+    fn open(&mut self, len: u32) -> Result<(), Refused> {
+        let ethernet = *self.at::<Ethernet>(0).ok_or(Refused)?;
+        self.adjust_room(len as i32, 0)?;
+        *self.at_mut::<Ethernet>(0).ok_or(Refused)? = ethernet;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn sum<const N: usize>(&self, offset: usize) -> Option<u16> {
+        sum(self.at::<[Octet; N]>(offset)?)
+    }
+
+    /// The helper knows whether the checksum is left to a device.
+    #[inline(always)]
+    fn adjust_checksum(&mut self, offset: usize, old: u16, new: u16) -> Result<(), Refused> {
+        let [old, new] = [old, new].map(|word| word.to_be() as u64);
+        // SAFETY: as in `adjust_room`.
+        accepted(unsafe { bpf_l4_csum_replace(self.skb, offset as u32, old, new, 2) })
     }
 
     #[inline(always)]

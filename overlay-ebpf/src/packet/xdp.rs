@@ -6,9 +6,11 @@ use aya_ebpf::helpers::generated::{
 };
 use overlay_common::abi::Egress;
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{Ethernet, Family, Geneve, Header, Ipv6, Mac, Outer6, Tag, Tcp};
+use overlay_common::wire::{
+    Checksum, Ethernet, Family, Geneve, Header, Ipv6, Mac, Octet, Outer6, Tag, Tcp,
+};
 
-use super::bounded;
+use super::{bounded, sum};
 
 /// All that the path reads and writes of a frame: the longest outer headers, and inner ones.
 const HEADERS: u32 =
@@ -169,6 +171,24 @@ impl<const FRAGS: bool> Packet for XdpPacket<FRAGS> {
         if FRAGS {
             self.further = len.wrapping_sub(opaque(self.first_len()));
         }
+        Ok(())
+    }
+
+    /// Answers are tc's to make.
+    #[inline(always)]
+    fn open(&mut self, _len: u32) -> Result<(), Refused> {
+        Err(Refused)
+    }
+
+    #[inline(always)]
+    fn sum<const N: usize>(&self, offset: usize) -> Option<u16> {
+        sum(self.at::<[Octet; N]>(offset)?)
+    }
+
+    /// No checksum is left to a device here.
+    #[inline(always)]
+    fn adjust_checksum(&mut self, offset: usize, old: u16, new: u16) -> Result<(), Refused> {
+        self.at_mut::<Checksum>(offset).ok_or(Refused)?.adjust(old, new);
         Ok(())
     }
 

@@ -288,6 +288,9 @@ pub struct PeerRow {
     pub mac: Option<String>,
     /// How many addresses were learnt from it.
     pub fdb: usize,
+    /// The longest inner IP packet that fits, in bytes, where there is a way.
+    #[serde(default)]
+    pub mtu: Option<u32>,
     /// Packets from it, of inner frames.
     pub rx_packets: u64,
     /// Their bytes.

@@ -23,6 +23,9 @@ use crate::dataplane::pins::Pins;
 use crate::netlink::Link;
 use crate::state::own_netns;
 
+/// What every link of IPv6 carries (RFC 8200, section 5).
+const LEAST_IPV6: u32 = 1280;
+
 /// A failure that is the machine's.
 pub fn failure(error: &anyhow::Error) -> Failure {
     Failure { error: format!("{error:#}"), ..Failure::default() }
@@ -176,12 +179,21 @@ impl Daemon {
             let family = if is_v6 { Family::V6 } else { Family::V4 };
             longest.mtu.saturating_add(family.tunnel_len() as u32)
         };
+        let narrow = peers.iter().filter(|peer| peer.mtu.is_some_and(|mtu| mtu < LEAST_IPV6));
+        let narrow = narrow.map(|peer| {
+            let mtu = peer.mtu.unwrap_or(0);
+            format!(
+                "peer {} takes IP packets of {mtu} bytes, and IPv6 needs {LEAST_IPV6}: raise the \
+                 MTU of the way to it",
+                peer.name
+            )
+        });
         of_role(Role::has_uplink)
             .filter(|uplink| uplink.mtu < needed(uplink))
             .map(|uplink| {
                 format!(
-                    "uplink {} has MTU {}; full frames of port {} (MTU {}) need {} and are \
-                     dropped as too-big: raise the one or lower the other",
+                    "uplink {} has MTU {}; full frames of port {} (MTU {}) need {}, so their \
+                     senders are told to send less: raise the one or lower the other",
                     uplink.name,
                     uplink.mtu,
                     longest.name,
@@ -189,6 +201,7 @@ impl Daemon {
                     needed(uplink)
                 )
             })
+            .chain(narrow)
             .collect()
     }
 
@@ -281,6 +294,7 @@ impl Daemon {
             next_hop: each(&view.ways, |way| Some(way.next_hop.to_string())),
             mac: each(&view.ways, |way| way.mac.map(|mac| mac.to_string())),
             fdb: view.fdb,
+            mtu: view.mtu,
             rx_packets: counters.rx_packets,
             rx_bytes: counters.rx_bytes,
             tx_packets: counters.tx_packets,

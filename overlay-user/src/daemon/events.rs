@@ -129,6 +129,7 @@ impl Daemon {
                 ifindex: way.route.ifindex,
                 gateway: way.route.next_hop,
                 mac: way.mac.map(Mac),
+                mtu: way.route.mtu,
             };
             self.controller.handle_next_hops(vtep, ways.iter().map(next_hop).collect(), now);
             self.told.insert(vtep, ways);

@@ -16,8 +16,8 @@ use crate::cli::{CommandFailure, check};
 impl Daemon {
     /// Applies the configuration file again.
     pub(super) async fn reload(&mut self) -> Result<Answer, Failure> {
-        let config = match check::load(&self.file, &self.netlink).await {
-            Ok(config) => config,
+        let (config, warnings) = match check::load(&self.file, &self.netlink).await {
+            Ok(loaded) => loaded,
             Err(CommandFailure::Configuration(errors)) => {
                 let details: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 return Err(refused("nothing was changed".to_owned(), details));
@@ -44,6 +44,9 @@ impl Daemon {
         self.change_to(config).await.map_err(|error| failure(&error))?;
         for change in &changes {
             tracing::info!("reload: {change}");
+        }
+        for warning in warnings {
+            tracing::warn!("reload: {warning}");
         }
         Ok(Answer::Done(Done { changes }))
     }
@@ -136,6 +139,7 @@ fn differences(old: &Config, new: &Config) -> Vec<String> {
     for encap in Encap::ALL {
         value(&format!("{}_port", encap.name()), port(old, encap), port(new, encap));
     }
+    value("mss_clamp", old.node.mss_clamp.to_string(), new.node.mss_clamp.to_string());
     value("ageing", old.node.ageing.to_string(), new.node.ageing.to_string());
     if old.node.fdb_entries != new.node.fdb_entries {
         changes.push(format!(

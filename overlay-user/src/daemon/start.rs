@@ -51,7 +51,8 @@ impl Daemon {
         let netlink = Netlink::open()?;
         // Subscribing comes before reading, so that no change is missed.
         let monitor = Monitor::open()?;
-        let config = check::load(file, &netlink).await?;
+        let (config, warnings) = check::load(file, &netlink).await?;
+
         let instance = Instance::new(name.clone().unwrap_or_else(|| config.node.name.clone()));
         let lock = instance.lock(async || client::answers(&instance).await).await?;
         let lock = lock.ok_or_else(|| {
@@ -75,6 +76,9 @@ impl Daemon {
             }
         };
 
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
         for about in dataplane.features().missing() {
             let instead = about.without.unwrap_or_default();
             tracing::info!(kernel = release(), "no {}: {instead}", about.name);

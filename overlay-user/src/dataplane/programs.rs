@@ -84,8 +84,8 @@ pub fn program_names(features: Features) -> Vec<&'static str> {
         programs::TC_GUARD_UPLINK,
         programs::TC_GUARD_ACCESS,
         programs::TC_GUARD_ONE_ARMED,
-        programs::TC_HEAR_UPLINK,
-        programs::TC_HEAR_ACCESS,
+        programs::TC_APART_UPLINK,
+        programs::TC_APART_ACCESS,
     ]);
     for is_native in [true, false] {
         names.extend(xdp_programs(features, is_native));
@@ -172,10 +172,10 @@ fn further(features: Features, name: &str) -> Vec<(&'static str, u32, &'static s
         programs::XDP_ONE_ARMED => xdp(true),
         programs::XDP_ONE_ARMED_SINGLE => xdp(false),
         _ if name == tc_uplink => {
-            vec![tc(sides::HEAR_UPLINK, programs::TC_HEAR_UPLINK), tc(sides::UPLINK, tc_uplink)]
+            vec![tc(sides::APART_UPLINK, programs::TC_APART_UPLINK), tc(sides::UPLINK, tc_uplink)]
         }
         _ if name == tc_access => {
-            vec![tc(sides::HEAR_ACCESS, programs::TC_HEAR_ACCESS), tc(sides::ACCESS, tc_access)]
+            vec![tc(sides::APART_ACCESS, programs::TC_APART_ACCESS), tc(sides::ACCESS, tc_access)]
         }
         _ => Vec::new(),
     }

@@ -1,12 +1,13 @@
 //! The slow path: what the programs could not finish, run through the same packet path
 //! here: frames to a peer whose next hop was not known, flooded frames with more receivers
-//! than the kernel sends to, and tunnels' packets that came in pieces ([`datagrams`]).
+//! than the kernel sends to, IPv4 packets that have to be cut up ([`fragments`]), and tunnels' packets that came in pieces ([`datagrams`]).
 //!
 //! Readers never wait: they put what they read into bounded queues, and what
 //! finds no room is dropped and counted.
 
 mod checksum;
 pub mod datagrams;
+mod fragments;
 mod inject;
 mod queues;
 pub mod segments;
@@ -113,6 +114,10 @@ impl Worker {
                     Ok((punt, frame)) => self.flood(&punt, &frame),
                     Err(_) => return,
                 },
+                recv(work.fragments) -> received => match received {
+                    Ok((punt, frame)) => self.cut_up(punt, &frame),
+                    Err(_) => return,
+                },
                 recv(work.assembled) -> received => match received {
                     Ok(packet) => self.take_assembled(&packet),
                     Err(_) => return,
@@ -139,13 +144,30 @@ impl Worker {
             return;
         }
         for frame in self.parts(&punt, frame) {
-            if let Outcome::Done = self.forward(&punt, &frame) {
+            self.forward_or_wait(punt, frame);
+        }
+    }
+
+    fn forward_or_wait(&mut self, punt: Punt, frame: Bytes) {
+        if let Outcome::Done = self.forward(&punt, &frame) {
+            return;
+        }
+        if self.waiting.len() >= WAITING {
+            self.count(punt.ifindex, DropReason::PeerUnresolved);
+        } else {
+            self.waiting.push_back(Waiting { punt, frame, until: Instant::now() + PATIENCE });
+        }
+    }
+
+    /// Cuts a packet up into what fits, and forwards the fragments.
+    fn cut_up(&mut self, punt: Punt, frame: &Bytes) {
+        for part in self.parts(&punt, frame) {
+            let Some(fragments) = fragments::of(&part, usize::from(punt.generation)) else {
+                self.count(punt.ifindex, DropReason::TooBig);
                 continue;
-            }
-            if self.waiting.len() >= WAITING {
-                self.count(punt.ifindex, DropReason::PeerUnresolved);
-            } else {
-                self.waiting.push_back(Waiting { punt, frame, until: Instant::now() + PATIENCE });
+            };
+            for fragment in fragments {
+                self.forward_or_wait(punt, fragment.into());
             }
         }
     }
@@ -205,7 +227,7 @@ impl Worker {
         }
     }
 
-    fn forward(&self, punt: &Punt, bytes: &Bytes) -> Outcome {
+    fn forward(&mut self, punt: &Punt, bytes: &Bytes) -> Outcome {
         let ingress = Ingress { ifindex: punt.ifindex, hook: Hook::User };
         let tables = self.tables();
         // The record does not tell the tag's kind, but it is that of the port.
@@ -214,7 +236,12 @@ impl Worker {
             0 => Frame::new(bytes),
             tci => Frame::with_stripped_vlan(bytes, Tag::new(kind.unwrap_or_default(), tci)),
         };
-        let result = from_access::run_again(&mut frame, &*tables, ingress, punt);
+        let result = match PuntReason::from_u8(punt.reason) {
+            Some(PuntReason::Fragment) => {
+                from_access::run_part(&mut frame, &*tables, ingress, punt)
+            }
+            _ => from_access::run_again(&mut frame, &*tables, ingress, punt),
+        };
         let punts = tables.take_punts();
         drop(tables);
         // News of stations and their addresses were punted by the kernel's run already.
@@ -223,8 +250,13 @@ impl Worker {
             return Outcome::Unresolved;
         }
         // Where the station is not behind that peer any more, the frame is flooded.
-        for rest in punts.into_iter().filter(|p| reason(p) == Some(PuntReason::Flood)) {
-            self.flood(&rest.punt, &Bytes::from(rest.frame));
+        for TablePunted { punt, frame } in punts {
+            match PuntReason::from_u8(punt.reason) {
+                Some(PuntReason::Flood) => self.flood(&punt, &Bytes::from(frame)),
+                // It waited for a way out that is now known, and too narrow.
+                Some(PuntReason::Fragment) => self.cut_up(punt, &Bytes::from(frame)),
+                _ => {}
+            }
         }
         self.send_all(punt.ifindex, &mut frame, result);
         Outcome::Done

@@ -35,6 +35,8 @@ pub struct Work {
     pub frames: Receiver<(Punt, Bytes)>,
     /// Flooded frames.
     pub floods: Receiver<(Punt, Bytes)>,
+    /// Packets that are to be cut up.
+    pub fragments: Receiver<(Punt, Bytes)>,
     /// Packets that came in pieces.
     pub assembled: Receiver<Assembled>,
 }
@@ -45,6 +47,7 @@ pub struct Queues {
     learn: Sender<Punt>,
     frames: Sender<(Punt, Bytes)>,
     floods: Sender<(Punt, Bytes)>,
+    fragments: Sender<(Punt, Bytes)>,
     assembled: Sender<Assembled>,
     wake: Arc<Notify>,
     full: Arc<Mutex<BTreeMap<DropKey, u64>>>,
@@ -62,12 +65,18 @@ impl Queues {
         let (learn, records) = bounded(LEARN);
         let (frames, work_frames) = bounded(FRAMES);
         let (floods, work_floods) = bounded(FRAMES);
+        let (fragments, work_fragments) = bounded(FRAMES);
         let (assembled, work_assembled) = bounded(ASSEMBLED);
-        let work = Work { frames: work_frames, floods: work_floods, assembled: work_assembled };
-        let wake = Arc::new(Notify::new());
-        let (wake_readers, full) = (Arc::clone(&wake), Arc::default());
-        let queues = Self { learn, frames, floods, assembled, wake: wake_readers, full };
-        (queues, Learnt { records, wake }, work)
+        let work = Work {
+            frames: work_frames,
+            floods: work_floods,
+            fragments: work_fragments,
+            assembled: work_assembled,
+        };
+        let (wake, full) = (Arc::new(Notify::new()), Arc::default());
+        let learnt = Learnt { records, wake: Arc::clone(&wake) };
+        let queues = Self { learn, frames, floods, fragments, assembled, wake, full };
+        (queues, learnt, work)
     }
 
     /// Puts what a reader has read into its queue, or counts it.
@@ -80,6 +89,9 @@ impl Queues {
                 }
                 Some(PuntReason::PeerUnresolved | PuntReason::Control) => {
                     self.count_if_full(punt.ifindex, self.frames.try_send((punt, frame)));
+                }
+                Some(PuntReason::Fragment) => {
+                    self.count_if_full(punt.ifindex, self.fragments.try_send((punt, frame)));
                 }
                 Some(PuntReason::Flood) => {
                     self.count_if_full(punt.ifindex, self.floods.try_send((punt, frame)));
@@ -154,14 +166,18 @@ mod tests {
     #[test]
     fn reasons_have_queues_of_their_own() {
         let (queues, learnt, work) = Queues::new();
-        for (reason, frame) in [(PuntReason::PeerUnresolved, "frame"), (PuntReason::Flood, "flood")]
-        {
+        for (reason, frame) in [
+            (PuntReason::PeerUnresolved, "frame"),
+            (PuntReason::Flood, "flood"),
+            (PuntReason::Fragment, "large"),
+        ] {
             let punt = Punt { reason: reason as u8, ..Punt::default() };
             queues.put(Punted::Frame(punt, Bytes::from_static(frame.as_bytes())));
         }
         queues.put(learn(1));
         assert_eq!(work.frames.try_recv().unwrap().1, "frame");
         assert_eq!(work.floods.try_recv().unwrap().1, "flood");
+        assert_eq!(work.fragments.try_recv().unwrap().1, "large");
         assert_eq!(learnt.take(10).count(), 1);
     }
 }

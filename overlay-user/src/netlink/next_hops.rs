@@ -180,7 +180,7 @@ mod tests {
     fn tracked() -> NextHops {
         let mut hops = NextHops::default();
         hops.track([VTEP]);
-        hops.routes.insert(VTEP, vec![Route { ifindex: 3, next_hop: VTEP }]);
+        hops.routes.insert(VTEP, vec![Route { ifindex: 3, next_hop: VTEP, mtu: None }]);
         hops
     }
 

@@ -6,7 +6,8 @@ use futures_util::TryStreamExt as _;
 use overlay_common::abi::Way;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop, RouteType,
+    RouteVia,
 };
 
 use super::Netlink;
@@ -22,6 +23,9 @@ pub struct Route {
     /// Whose MAC address frames are sent to: the gateway, or the destination
     /// where it is on the link.
     pub next_hop: IpAddr,
+    /// The longest packet that it takes, where whoever made it said so. What the kernel was
+    /// told by routers, or by somebody who says that he is one, does not count.
+    pub mtu: Option<u32>,
 }
 
 impl Netlink {
@@ -86,6 +90,8 @@ fn from_attributes(
     destination: IpAddr,
 ) -> Option<Route> {
     let mut gateway = None;
+    let mut mtu = None;
+    let mut expires = false;
     for attribute in attributes {
         match attribute {
             RouteAttribute::Oif(index) => ifindex = Some(*index),
@@ -94,15 +100,26 @@ fn from_attributes(
             // An IPv4 route through an IPv6 router (RFC 5549).
             RouteAttribute::Via(RouteVia::Inet(ip)) => gateway = Some(IpAddr::V4(*ip)),
             RouteAttribute::Via(RouteVia::Inet6(ip)) => gateway = Some(IpAddr::V6(*ip)),
+            RouteAttribute::Metrics(metrics) => mtu = metrics.iter().find_map(mtu_of),
+            RouteAttribute::CacheInfo(info) => expires = info.expires != 0,
             _ => {}
         }
     }
-    Some(Route { ifindex: ifindex?, next_hop: gateway.unwrap_or(destination) })
+    let next_hop = gateway.unwrap_or(destination);
+    Some(Route { ifindex: ifindex?, next_hop, mtu: mtu.filter(|_| !expires) })
+}
+
+fn mtu_of(metric: &RouteMetric) -> Option<u32> {
+    match metric {
+        RouteMetric::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rtnetlink::packet_route::route::RouteCacheInfo;
     use std::net::Ipv4Addr;
 
     fn message(attributes: Vec<RouteAttribute>) -> RouteMessage {
@@ -117,7 +134,7 @@ mod tests {
     #[test]
     fn on_link_the_destination_is_its_own_next_hop() {
         let route = from_message(&message(vec![RouteAttribute::Oif(3)]), VTEP);
-        assert_eq!(route, Some(vec![Route { ifindex: 3, next_hop: VTEP }]));
+        assert_eq!(route, Some(vec![Route { ifindex: 3, next_hop: VTEP, mtu: None }]));
     }
 
     #[test]
@@ -127,7 +144,7 @@ mod tests {
             &message(vec![RouteAttribute::Oif(3), RouteAttribute::Via(RouteVia::Inet6(v6))]),
             VTEP,
         );
-        assert_eq!(route, Some(vec![Route { ifindex: 3, next_hop: v6.into() }]));
+        assert_eq!(route, Some(vec![Route { ifindex: 3, next_hop: v6.into(), mtu: None }]));
     }
 
     #[test]
@@ -139,9 +156,31 @@ mod tests {
             hop.attributes = vec![RouteAttribute::Gateway(RouteAddress::Inet(router))];
             hop
         });
-        let routes = from_message(&message(vec![RouteAttribute::MultiPath(hops.collect())]), VTEP);
-        let wanted = (3..).zip(routers).map(|(ifindex, ip)| Route { ifindex, next_hop: ip.into() });
+        let metrics = RouteAttribute::Metrics(vec![RouteMetric::Mtu(1400)]);
+        let attributes = vec![RouteAttribute::MultiPath(hops.collect()), metrics];
+        let routes = from_message(&message(attributes), VTEP);
+        let wanted = (3..).zip(routers).map(|(ifindex, ip)| Route {
+            ifindex,
+            next_hop: ip.into(),
+            mtu: Some(1400),
+        });
         assert_eq!(routes, Some(wanted.collect()));
+    }
+
+    #[test]
+    fn an_mtu_counts_that_somebody_gave_the_route_and_not_one_that_was_learnt() {
+        let metrics =
+            RouteAttribute::Metrics(vec![RouteMetric::Hoplimit(9), RouteMetric::Mtu(1400)]);
+        let given = message(vec![RouteAttribute::Oif(3), metrics.clone()]);
+        assert_eq!(from_message(&given, VTEP).unwrap()[0].mtu, Some(1400));
+        for (expires, mtu) in [(0, Some(1400)), (600, None)] {
+            // struct rta_cacheinfo.
+            let words = [0, 0, expires, 0, 0, 0, 0, 0_u32].map(u32::to_ne_bytes);
+            let info = RouteCacheInfo::parse(words.as_flattened()).unwrap();
+            let cached = RouteAttribute::CacheInfo(info);
+            let learnt = message(vec![RouteAttribute::Oif(3), metrics.clone(), cached]);
+            assert_eq!(from_message(&learnt, VTEP).unwrap()[0].mtu, mtu);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod handed;
 mod jumbo;
+mod mtu;
 mod neighbours;
 mod one_armed;
 mod picked;

@@ -9,6 +9,7 @@ use overlay_control::sample::{
 };
 
 use crate::host::Observed;
+use crate::mtu;
 use crate::neighbours;
 use crate::outer::{Datagram, tunnel};
 use crate::vector::{Direction, Given, Outcome, Vector, ethernet, service_tagged, tagged};
@@ -26,6 +27,8 @@ pub enum Expect {
     ServiceTagged(Vec<u8>, u16),
     /// Dropped, and counted under this reason.
     Dropped(Why),
+    /// Dropped as too big, and its sender told with this, without the tag of the port.
+    Answered(Vec<u8>),
     /// Copied or punted.
     Consumed,
     /// Copied, but for so many copies, which were dropped for this reason.
@@ -77,6 +80,9 @@ impl Picked {
             (Expect::Tunnelled { peer, vni, tos, inner }, Outcome::Sent(sent)) => {
                 is_tunnel(sent, *peer, *vni, *tos, inner)
             }
+            (Expect::Answered(bytes), Outcome::Sent(sent)) => {
+                sent == bytes && drops == [(Why::TooBig as u8, 1)]
+            }
             (Expect::Dropped(why), Outcome::Ended) => drops == [(*why as u8, 1)],
             (Expect::Missed(why, copies), Outcome::Ended) => drops == [(*why as u8, *copies)],
             (Expect::Consumed, Outcome::Ended) => drops.is_empty(),
@@ -88,6 +94,12 @@ impl Picked {
             Err(format!("expected {expected:02x?}\nobserved {observed:02x?}"))
         }
     }
+}
+
+/// Whether one packet was dropped, for this reason.
+fn is_dropped(observed: &Observed, why: Why) -> bool {
+    let mut drops = observed.drops.iter();
+    observed.drops.len() == 1 && drops.all(|((reason, _), n)| *reason == why as u8 && *n == 1)
 }
 
 /// Compares byte by byte, but for the source port, which only has its range.
@@ -191,6 +203,11 @@ impl Picks {
         self.access_by_tc(name, inner, expect);
     }
 
+    /// Another frame than came in goes to a peer, by tc.
+    pub fn becomes(&mut self, name: &str, frame: Vec<u8>, peer: u8, inner: Vec<u8>) {
+        self.access_by_tc(name, frame, Expect::Tunnelled { peer, vni: 100, tos: 0, inner });
+    }
+
     pub fn underlay(&mut self, name: &str, frame: Vec<u8>, expect: Expect) {
         self.add(Direction::FromUnderlay, name, frame, expect.clone(), expect);
     }
@@ -216,6 +233,7 @@ pub fn vectors() -> Vec<Picked> {
     geneve_refusals(&mut picks);
     limits(&mut picks);
     crate::rare::add(&mut picks);
+    mtu::add(&mut picks);
     picks.0
 }
 
@@ -248,7 +266,7 @@ fn encapsulation(picks: &mut Picks) {
     let to_known = ethernet(station(0x11), station(1), 0x0806, &arp());
     picks.tunnelled_by_tc("ARP to a known station", to_known);
     let long = ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 6, 1461));
-    picks.access("one byte too long for the uplink", long, Expect::Dropped(Why::TooBig));
+    picks.access_by_tc("one byte too long for the uplink", long, Expect::Consumed);
 
     let second = ethernet(station(0x11), station(5), 0x0800, &ipv4(0, 6, 40));
     let tunnel = Expect::Tunnelled { peer: 1, vni: 200, tos: 0, inner: second.clone() };
@@ -354,7 +372,7 @@ fn local_switching(picks: &mut Picks) {
         Expect::Delivered(small, None),
     );
     let long = ethernet(station(4), station(1), 0x0800, &ipv4(0, 6, 961));
-    picks.access_by_tc("too long for the port", long, Expect::Dropped(Why::TooBig));
+    picks.access_by_tc("too long for the port", long, Expect::Consumed);
     let down = tcp_to(station(DOWN_PORT as u8));
     picks.access("to a port without a device", down, Expect::Dropped(Why::PortDown));
     let dangling = tcp_to(DANGLING_STATION);
@@ -692,7 +710,7 @@ fn other_tunnels(picks: &mut Picks) {
     stranger[37] = 0x99;
     picks.underlay("unknown VTEP over IPv6", stranger, Expect::Dropped(Why::UnknownVtep));
     let long = ethernet(station(0x15), station(1), 0x0800, &ipv4(0, 6, 1461));
-    picks.access("one byte too long for IPv6", long, Expect::Dropped(Why::TooBig));
+    picks.access_by_tc("one byte too long for IPv6", long, Expect::Consumed);
     let over_v6 = tagged(&ethernet(Mac::BROADCAST, station(8), 0x0800, &ipv4(0, 17, 9)), 50);
     picks.access_by_tc(
         "broadcast over IPv6, and for user space to send over IPv4",

@@ -20,6 +20,7 @@ mod jumbo;
 mod life;
 mod limits;
 mod loading;
+mod mtu;
 mod multipath;
 mod neighbours;
 mod nested;

@@ -67,6 +67,30 @@ impl Frame {
     }
 }
 
+/// The same of a plain frame that was handed to user space, if its port is still in the segment
+/// that it was in.
+#[inline(always)]
+pub fn again<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    ingress: Ingress,
+    punt: &Punt,
+) -> Result<Frame, DropReason> {
+    let ethernet = packet.at::<Ethernet>(0).ok_or(DropReason::Truncated)?;
+    let (port, segment) = (punt.source.index(), punt.segment);
+    if tables.port(port).is_none_or(|port| port.segment != segment) {
+        return Err(DropReason::UnknownVlan);
+    }
+    Ok(Frame {
+        ingress,
+        port,
+        segment,
+        tagged: false,
+        destination: FdbKey::new(ethernet.destination, segment),
+        source: FdbKey::new(ethernet.source, segment),
+    })
+}
+
 /// Finds the port that an interface and a VLAN make up. Priority-tagged frames
 /// (VLAN 0) count as untagged; a tag of the other kind is another VLAN.
 #[inline(always)]

@@ -1,8 +1,8 @@
 //! From an access port: into the overlay.
 //!
-//! (neighbours →) classify → admit → resolve, then one of three ways out: transmit to a peer
-//! (police → encap), deliver to a local port, flood; and learn at last. A question that
-//! neighbours answers goes back at once.
+//! classify → admit → resolve, then one of three ways out: transmit to a peer (police → encap),
+//! deliver to a local port, flood; and learn at last. What few frames need is done apart: what
+//! neighbours ask is answered, and so is what is too big, and TCP is told what fits.
 
 mod admit;
 mod classify;
@@ -12,14 +12,17 @@ mod flood;
 mod neighbours;
 mod resolve;
 mod strip;
+mod too_big;
 mod transmit;
 
 use crate::abi::{Punt, Target};
 use crate::packet::Packet;
-use crate::path::Ingress;
 use crate::path::learn::{self, Sighting};
+use crate::path::neighbours::said;
+use crate::path::{Ingress, Stop, local, mss};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
+use crate::wire::{Ethernet, Tag, ethertype};
 
 use classify::Frame;
 use resolve::Destination;
@@ -36,20 +39,46 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     ingress: Ingress,
 ) -> Result<Verdict, DropReason> {
-    if neighbours::place(packet).is_some() {
+    if is_rare(packet) {
         if !P::COPIES || T::APART && !tables.is_back() {
             return Ok(Verdict::Defer);
         }
         if !T::APART
-            && let Some(answer) = hear(packet, tables, ingress)
+            && let Some(answer) = apart(packet, tables, ingress)
         {
             return answer;
         }
     }
     let frame = admitted(packet, tables, ingress)?;
-    let result = forward(packet, tables, &frame);
+    let result = match forward(packet, tables, &frame) {
+        Ok(verdict) => Ok(verdict),
+        Err(Stop::Drop(reason)) => Err(reason),
+        // A hook that makes no copies makes no answers either.
+        Err(Stop::TooBig(_)) if !P::COPIES || T::APART => return Ok(Verdict::Defer),
+        Err(Stop::TooBig(max_frame)) => too_big::run(packet, tables, &frame, max_frame),
+    };
     learn(packet, tables, &frame);
     result
+}
+
+/// Whether a frame may need what is done apart, as far as its headers tell.
+#[inline(always)]
+fn is_rare<P: Packet>(packet: &P) -> bool {
+    let Some((kind, at)) = place(packet) else { return false };
+    said(packet, kind, at).is_some() || mss::syn(packet, kind, at).is_some()
+}
+
+/// The EtherType of what a frame carries, and where that begins, with a VLAN tag among its bytes
+/// or none.
+#[inline(always)]
+fn place<P: Packet>(packet: &P) -> Option<(u16, usize)> {
+    match packet.at::<Ethernet>(0)?.ethertype() {
+        ethertype::VLAN | ethertype::SERVICE_VLAN if packet.stripped_vlan() == 0 => {
+            let kind = u16::from_be_bytes(*packet.at::<[u8; 2]>(Ethernet::LEN + 2)?);
+            Some((kind, Ethernet::LEN + Tag::LEN))
+        }
+        kind => Some((kind, Ethernet::LEN)),
+    }
 }
 
 #[inline(always)]
@@ -63,19 +92,52 @@ fn admitted<P: Packet, T: Tables>(
     Ok(frame)
 }
 
-/// Hears what a frame says of neighbours, and answers it. `None` where it goes its way, or is
-/// to be dropped there.
+/// Does what few frames need. `None` where the frame goes its way from the start, perhaps with
+/// another largest segment in it, or is to be dropped there.
 #[inline(always)]
-pub fn hear<P: Packet, T: Tables>(
+pub fn apart<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     ingress: Ingress,
 ) -> Option<Result<Verdict, DropReason>> {
-    let place = neighbours::place(packet)?;
-    let frame = admitted(packet, tables, ingress).ok().filter(|frame| frame.neighbours)?;
-    let answered = neighbours::run(packet, tables, &frame, place)?;
+    let frame = admitted(packet, tables, ingress).ok()?;
+    let (kind, at) = place(packet)?;
+    let answered = match said(packet, kind, at) {
+        Some(said) if frame.neighbours => neighbours::run(packet, tables, &frame, (said, at)),
+        _ => None,
+    };
+    let answered = match answered {
+        Some(answered) => answered,
+        None => fit(packet, tables, &frame, (kind, at))?,
+    };
     learn(packet, tables, &frame);
     Some(answered)
+}
+
+/// Answers what is too big for its one way out, or has TCP send no more than fits.
+#[inline(always)]
+fn fit<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+    (kind, at): (u16, usize),
+) -> Option<Result<Verdict, DropReason>> {
+    let (max_frame, clamps) = match resolve::run(tables, frame).ok()? {
+        Destination::Peer(index) => {
+            let peer = tables.peer(index).filter(|peer| peer.is_ready())?;
+            (peer.max_frame as u32, peer.clamps())
+        }
+        Destination::Port(index) => (local::port(tables, index).ok()?.max_frame, false),
+        Destination::Flood => return None,
+    };
+    if too_big::is_so(packet, max_frame) {
+        return Some(too_big::run(packet, tables, frame, max_frame));
+    }
+    if clamps && let Some(tcp) = mss::syn(packet, kind, at) {
+        let most = max_frame.saturating_add(too_big::tag_len(packet));
+        mss::clamp(packet, tcp, most);
+    }
+    None
 }
 
 #[inline(always)]
@@ -124,15 +186,37 @@ pub fn run_rest<P: Packet, T: Tables>(
     flood::rest(packet, tables, punt.segment, punt.generation, punt.ifindex)
 }
 
+/// Carries a part of a frame that was handed to user space to be cut up
+/// ([`PuntReason::Fragment`]). The part is plain; the whole was admitted, and learnt from, before.
+///
+/// # Errors
+///
+/// As for [`run`].
+///
+/// [`PuntReason::Fragment`]: crate::abi::PuntReason::Fragment
+#[inline(always)]
+pub fn run_part<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+    punt: &Punt,
+) -> Result<Verdict, DropReason> {
+    let frame = classify::again(packet, tables, ingress, punt)?;
+    forward(packet, tables, &frame).map_err(|stop| match stop {
+        Stop::Drop(reason) => reason,
+        Stop::TooBig(_) => DropReason::TooBig,
+    })
+}
+
 #[inline(always)]
 fn forward<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: &Frame,
-) -> Result<Verdict, DropReason> {
+) -> Result<Verdict, Stop> {
     match resolve::run(tables, frame)? {
         Destination::Peer(peer) => transmit::run(packet, tables, frame, peer),
         Destination::Port(port) => deliver::run(packet, tables, frame, port),
-        Destination::Flood => flood::run(packet, tables, frame),
+        Destination::Flood => Ok(flood::run(packet, tables, frame)?),
     }
 }

@@ -33,20 +33,6 @@ pub fn run<P: Packet, T: Tables>(
     }
 }
 
-/// What the frame says of neighbours, if it is ARP or neighbour discovery, and where that begins,
-/// with a VLAN tag among its bytes or none.
-#[inline(always)]
-pub fn place<P: Packet>(packet: &P) -> Option<(Said, usize)> {
-    let (kind, at) = match packet.at::<Ethernet>(0)?.ethertype() {
-        ethertype::VLAN | ethertype::SERVICE_VLAN if packet.stripped_vlan() == 0 => {
-            let kind = u16::from_be_bytes(*packet.at::<[u8; 2]>(Ethernet::LEN + 2)?);
-            (kind, Ethernet::LEN + Tag::LEN)
-        }
-        kind => (kind, Ethernet::LEN),
-    };
-    Some((neighbours::said(packet, kind, at)?, at))
-}
-
 #[inline(always)]
 fn arp<P: Packet, T: Tables>(
     packet: &mut P,

@@ -1,7 +1,7 @@
 //! From the underlay: out of the tunnel.
 //!
-//! classify → unwrap → admit (→ what neighbours say) → resolve, then deliver to one local port
-//! or flood to all; both decapsulate on their way; and learn at last.
+//! classify → unwrap → admit → resolve, then deliver to one local port or flood to all; both
+//! decapsulate on their way; and learn at last. What few frames need is done apart.
 
 mod admit;
 mod classify;
@@ -13,12 +13,12 @@ mod unwrap;
 
 use crate::abi::{Punt, PuntReason, Target};
 use crate::packet::Packet;
-use crate::path::Ingress;
 use crate::path::learn::{self, Sighting};
 use crate::path::neighbours::{self, Origin};
+use crate::path::{Ingress, mss};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
-use crate::wire::Family;
+use crate::wire::{Ethernet, Family};
 
 use admit::Frame;
 use classify::Datagram;
@@ -74,12 +74,12 @@ fn open<P: Packet, T: Tables>(
     tunnel: &Tunnel,
 ) -> Result<Verdict, DropReason> {
     let frame = admit::run(packet, tables, ingress, datagram, tunnel)?;
-    if frame.neighbours && neighbours::said_at(packet, frame.outer_len as usize).is_some() {
+    if is_rare(packet, frame.outer_len as usize) {
         if !P::COPIES || T::APART && !tables.is_back() {
             return Ok(Verdict::Defer);
         }
         if !T::APART {
-            hear_frame(packet, tables, ingress, &frame);
+            treat(packet, tables, ingress, &frame);
         }
     }
     let (source, learning) = (Target::peer(frame.peer), frame.learning);
@@ -88,21 +88,41 @@ fn open<P: Packet, T: Tables>(
     result
 }
 
-/// Hears what a peer's frame says of neighbours. It goes its way then, or is dropped there.
+/// Whether a frame that begins at `at` may need what is done apart, as far as its headers tell.
 #[inline(always)]
-pub fn hear<P: Packet, T: Tables>(packet: &mut P, tables: &T, ingress: Ingress) {
+fn is_rare<P: Packet>(packet: &P, at: usize) -> bool {
+    let Some(kind) = packet.at::<Ethernet>(at).map(Ethernet::ethertype) else { return false };
+    let at = at + Ethernet::LEN;
+    neighbours::said(packet, kind, at).is_some() || mss::syn(packet, kind, at).is_some()
+}
+
+/// Does what few of a peer's frames need: what they say of neighbours is heard, and TCP is told
+/// what fits. The frame goes its way then, from the start, or is dropped there.
+#[inline(always)]
+pub fn apart<P: Packet, T: Tables>(packet: &mut P, tables: &T, ingress: Ingress) {
     let Ok(Some(datagram)) = classify::run(packet, tables) else { return };
     let Ok(tunnel) = unwrap::run(packet, &datagram) else { return };
     if let Ok(frame) = admit::run(packet, tables, ingress, &datagram, &tunnel) {
-        hear_frame(packet, tables, ingress, &frame);
+        treat(packet, tables, ingress, &frame);
     }
 }
 
 #[inline(always)]
-fn hear_frame<P: Packet, T: Tables>(packet: &mut P, tables: &T, ingress: Ingress, frame: &Frame) {
-    let (station, segment) = (frame.source.station(), frame.segment);
-    let origin = Origin { station, segment, source: Target::peer(frame.peer), ingress };
-    neighbours::hear(packet, tables, frame.outer_len as usize, &origin);
+fn treat<P: Packet, T: Tables>(packet: &mut P, tables: &T, ingress: Ingress, frame: &Frame) {
+    let at = frame.outer_len as usize;
+    if frame.neighbours {
+        let (station, segment) = (frame.source.station(), frame.segment);
+        let origin = Origin { station, segment, source: Target::peer(frame.peer), ingress };
+        neighbours::hear(packet, tables, at, &origin);
+    }
+    if let Some(kind) = packet.at::<Ethernet>(at).map(Ethernet::ethertype)
+        && let Some(tcp) = mss::syn(packet, kind, at + Ethernet::LEN)
+        && let Some(peer) = tables.peer(frame.peer)
+        && peer.clamps()
+    {
+        let room = (peer.max_frame as u32).saturating_add(frame.outer_len);
+        mss::clamp(packet, tcp, room);
+    }
 }
 
 /// Hands a control packet to user space, outer headers and all (RFC 8926, 3.4).

@@ -1,0 +1,59 @@
+//! Too long for its way out: its sender is told, or user space cuts it up.
+
+use super::classify::Frame;
+use super::strip;
+use crate::abi::PuntReason;
+use crate::packet::Packet;
+use crate::path::flow::wire_len;
+use crate::path::local;
+use crate::path::ptb::{self, Remedy};
+use crate::tables::Tables;
+use crate::verdict::{DropReason, Verdict};
+use crate::wire::{Ethernet, Tag, ethertype};
+
+/// Whether a frame, which is untouched yet, is longer than what a way out takes. A tag among its
+/// bytes does not count. (Of a super-frame with such a tag, the headers are not known here.)
+#[inline(always)]
+pub fn is_so<P: Packet>(packet: &P, max_frame: u32) -> bool {
+    let len = wire_len(packet);
+    len > max_frame && len > max_frame.saturating_add(tag_len(packet))
+}
+
+/// The bytes of a tag among a frame's bytes.
+#[inline(always)]
+pub fn tag_len<P: Packet>(packet: &P) -> u32 {
+    match packet.at::<Ethernet>(0).map(Ethernet::ethertype) {
+        Some(ethertype::VLAN | ethertype::SERVICE_VLAN) => Tag::LEN as u32,
+        _ => 0,
+    }
+}
+
+/// Answers a frame, whose way out takes `max_frame` bytes, where its sender may be told,
+/// or hands it over where it may be cut up. Whatever was answered counts as dropped all the
+/// same, and the answer as sent to the port.
+#[inline(always)]
+pub fn run<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+    max_frame: u32,
+) -> Result<Verdict, DropReason> {
+    strip::run(packet, frame)?;
+    match ptb::remedy(packet, max_frame) {
+        Remedy::Nothing => Err(DropReason::TooBig),
+        Remedy::Fragment => {
+            frame.punt(packet, tables, PuntReason::Fragment, max_frame as u16)?;
+            Ok(Verdict::Consumed)
+        }
+        Remedy::Tell(family) => {
+            let port = local::port(tables, frame.port)?;
+            if !tables.may_tell(frame.port) {
+                return Err(DropReason::TooBig);
+            }
+            ptb::turn(packet, family, max_frame).map_err(|_| DropReason::ResizeFailed)?;
+            tables.count_drop(frame.ingress.ifindex, DropReason::TooBig, 1);
+            let len = packet.len();
+            local::deliver(packet, tables, frame.port, port, (1, len))
+        }
+    }
+}
