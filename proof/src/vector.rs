@@ -5,7 +5,7 @@ use overlay_control::action::Action;
 use overlay_control::sample::{PEER_VTEPS, STATIC_STATION, station};
 use proptest::prelude::*;
 
-use crate::mtu;
+use crate::ip;
 use crate::neighbours;
 use crate::outer::{self, Datagram};
 
@@ -200,12 +200,12 @@ fn inner() -> impl Strategy<Value = Vec<u8>> {
         let mut tcp = vec![0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
         tcp.extend([(5 + options.len() / 4) as u8 * 16, flags | 2, 1, 0, 0xaa, 0xbb, 0, 0]);
         tcp.extend(options);
-        mtu::ipv4(6, 0x4000, &tcp)
+        ip::ipv4(6, 0x4000, &tcp)
     });
     let long = (1500_usize..1600, any::<u8>(), any::<u16>()).prop_map(|(len, first, word)| {
         let payload: Vec<u8> = (0..len).map(|i| (i as u16).wrapping_mul(word) as u8).collect();
         let flags = if first & 1 == 0 { 0x4000 } else { 0 };
-        mtu::ipv4(if first & 2 == 0 { 1 } else { 17 }, flags, &payload)
+        ip::ipv4(if first & 2 == 0 { 1 } else { 17 }, flags, &payload)
     });
     let body = prop_oneof![
         2 => syn.prop_map(|p| (0x0800, p)),

@@ -34,6 +34,7 @@ fn set(gateway: &mut Gateway, vtep: &str, hops: &[(u32, bool)]) {
         ifindex: *ifindex,
         gateway: IpAddr::V4(Ipv4Addr::new(198, 51, 100, *ifindex as u8)),
         mac: resolved.then(|| router(*ifindex)),
+        mtu: None,
     };
     let vtep = vtep.parse().unwrap();
     gateway.controller.handle_next_hops(vtep, hops.iter().map(hop).collect(), gateway.now);

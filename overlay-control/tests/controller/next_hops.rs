@@ -160,7 +160,7 @@ fn a_path_takes_the_least_of_uplink_route_and_peer() {
         assert_eq!(shown(&gateway).mtu, Some(u32::from(path) - 50));
     }
     let mut gateway = Gateway::ready(&with("mtu = 1300"));
-    gateway.controller.handle_next_hop(GW2.into(), None, gateway.now);
+    gateway.controller.handle_next_hops(GW2.into(), Vec::new(), gateway.now);
     gateway.drain();
     assert_eq!(shown(&gateway).mtu, None);
 }

@@ -3,7 +3,7 @@
 
 use overlay_common::abi::Egress;
 use overlay_common::packet::{Inner, Packet, Refused};
-use overlay_common::wire::{self, Ethernet, Family, Header, Mac, Tag, checksum};
+use overlay_common::wire::{self, Checksum, Ethernet, Family, Header, Mac, Octet, Tag, checksum};
 
 use super::offload::Offload;
 use super::outbox::Outbox;
@@ -198,7 +198,36 @@ impl Packet for Buffer<'_> {
         if end > self.end {
             return Err(Refused);
         }
-        self.end = end;
+        if end < self.end {
+            self.end = end;
+            self.offload.forget_segments();
+        }
+        Ok(())
+    }
+
+    /// Room behind the Ethernet header, which moves to the front.
+    fn open(&mut self, len: u32) -> Result<(), Refused> {
+        let ethernet = *self.at::<Ethernet>(0).ok_or(Refused)?;
+        if self.offload.segment() != 0 {
+            return Err(Refused);
+        }
+        // What is left to a device is about what is quoted from now on, which stays as it is.
+        self.offload = Offload::default();
+        self.move_start(-(len as isize))?;
+        *self.at_mut::<Ethernet>(0).ok_or(Refused)? = ethernet;
+        Ok(())
+    }
+
+    fn sum<const N: usize>(&self, offset: usize) -> Option<u16> {
+        Some(!checksum::full(wire::bytes_of(self.at::<[Octet; N]>(offset)?)))
+    }
+
+    /// A device that is to compute the checksum does so from the bytes.
+    fn adjust_checksum(&mut self, offset: usize, old: u16, new: u16) -> Result<(), Refused> {
+        if self.offload.checksum().is_some() {
+            return Ok(());
+        }
+        self.at_mut::<Checksum>(offset).ok_or(Refused)?.adjust(old, new);
         Ok(())
     }
 

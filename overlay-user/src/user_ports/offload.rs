@@ -92,6 +92,13 @@ impl Offload {
         self.checksum_offset = 0;
     }
 
+    /// It is no super-frame any more.
+    pub fn forget_segments(&mut self) {
+        self.segments = 0;
+        self.segment = 0;
+        self.headers = 0;
+    }
+
     /// So many bytes were put in front of what this speaks of, or, negative, taken away. What
     /// spoke of bytes that are gone is gone with them.
     pub fn shift(&mut self, by: i32) {

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey,
-    Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason,
-    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, MAX_PORTS, Neighbour,
+    NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntLimit,
+    PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -19,18 +19,29 @@ use crate::dataplane::punts::Punted;
 use crate::forwarder::Queues;
 
 /// The token buckets of one thread, as each CPU has its own in the kernel.
-pub struct Buckets(RefCell<[PuntBucket; PuntBucket::COUNT as usize]>);
+pub struct Buckets {
+    punts: RefCell<Box<[PuntBucket]>>,
+    /// Of each port, for answers to what is too big.
+    told: RefCell<Box<[PuntBucket]>>,
+}
 
 impl Default for Buckets {
     fn default() -> Self {
-        Self(RefCell::new([PuntBucket::default(); PuntBucket::COUNT as usize]))
+        let full = |count: u32| vec![PuntBucket::default(); count as usize].into_boxed_slice();
+        Self { punts: full(PuntBucket::COUNT).into(), told: full(MAX_PORTS).into() }
     }
 }
 
 impl Buckets {
     fn take(&self, reason: PuntReason, source: Target, limit: PuntLimit, now: u64) -> bool {
         let position = PuntBucket::position(reason, source) as usize;
-        self.0.borrow_mut().get_mut(position).is_some_and(|bucket| bucket.take(limit, now))
+        let mut punts = self.punts.borrow_mut();
+        punts.get_mut(position).is_some_and(|bucket| bucket.take(limit, now))
+    }
+
+    fn tell(&self, port: u32, limit: PuntLimit, now: u64) -> bool {
+        let mut told = self.told.borrow_mut();
+        told.get_mut(port as usize).is_some_and(|bucket| bucket.take(limit, now))
     }
 }
 
@@ -133,6 +144,10 @@ impl Tables for PortTables<'_> {
     /// A thread has one device, so the reason is enough.
     fn count_drop(&self, _ifindex: u32, reason: DropReason, packets: u32) {
         self.tally.count_drop(reason, packets);
+    }
+
+    fn may_tell(&self, port: u32) -> bool {
+        self.set.node().is_some_and(|node| self.buckets.tell(port, node.ptb_limit, self.now))
     }
 
     fn punt<P: Packet>(&self, packet: &mut P, mut punt: Punt) -> Result<(), DropReason> {

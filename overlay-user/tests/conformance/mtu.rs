@@ -4,11 +4,10 @@
 use overlay_common::verdict::DropReason as Why;
 use overlay_common::wire::{Mac, checksum};
 use overlay_control::sample::station;
+use overlay_proof::ip::{HOST4, ipv4, ipv4_with};
 
 use crate::picked::{Expect, Picks, from_peer};
 use crate::vector::{ethernet, tagged};
-
-const HOST4: ([u8; 4], [u8; 4]) = ([10, 0, 0, 1], [10, 0, 0, 2]);
 
 const fn host6(last: u8) -> [u8; 16] {
     [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]
@@ -20,34 +19,6 @@ pub fn add(picks: &mut Picks) {
     answered(picks);
     not_answered(picks);
     cut_up(picks);
-}
-
-/// An IPv4 packet; `fragment` is flags and offset.
-pub fn ipv4(protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
-    ipv4_with(&[], protocol, fragment, HOST4, payload)
-}
-
-fn ipv4_with(
-    options: &[u8],
-    protocol: u8,
-    fragment: u16,
-    (from, to): ([u8; 4], [u8; 4]),
-    payload: &[u8],
-) -> Vec<u8> {
-    let header = 20 + options.len();
-    let total = (header + payload.len()) as u16;
-    let mut packet = vec![0x40 | (header / 4) as u8, 0];
-    packet.extend(total.to_be_bytes());
-    packet.extend([0, 1]);
-    packet.extend(fragment.to_be_bytes());
-    packet.extend([64, protocol, 0, 0]);
-    packet.extend(from);
-    packet.extend(to);
-    packet.extend_from_slice(options);
-    let sum = checksum::full(&packet);
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
-    packet.extend_from_slice(payload);
-    packet
 }
 
 fn ipv6(next_header: u8, from: [u8; 16], to: [u8; 16], payload: &[u8]) -> Vec<u8> {
@@ -114,7 +85,7 @@ fn clamped(picks: &mut Picks) {
             let frame = from_peer(100, &syn4(station(2), peer, flags, &large));
             let inner = syn4(station(2), peer, flags, &fitting);
             let name = format!("{kind} from a peer, largest segment {name}");
-            picks.underlay(&name, frame, Expect::Delivered(inner, None));
+            picks.underlay_by_tc(&name, frame, Expect::Delivered(inner, None));
         }
     }
     for ((name, large), (_, fitting)) in options(8960).into_iter().zip(options(1440)) {
@@ -124,7 +95,7 @@ fn clamped(picks: &mut Picks) {
         let frame = from_peer(100, &syn6(station(2), peer, &large));
         let inner = syn6(station(2), peer, &fitting);
         let name = format!("SYN over IPv6 from a peer, largest segment {name}");
-        picks.underlay(&name, frame, Expect::Delivered(inner, None));
+        picks.underlay_by_tc(&name, frame, Expect::Delivered(inner, None));
     }
     let [(_, large), ..] = options(8960);
     let [(_, fitting), ..] = options(1460);
@@ -137,11 +108,10 @@ fn clamped(picks: &mut Picks) {
 fn not_clamped(picks: &mut Picks) {
     let peer = station(0x11);
     let [(_, large), ..] = options(8960);
-    let mut same = |name: &str, frame: Vec<u8>| picks.tunnelled(name, frame, 0);
+    let mut same = |name: &str, frame: Vec<u8>| picks.tunnelled_by_tc(name, frame);
     same("SYN with a segment that fits", syn4(peer, station(1), 2, &options(1460)[0].1));
     same("SYN with a small segment", syn4(peer, station(1), 2, &options(536)[1].1));
     same("SYN without options", syn4(peer, station(1), 2, &[]));
-    same("no SYN, for all its options", syn4(peer, station(1), 0x10, &large));
     let end = [0, 2, 4, 0xff, 0xff, 0, 0, 0];
     same("SYN with the end before the largest segment", syn4(peer, station(1), 2, &end));
     let cut = [1, 1, 1, 1, 1, 2, 4, 0xff];
@@ -157,6 +127,8 @@ fn not_clamped(picks: &mut Picks) {
     });
     let padding = [[1; 20].as_slice(), &[2, 4, 0xff, 0xff]].concat();
     same("SYN with the largest segment behind 20 others", syn4(peer, station(1), 2, &padding));
+    let mut same = |name: &str, frame: Vec<u8>| picks.tunnelled(name, frame, 0);
+    same("no SYN, for all its options", syn4(peer, station(1), 0x10, &large));
     let fragment = ipv4(6, 0x2000, &tcp(2, &large, &[10, 0, 0, 1, 10, 0, 0, 2]));
     same("SYN in a fragment", ethernet(peer, station(1), 0x0800, &fragment));
     let segment = tcp(2, &large, &[10, 0, 0, 1, 10, 0, 0, 2]);
@@ -171,7 +143,7 @@ fn not_clamped(picks: &mut Picks) {
         Expect::Tunnelled { peer: 2, vni: 100, tos: 0, inner: other },
     );
     let local = syn4(station(2), station(1), 2, &large);
-    picks.access("SYN between local ports", local.clone(), Expect::Delivered(local, None));
+    picks.access_by_tc("SYN between local ports", local.clone(), Expect::Delivered(local, None));
 }
 
 fn ptb4(to: Mac, from: Mac, mtu: u16, quoted: &[u8]) -> Vec<u8> {

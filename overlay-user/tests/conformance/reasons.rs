@@ -74,12 +74,20 @@ const OF_THE_PATH: &[Exception] = &[
 ];
 
 /// Of what `BPF_PROG_TEST_RUN` can run.
-pub const IN_THE_KERNEL: &[Exception] = &[Exception {
-    direction: FromAccess,
-    hooks: &[Hook::Xdp, Hook::Tc],
-    reasons: &[Truncated],
-    why: "it takes no frame without an Ethernet header, and the programs ask for no more",
-}];
+pub const IN_THE_KERNEL: &[Exception] = &[
+    Exception {
+        direction: FromAccess,
+        hooks: &[Hook::Xdp, Hook::Tc],
+        reasons: &[Truncated],
+        why: "it takes no frame without an Ethernet header, and the programs ask for no more",
+    },
+    Exception {
+        direction: FromAccess,
+        hooks: &[Hook::Xdp],
+        reasons: &[TooBig],
+        why: "XDP leaves it to tc, but for frames too long to be held, which it takes none of",
+    },
+];
 
 /// The reasons without a vector at a hook.
 pub fn missing(given: &BTreeSet<Reason>, hook: Hook, beside: &[Exception]) -> Vec<Reason> {

@@ -78,13 +78,16 @@ pub fn again<P: Packet, T: Tables>(
 ) -> Result<Frame, DropReason> {
     let ethernet = packet.at::<Ethernet>(0).ok_or(DropReason::Truncated)?;
     let (port, segment) = (punt.source.index(), punt.segment);
-    if tables.port(port).is_none_or(|port| port.segment != segment) {
-        return Err(DropReason::UnknownVlan);
-    }
+    let vlan = tables.port(port).map_or(0, |port| port.vlan);
+    let access = tables.access(&AccessKey { ifindex: ingress.ifindex, vlan, reserved: 0 });
+    let is_same = |access: &Access| access.port == port && access.segment == segment;
+    let access = access.filter(is_same).ok_or(DropReason::UnknownVlan)?;
     Ok(Frame {
         ingress,
         port,
         segment,
+        limits: access.flags,
+        neighbours: false,
         tagged: false,
         destination: FdbKey::new(ethernet.destination, segment),
         source: FdbKey::new(ethernet.source, segment),

@@ -17,7 +17,7 @@ use crate::path::neighbours::{self, Message, Origin, Said};
 use crate::path::{local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
-use crate::wire::{Arp, Discovered, Discovery, Ethernet, Header, Tag, ethertype};
+use crate::wire::{Arp, Discovered, Discovery, Ethernet, Header};
 
 /// `None`: the frame goes its way, untouched.
 #[inline(always)]
