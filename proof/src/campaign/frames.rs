@@ -239,15 +239,37 @@ fn ipv4(seed: &mut Seed, len: usize) -> Vec<u8> {
     if seed.percent(5) {
         packet[0] = seed.pick(&[0x46, 0x4f, 0x55, 0x41]);
     }
+    packet[6] = seed.pick(&[0x40, 0x40, 0x00]);
     if seed.percent(5) {
-        packet[6] = seed.pick(&[0x20, 0x40, 0x00, 0x1f]);
+        packet[6] = seed.pick(&[0x20, 0x60, 0x1f]);
     }
     packet.extend([0, 0]);
     packet.extend(seed.bytes(8));
     let sum = checksum::full(&packet);
     packet[10..12].copy_from_slice(&sum.to_be_bytes());
     packet.extend(seed.bytes(len));
+    connect_perhaps(seed, &mut packet, 20);
     packet
+}
+
+/// Some of TCP opens a connection, and announces a largest segment somewhere.
+fn connect_perhaps(seed: &mut Seed, packet: &mut [u8], tcp: usize) {
+    if !seed.percent(30) {
+        return;
+    }
+    let options = seed.below(11);
+    let at = tcp + 20 + seed.below(options * 4 + 1);
+    let mss = seed.word() as u16;
+    let Some(header) = packet.get_mut(tcp + 12..tcp + 14) else { return };
+    header[0] = ((5 + options) as u8) << 4;
+    header[1] = seed.pick(&[0x02, 0x12, 0xc2, 0x03]);
+    // No operations, up to there.
+    let from = (tcp + 20).min(packet.len());
+    let to = at.min(packet.len());
+    packet[from..to].fill(1);
+    if let Some(option) = packet.get_mut(at..at + 4) {
+        option.copy_from_slice(&[2, 4, (mss >> 8) as u8, mss as u8]);
+    }
 }
 
 fn ipv6(seed: &mut Seed, len: usize) -> Vec<u8> {
@@ -256,6 +278,7 @@ fn ipv6(seed: &mut Seed, len: usize) -> Vec<u8> {
     packet.extend((len as u16).to_be_bytes());
     packet.extend([seed.pick(&[6, 6, 17, 17, 58, 0, 44]), 64]);
     packet.extend(seed.bytes(32 + len));
+    connect_perhaps(seed, &mut packet, 40);
     packet
 }
 

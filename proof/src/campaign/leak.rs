@@ -95,22 +95,20 @@ pub fn check(world: &World, came: &Vector, left: &[(u32, Vec<u8>)]) -> Result<()
     Ok(())
 }
 
-/// Whether one frame is ARP or neighbour discovery that answers another, with tags or without.
+/// Whether one frame answers another: ARP, neighbour discovery, or that it was too big; with tags
+/// or without.
 fn is_answer(answer: &[u8], asked: &[u8]) -> bool {
-    let said = |frame: &[u8]| {
-        let at = if tag(frame) == 0 && !matches!(frame[12..14], [0x81, 0] | [0x88, 0xa8]) {
-            12
-        } else {
-            16
-        };
-        match *frame.get(at..at + 2)? {
-            [0x08, 0x06] => frame.get(at + 9).copied(),
-            [0x86, 0xdd] => frame.get(at + 42).copied(),
-            _ => None,
-        }
+    let has_tag = tag(answer) != 0 || matches!(answer[12..14], [0x81, 0] | [0x88, 0xa8]);
+    let at = if has_tag { 16 } else { 12 };
+    let byte = |offset: usize| answer.get(at + offset).copied();
+    let is_one = match (byte(0), byte(1)) {
+        // The operation; protocol, type and code; next header and type.
+        (Some(0x08), Some(0x06)) => byte(9) == Some(2),
+        (Some(0x08), Some(0x00)) => (byte(11), byte(22), byte(23)) == (Some(1), Some(3), Some(4)),
+        (Some(0x86), Some(0xdd)) => byte(8) == Some(58) && matches!(byte(42), Some(136 | 2)),
+        _ => false,
     };
-    matches!((said(asked), said(answer)), (Some(1), Some(2)) | (Some(135), Some(136)))
-        && answer[..6] == asked[6..12]
+    is_one && answer[..6] == asked[6..12]
 }
 
 fn carries(bytes: &[u8], segment: u16) -> bool {

@@ -136,6 +136,7 @@ impl World {
             vtep6: if seed.percent(95) { address_words(&LOCAL_VTEP6) } else { Node::NO_VTEP6 },
             epoch: EPOCH,
             ports: self.tunnel_ports,
+            ptb_limit: PuntLimit { per_second: 1_000_000_000, burst: 1_000_000 },
             ..Node::default()
         };
         self.actions.push(Action::PutNode(node));
@@ -224,6 +225,7 @@ impl World {
         };
         peer.egress = Egress { ifindex, flags };
         peer.flags |= if seed.percent(88) { Peer::READY } else { 0 };
+        peer.flags |= if seed.percent(70) { Peer::CLAMP } else { 0 };
         if seed.percent(15) {
             self.ways(seed, index, &mut peer);
         }
