@@ -131,8 +131,10 @@ impl Dataplane {
     /// There is none of that name, or the kernel refuses it; the error holds the verifier's
     /// last words.
     pub fn program(&mut self, name: &str) -> Result<&mut Program> {
-        self.maps.check()?;
-        programs::require(&mut self.ebpf, self.features, name)?;
+        if !programs::is_loaded(&self.ebpf, name) {
+            self.maps.check()?;
+            programs::require(&mut self.ebpf, self.features, name)?;
+        }
         self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))
     }
 

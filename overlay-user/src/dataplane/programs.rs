@@ -140,13 +140,18 @@ fn data(map: &Map) -> Option<&MapData> {
     }
 }
 
+/// Whether a program is loaded.
+pub fn is_loaded(ebpf: &Ebpf, name: &str) -> bool {
+    fd(ebpf, name).is_ok()
+}
+
 /// Loads a program, unless it is loaded, and those that it goes on with.
 ///
 /// # Errors
 ///
 /// The kernel refuses a program; the error holds the verifier's last words.
 pub fn require(ebpf: &mut Ebpf, features: Features, name: &str) -> Result<()> {
-    if fd(ebpf, name).is_ok() {
+    if is_loaded(ebpf, name) {
         return Ok(());
     }
     load_program(ebpf, name)?;
