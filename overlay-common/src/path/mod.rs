@@ -20,7 +20,6 @@ mod ptb;
 mod way;
 
 use crate::abi::Hook;
-use crate::verdict::DropReason;
 
 /// Where a packet came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,21 +28,4 @@ pub struct Ingress {
     pub ifindex: u32,
     /// Where the path runs.
     pub hook: Hook,
-}
-
-/// Why a way out does not take a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    /// It is dropped.
-    Drop(DropReason),
-    /// It is longer than what the way out takes, in bytes; its sender may be told. It is
-    /// untouched.
-    TooBig(u32),
-}
-
-impl From<DropReason> for Stop {
-    #[inline(always)]
-    fn from(reason: DropReason) -> Self {
-        Self::Drop(reason)
-    }
 }

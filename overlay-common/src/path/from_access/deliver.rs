@@ -5,7 +5,7 @@ use super::{strip, too_big};
 use crate::abi::{Charge, Direction};
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
-use crate::path::{Stop, local, police};
+use crate::path::{local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
@@ -16,19 +16,16 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     frame: &Frame,
     index: u32,
-) -> Result<Verdict, Stop> {
+) -> Result<Verdict, DropReason> {
     let port = local::port(tables, index)?;
     let max_frame = port.max_frame;
-    if !packet.reaches(port.egress) {
+    if !packet.reaches(port.egress) || too_big::is_so(packet, max_frame) {
         return Ok(Verdict::Defer);
-    }
-    if too_big::is_so(packet, max_frame) {
-        return Err(Stop::TooBig(max_frame));
     }
     strip::run(packet, frame)?;
     let wire_len = wire_len(packet);
     if wire_len > max_frame {
-        return Err(Stop::Drop(DropReason::TooBig));
+        return Err(DropReason::TooBig);
     }
     let (packets, bytes) = counted(packet, wire_len);
     police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: false })?;

@@ -19,7 +19,7 @@ use crate::abi::{Punt, Target};
 use crate::packet::Packet;
 use crate::path::learn::{self, Sighting};
 use crate::path::neighbours::said;
-use crate::path::{Ingress, Stop, local, mss};
+use crate::path::{Ingress, local, mss};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Ethernet, Tag, ethertype};
@@ -50,13 +50,17 @@ pub fn run<P: Packet, T: Tables>(
         }
     }
     let frame = admitted(packet, tables, ingress)?;
-    let result = match forward(packet, tables, &frame) {
-        Ok(verdict) => Ok(verdict),
-        Err(Stop::Drop(reason)) => Err(reason),
-        // A hook that makes no copies makes no answers either.
-        Err(Stop::TooBig(_)) if !P::COPIES || T::APART => return Ok(Verdict::Defer),
-        Err(Stop::TooBig(max_frame)) => too_big::run(packet, tables, &frame, max_frame),
-    };
+    let result = forward(packet, tables, &frame);
+    if let Ok(Verdict::Defer) = result {
+        // It is too big for its way out; a hook that makes no copies makes no answers either.
+        if P::COPIES
+            && !T::APART
+            && let Some(answer) = apart(packet, tables, ingress)
+        {
+            return answer;
+        }
+        return result;
+    }
     learn(packet, tables, &frame);
     result
 }
@@ -202,10 +206,10 @@ pub fn run_part<P: Packet, T: Tables>(
     punt: &Punt,
 ) -> Result<Verdict, DropReason> {
     let frame = classify::again(packet, tables, ingress, punt)?;
-    forward(packet, tables, &frame).map_err(|stop| match stop {
-        Stop::Drop(reason) => reason,
-        Stop::TooBig(_) => DropReason::TooBig,
-    })
+    match forward(packet, tables, &frame) {
+        Ok(Verdict::Defer) => Err(DropReason::TooBig),
+        result => result,
+    }
 }
 
 #[inline(always)]
@@ -213,10 +217,10 @@ fn forward<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: &Frame,
-) -> Result<Verdict, Stop> {
+) -> Result<Verdict, DropReason> {
     match resolve::run(tables, frame)? {
         Destination::Peer(peer) => transmit::run(packet, tables, frame, peer),
         Destination::Port(port) => deliver::run(packet, tables, frame, port),
-        Destination::Flood => Ok(flood::run(packet, tables, frame)?),
+        Destination::Flood => flood::run(packet, tables, frame),
     }
 }

@@ -6,7 +6,7 @@ use crate::abi::{Charge, Direction, Peer, PuntReason};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
 use crate::path::way::Taken;
-use crate::path::{Stop, police, way};
+use crate::path::{police, way};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -19,25 +19,22 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     frame: &Frame,
     index: u32,
-) -> Result<Verdict, Stop> {
+) -> Result<Verdict, DropReason> {
     let peer = tables.peer(index).ok_or(DropReason::TableInconsistent)?;
     if !peer.is_ready() {
         frame.punt(packet, tables, PuntReason::PeerUnresolved, 0)?;
         return Ok(Verdict::Consumed);
     }
     let max_frame = peer.max_frame as u32;
-    if !packet.reaches(peer.egress) {
+    if !packet.reaches(peer.egress) || too_big::is_so(packet, max_frame) {
         return Ok(Verdict::Defer);
-    }
-    if too_big::is_so(packet, max_frame) {
-        return Err(Stop::TooBig(max_frame));
     }
     let segment = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?;
     strip::run(packet, frame)?;
     let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
     let wire_len = wire_len(packet);
     if wire_len > max_frame {
-        return Err(Stop::Drop(DropReason::TooBig));
+        return Err(DropReason::TooBig);
     }
     let (packets, bytes) = counted(packet, wire_len);
     police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: false })?;
