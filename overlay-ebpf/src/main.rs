@@ -42,48 +42,56 @@ use tables::{Bounded, Form, KernelTables, Looping};
 
 /// XDP on an uplink.
 #[xdp(frags)]
+#[inline(always)]
 pub fn xdp_uplink(ctx: XdpContext) -> u32 {
     xdp_uplink_with::<true>(&ctx)
 }
 
 /// XDP on an access port.
 #[xdp(frags)]
+#[inline(always)]
 pub fn xdp_access(ctx: XdpContext) -> u32 {
     xdp_access_with::<true>(&ctx)
 }
 
 /// XDP on a device that is both.
 #[xdp(frags)]
+#[inline(always)]
 pub fn xdp_one_armed(ctx: XdpContext) -> u32 {
     xdp_one_armed_with::<true>(&ctx, &maps::XDP_SIDES)
 }
 
 /// [`xdp_uplink`] for one buffer: on kernels whose XDP has no more, and in the network stack.
 #[xdp]
+#[inline(always)]
 pub fn xdp_uplink_single(ctx: XdpContext) -> u32 {
     xdp_uplink_with::<false>(&ctx)
 }
 
 /// [`xdp_access`] for kernels whose XDP has no frames of several buffers.
 #[xdp]
+#[inline(always)]
 pub fn xdp_access_single(ctx: XdpContext) -> u32 {
     xdp_access_with::<false>(&ctx)
 }
 
 /// [`xdp_one_armed`] for kernels whose XDP has no frames of several buffers.
 #[xdp]
+#[inline(always)]
 pub fn xdp_one_armed_single(ctx: XdpContext) -> u32 {
     xdp_one_armed_with::<false>(&ctx, &maps::XDP_SIDES_ONE)
 }
 
 /// tc ingress on an uplink.
 #[classifier]
+#[inline(always)]
 pub fn tc_uplink(ctx: TcContext) -> i32 {
     tc_uplink_with::<Looping>(&ctx)
 }
 
 /// tc ingress on an access port.
 #[classifier]
+#[inline(always)]
 pub fn tc_access(ctx: TcContext) -> i32 {
     tc_access_with::<Looping>(&ctx)
 }
@@ -91,6 +99,7 @@ pub fn tc_access(ctx: TcContext) -> i32 {
 /// tc ingress on a device that is both: goes on with the program of the side that a frame is
 /// of. Put together, the two would want more than a stack's 512 bytes.
 #[classifier]
+#[inline(always)]
 pub fn tc_one_armed(ctx: TcContext) -> i32 {
     let (packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
     let side = match one_armed::side(&packet, &tables, ingress) {
@@ -103,6 +112,7 @@ pub fn tc_one_armed(ctx: TcContext) -> i32 {
 
 /// Does what few of a peer's frames need, and leads back to the program of uplinks.
 #[classifier]
+#[inline(always)]
 pub fn tc_apart_uplink(ctx: TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
     packet.pull(packet::UPLINK_HEADERS);
@@ -113,6 +123,7 @@ pub fn tc_apart_uplink(ctx: TcContext) -> i32 {
 
 /// Does what few frames from an access port need: it answers them, or leads back.
 #[classifier]
+#[inline(always)]
 pub fn tc_apart_access(ctx: TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
     packet.pull(packet::ACCESS_HEADERS);
@@ -137,12 +148,14 @@ fn go_on<F: Form>(ctx: &TcContext, tables: &KernelTables<F>, ingress: Ingress, s
 
 /// [`tc_uplink`] for kernels without `bpf_loop`.
 #[classifier]
+#[inline(always)]
 pub fn tc_uplink_bounded(ctx: TcContext) -> i32 {
     tc_uplink_with::<Bounded>(&ctx)
 }
 
 /// [`tc_access`] for kernels without `bpf_loop`.
 #[classifier]
+#[inline(always)]
 pub fn tc_access_bounded(ctx: TcContext) -> i32 {
     tc_access_with::<Bounded>(&ctx)
 }
@@ -151,6 +164,7 @@ pub fn tc_access_bounded(ctx: TcContext) -> i32 {
 /// packet sockets come before tc. What the overlay took is kept from the host's stack,
 /// which would forward it once more, or refuse it to its sender.
 #[classifier]
+#[inline(always)]
 pub fn tc_guard_uplink(ctx: TcContext) -> i32 {
     let (mut packet, tables, _) = tc_parts::<Bounded>(&ctx);
     packet.pull(packet::UPLINK_HEADERS);
@@ -160,6 +174,7 @@ pub fn tc_guard_uplink(ctx: TcContext) -> i32 {
 /// The same on a device that is uplink and access port: of the tagged frames, those of its
 /// VLANs are kept from the stack as well.
 #[classifier]
+#[inline(always)]
 pub fn tc_guard_one_armed(ctx: TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
     packet.pull(packet::UPLINK_HEADERS);
@@ -172,6 +187,7 @@ pub fn tc_guard_one_armed(ctx: TcContext) -> i32 {
 
 /// tc ingress on an access port that user space carries, which has had every frame by now.
 #[classifier]
+#[inline(always)]
 pub fn tc_guard_access(_ctx: TcContext) -> i32 {
     TC_ACT_SHOT
 }
@@ -237,6 +253,7 @@ fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
 /// the frame's Ethernet header (32 bits, big-endian), so that user space can see
 /// whether frames redirected there arrive.
 #[xdp]
+#[inline(always)]
 pub fn xdp_probe(ctx: XdpContext) -> u32 {
     let packet = XdpPacket::<false>::new(ctx.ctx);
     match packet.as_ref().and_then(|packet| packet.at::<overlay_common::wire::Probe>(0)) {

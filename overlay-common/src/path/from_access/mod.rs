@@ -19,7 +19,7 @@ use crate::abi::{Punt, Target};
 use crate::packet::Packet;
 use crate::path::learn::{self, Sighting};
 use crate::path::neighbours::said;
-use crate::path::{Ingress, local, mss};
+use crate::path::{Ingress, forget, local, mss};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Ethernet, Tag, ethertype};
@@ -49,6 +49,7 @@ pub fn run<P: Packet, T: Tables>(
             return answer;
         }
     }
+    forget();
     let frame = admitted(packet, tables, ingress)?;
     let result = forward(packet, tables, &frame);
     if let Ok(Verdict::Defer) = result {

@@ -5,8 +5,8 @@ use super::strip;
 use crate::abi::PuntReason;
 use crate::packet::Packet;
 use crate::path::flow::wire_len;
-use crate::path::local;
 use crate::path::ptb::{self, Remedy};
+use crate::path::{forget, local};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Ethernet, Tag, ethertype};
@@ -16,7 +16,9 @@ use crate::wire::{Ethernet, Tag, ethertype};
 #[inline(always)]
 pub fn is_so<P: Packet>(packet: &P, max_frame: u32) -> bool {
     let len = wire_len(packet);
-    len > max_frame && len > max_frame.saturating_add(tag_len(packet))
+    let is_so = len > max_frame && len > max_frame.saturating_add(tag_len(packet));
+    forget();
+    is_so
 }
 
 /// The bytes of a tag among a frame's bytes.

@@ -15,7 +15,7 @@ use crate::abi::{Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::learn::{self, Sighting};
 use crate::path::neighbours::{self, Origin};
-use crate::path::{Ingress, mss};
+use crate::path::{Ingress, forget, mss};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Ethernet, Family};
@@ -82,6 +82,7 @@ fn open<P: Packet, T: Tables>(
             treat(packet, tables, ingress, &frame);
         }
     }
+    forget();
     let (source, learning) = (Target::peer(frame.peer), frame.learning);
     let result = forward(packet, tables, &frame);
     learn::run(packet, tables, Sighting { key: frame.source, source, learning, ingress });
