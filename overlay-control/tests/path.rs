@@ -255,8 +255,16 @@ proptest! {
         let tables = node();
         let (mut tc, mut xdp) = (Frame::new(&inner), XdpFrame::new(&inner));
         let verdict = from_access::run(&mut tc, &tables, ingress());
-        prop_assert_eq!(verdict, from_access::run(&mut xdp, &tables, ingress()));
-        prop_assert_eq!(tc.bytes(), xdp.bytes());
+        let by_xdp = from_access::run(&mut xdp, &tables, ingress());
+        if by_xdp == Ok(Verdict::Defer) {
+            // TCP's flags, behind either header.
+            let flags = if inner[12..14] == [8, 0] { inner[47] } else { inner[67] };
+            prop_assert!(flags & 2 != 0, "{inner:02x?}");
+            prop_assert_eq!(xdp.bytes(), &inner[..]);
+        } else {
+            prop_assert_eq!(verdict, by_xdp);
+            prop_assert_eq!(tc.bytes(), xdp.bytes());
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn from_message(message: &RouteMessage, destination: IpAddr) -> Option<Vec<Route
         RouteAttribute::MultiPath(hops) => Some(hops),
         _ => None,
     });
-    let routes = match several {
+    let mut routes: Vec<Route> = match several {
         Some(hops) => {
             let route = |hop: &RouteNextHop| {
                 from_attributes(&hop.attributes, Some(hop.interface_index), destination)
@@ -81,6 +81,8 @@ fn from_message(message: &RouteMessage, destination: IpAddr) -> Option<Vec<Route
         }
         None => vec![from_attributes(&message.attributes, None, destination)?],
     };
+    let mtu = mtu_of_all(&message.attributes);
+    routes.iter_mut().for_each(|route| route.mtu = mtu);
     Some(routes)
 }
 
@@ -90,8 +92,6 @@ fn from_attributes(
     destination: IpAddr,
 ) -> Option<Route> {
     let mut gateway = None;
-    let mut mtu = None;
-    let mut expires = false;
     for attribute in attributes {
         match attribute {
             RouteAttribute::Oif(index) => ifindex = Some(*index),
@@ -100,13 +100,25 @@ fn from_attributes(
             // An IPv4 route through an IPv6 router (RFC 5549).
             RouteAttribute::Via(RouteVia::Inet(ip)) => gateway = Some(IpAddr::V4(*ip)),
             RouteAttribute::Via(RouteVia::Inet6(ip)) => gateway = Some(IpAddr::V6(*ip)),
+            _ => {}
+        }
+    }
+    Some(Route { ifindex: ifindex?, next_hop: gateway.unwrap_or(destination), mtu: None })
+}
+
+/// The MTU that somebody gave a route, whichever of its next hops is taken. One that was learnt
+/// expires.
+fn mtu_of_all(attributes: &[RouteAttribute]) -> Option<u32> {
+    let mut mtu = None;
+    let mut expires = false;
+    for attribute in attributes {
+        match attribute {
             RouteAttribute::Metrics(metrics) => mtu = metrics.iter().find_map(mtu_of),
             RouteAttribute::CacheInfo(info) => expires = info.expires != 0,
             _ => {}
         }
     }
-    let next_hop = gateway.unwrap_or(destination);
-    Some(Route { ifindex: ifindex?, next_hop, mtu: mtu.filter(|_| !expires) })
+    mtu.filter(|_| !expires)
 }
 
 fn mtu_of(metric: &RouteMetric) -> Option<u32> {
