@@ -257,9 +257,13 @@ proptest! {
         let verdict = from_access::run(&mut tc, &tables, ingress());
         let by_xdp = from_access::run(&mut xdp, &tables, ingress());
         if by_xdp == Ok(Verdict::Defer) {
-            // TCP's flags, behind either header.
-            let flags = if inner[12..14] == [8, 0] { inner[47] } else { inner[67] };
-            prop_assert!(flags & 2 != 0, "{inner:02x?}");
+            // ARP, ICMPv6, or TCP's flags behind either header.
+            let is_rare = match (inner[12], inner[13]) {
+                (8, 6) => true,
+                (8, 0) => inner[47] & 2 != 0,
+                _ => inner[20] == 58 || inner[67] & 2 != 0,
+            };
+            prop_assert!(is_rare, "{inner:02x?}");
             prop_assert_eq!(xdp.bytes(), &inner[..]);
         } else {
             prop_assert_eq!(verdict, by_xdp);

@@ -22,15 +22,13 @@ pub enum Remedy {
 /// most: the longest header and 8 bytes. A packet that is too big is longer.
 const LEAST: usize = 68;
 
-/// Finds out what is to be done about a plain frame whose way out takes `max_frame` bytes.
+/// Finds out what is to be done about a plain frame to one station, whose way out takes
+/// `max_frame` bytes.
 #[inline(always)]
 pub fn remedy<P: Packet>(packet: &P, max_frame: u32) -> Remedy {
-    let found = match packet.at::<Ethernet>(0) {
-        Some(ethernet) if !ethernet.destination.is_group() => match ethernet.ethertype() {
-            ethertype::IPV4 if max_frame >= (Ethernet::LEN + LEAST) as u32 => ipv4(packet),
-            ethertype::IPV6 => ipv6(packet),
-            _ => None,
-        },
+    let found = match packet.at::<Ethernet>(0).map(Ethernet::ethertype) {
+        Some(ethertype::IPV4) if max_frame >= (Ethernet::LEN + LEAST) as u32 => ipv4(packet),
+        Some(ethertype::IPV6) => ipv6(packet),
         _ => None,
     };
     found.unwrap_or(Remedy::Nothing)

@@ -71,6 +71,33 @@ fn a_held_frame_does_not_follow_its_port_into_another_segment() {
     assert_eq!(again(&tables, &punt), moved);
 }
 
+fn part(tables: &TableSet, punt: &Punt, bytes: &[u8]) -> (Result<Verdict, DropReason>, Vec<u8>) {
+    let mut frame = Frame::new(bytes);
+    let answer = from_access::run_part(&mut frame, tables, held().0, punt);
+    (answer, frame.bytes().to_vec())
+}
+
+#[test]
+fn a_part_of_a_frame_goes_the_way_of_the_whole() {
+    let mut tables = tables();
+    let (_, punt) = held();
+    let inner = tcp_to(station(0x11));
+    let (answer, sent) = part(&tables, &punt, &inner);
+    assert!(matches!(answer, Ok(Verdict::Transmit(_))), "{answer:?}");
+    let at = sent.len() - inner.len() - 16;
+    let port = u16::from_be_bytes([sent[at], sent[at + 1]]);
+    assert_eq!(sent, Datagram::of(1).sent_by_node(port, &inner));
+    // The path has become narrower meanwhile.
+    let long = ethernet(station(0x11), station(1), 0x0800, &ipv4(0, 17, 1473));
+    assert_eq!(part(&tables, &punt, &long).0, Err(DropReason::TooBig));
+    assert_eq!(part(&tables, &punt, &inner[..13]).0, Err(DropReason::Truncated));
+    let moved = Err(DropReason::UnknownVlan);
+    assert_eq!(part(&tables, &Punt { segment: 2, ..punt }, &inner).0, moved);
+    assert_eq!(part(&tables, &Punt { source: Target::port(2), ..punt }, &inner).0, moved);
+    tables.apply(&Action::DelAccess(AccessKey { ifindex: 1, vlan: 0, reserved: 0 }));
+    assert_eq!(part(&tables, &punt, &inner).0, moved);
+}
+
 /// The flood of segment 4: the kernel sends to peers 5 and 6, user space to 1 and 4.
 fn rest(tables: &TableSet, generation: u16, bytes: &[u8]) -> (Result<Verdict, DropReason>, Frame) {
     let mut frame = Frame::new(bytes);

@@ -1,13 +1,16 @@
 //! Hand-picked vectors of sizes: what TCP is told when it connects, and what is answered to
 //! packets that are too big. Everything is built byte by byte here, checksums from scratch.
 
+use overlay_common::abi::{Node, PuntLimit};
+use overlay_common::id::PeerId;
 use overlay_common::verdict::DropReason as Why;
 use overlay_common::wire::{Mac, checksum};
-use overlay_control::sample::station;
+use overlay_control::action::Action;
+use overlay_control::sample::{self, Devices, station};
 use overlay_proof::ip::{HOST4, ipv4, ipv4_with};
 
 use crate::picked::{Expect, Picks, from_peer};
-use crate::vector::{ethernet, tagged};
+use crate::vector::{Given, ethernet, tagged};
 
 const fn host6(last: u8) -> [u8; 16] {
     [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]
@@ -101,6 +104,10 @@ fn clamped(picks: &mut Picks) {
     let [(_, fitting), ..] = options(1460);
     let over_ipv6 = |options: &[u8]| syn4(station(0x15), station(1), 2, options);
     picks.becomes("SYN to a peer over IPv6", over_ipv6(&large), 5, over_ipv6(&fitting));
+    let frame = from_peer(200, &syn4(station(5), peer, 2, &large));
+    let inner = syn4(station(5), peer, 2, &fitting);
+    let delivered = Expect::Delivered(inner, Some(20));
+    picks.underlay_by_tc("SYN from a peer where neighbours are heard", frame, delivered);
     let plain = |options: &[u8]| syn4(peer, station(1), 2, options);
     picks.becomes("SYN with a tag", tagged(&plain(&large), 0), 1, plain(&fitting));
 }
@@ -144,6 +151,12 @@ fn not_clamped(picks: &mut Picks) {
     );
     let local = syn4(station(2), station(1), 2, &large);
     picks.access_by_tc("SYN between local ports", local.clone(), Expect::Delivered(local, None));
+}
+
+/// One of the sample node's entries, changed.
+fn changed(change: impl Fn(Action) -> Option<Action>) -> Given {
+    let actions = sample::actions(&Devices::default());
+    Given { tables: actions.into_iter().filter_map(change).collect(), ..Given::default() }
 }
 
 fn ptb4(to: Mac, from: Mac, mtu: u16, quoted: &[u8]) -> Vec<u8> {
@@ -216,6 +229,18 @@ fn answered(picks: &mut Picks) {
     let frame = ethernet(peer, me, 0x0800, &packet);
     let answer = ptb4(me, peer, 1500, &packet[..548]);
     picks.access_by_tc("PTB: about an echo request", frame, Expect::Answered(answer));
+    // Of a narrow path's packets, less is quoted.
+    let packet = ipv4(17, 0x4000, &payload(300));
+    let answer = ptb4(me, peer, 186, &packet[..68]);
+    let frame = ethernet(peer, me, 0x0800, &packet);
+    picks.access_by_tc("PTB: about a short packet", frame, Expect::Answered(answer));
+    picks.given(changed(|action| match action {
+        Action::PutPeer(PeerId(1), mut peer) => {
+            peer.max_frame = 200;
+            Some(Action::PutPeer(PeerId(1), peer))
+        }
+        _ => None,
+    }));
     let first = ipv4(17, 0x6000, &payload(1500));
     let frame = ethernet(peer, me, 0x0800, &first);
     let answer = ptb4(me, peer, 1500, &first[..548]);
@@ -256,6 +281,14 @@ fn not_answered(picks: &mut Picks) {
     silent("to no IPv6 address", 0x86dd, ipv6(17, [0; 16], host6(2), &payload(1500)));
     silent("about IPv6 in name only", 0x86dd, vec![0x45; 1501]);
     silent("about what is no IP", 0x88b5, payload(1501));
+    let many = ethernet(peer, station(1), 0x0800, &ipv4(17, 0x4000, &payload(1500)));
+    picks.access_by_tc("no PTB: too many", many, Expect::Dropped(Why::TooBig));
+    picks.given(changed(|action| match action {
+        Action::PutNode(node) => {
+            Some(Action::PutNode(Node { ptb_limit: PuntLimit::default(), ..node }))
+        }
+        _ => None,
+    }));
     let least = ethernet(station(4), station(1), 0x86dd, &udp6(1240));
     picks.access_by_tc("no PTB: 1280 bytes of IPv6", least, Expect::Dropped(Why::TooBig));
     let packet = ipv4(17, 0x4000, &payload(1500));
