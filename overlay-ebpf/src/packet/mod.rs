@@ -27,7 +27,7 @@ unsafe fn bounded<T>(data: usize, data_end: usize, offset: usize) -> Option<*mut
 /// helper has room for (512 before Linux 6.13).
 #[inline(always)]
 fn sum<const N: usize>(bytes: &[Octet; N]) -> Option<u16> {
-    const { assert!(N % 4 == 0 && N <= 512) };
+    const { assert!(N.is_multiple_of(4) && N <= 512) };
     let bytes = core::ptr::from_ref(bytes).cast_mut().cast();
     // SAFETY: the helper reads the bytes behind the reference.
     let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, bytes, N as u32, 0) };
