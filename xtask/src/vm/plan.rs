@@ -37,22 +37,32 @@ const XDP: &[Run] = &[
     run("namespaces", &["hooks::xdp_on_both", "hooks::generic_xdp_on_both"]),
 ];
 
+const TC: &[Run] = &[
+    // Those of one-armed devices run with XDP's.
+    Run { but: &["one_armed"], ..run("conformance", &["tc_"]) },
+    run("namespaces", &["hooks::tc_on_both"]),
+];
+
 /// In the order in which they are run.
 pub const COLUMNS: [Column; 5] = [
     column("loads", &[run("dataplane", &["every_program"])]),
     Column {
-        brief: Some(&[run("conformance", &["xdp_"]), run("namespaces", &["hooks::xdp_on_both"])]),
+        brief: Some(&[
+            run("conformance", &["xdp_programs_agree", "xdp_leaves"]),
+            run("namespaces", &["hooks::xdp_on_both"]),
+        ]),
         newest: Some(XDP),
         ..column("XDP", XDP)
     },
-    column(
-        "tc",
-        &[
-            // Those of one-armed devices run with XDP's.
-            Run { but: &["one_armed"], ..run("conformance", &["tc_"]) },
+    Column {
+        // What older kernels run is run by the oldest in earnest, and by the newest.
+        brief: Some(&[
+            run("conformance", &["tc_programs_agree"]),
             run("namespaces", &["hooks::tc_on_both"]),
-        ],
-    ),
+        ]),
+        newest: Some(TC),
+        ..column("tc", TC)
+    },
     Column {
         brief: Some(&[
             run("conformance", &["counts_are_gone"]),
