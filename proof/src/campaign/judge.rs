@@ -39,9 +39,7 @@ impl Judge for Host {
     }
 
     fn enter(&mut self, world: &World, former: Option<&World>) -> Result<()> {
-        let undo: Vec<_> = former.into_iter().flat_map(World::undo).collect();
-        self.apply(&undo);
-        self.apply(&world.actions);
+        self.apply(&world.after(former));
         Ok(())
     }
 
@@ -91,9 +89,7 @@ impl Judge for InKernel<'_> {
     }
 
     fn enter(&mut self, world: &World, former: Option<&World>) -> Result<()> {
-        let undo: Vec<_> = former.into_iter().flat_map(World::undo).collect();
-        self.kernel.apply(&undo)?;
-        self.kernel.apply(&world.actions)
+        self.kernel.apply(&world.after(former))
     }
 
     fn run(&mut self, frame: &Vector) -> Result<Outcome> {
@@ -117,9 +113,7 @@ impl Judge for UserSpace {
     }
 
     fn enter(&mut self, world: &World, former: Option<&World>) -> Result<()> {
-        let undo: Vec<_> = former.into_iter().flat_map(World::undo).collect();
-        self.apply(&undo);
-        self.apply(&world.actions);
+        self.apply(&world.after(former));
         Ok(())
     }
 

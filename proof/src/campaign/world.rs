@@ -104,8 +104,13 @@ impl World {
         port.map(|port| port.segment)
     }
 
+    /// What makes the tables these, where they were those of `former`.
+    pub fn after(&self, former: Option<&Self>) -> Vec<Action> {
+        former.into_iter().flat_map(Self::undo).chain(self.actions.iter().copied()).collect()
+    }
+
     /// What empties the tables again.
-    pub fn undo(&self) -> impl Iterator<Item = Action> + '_ {
+    fn undo(&self) -> impl Iterator<Item = Action> + '_ {
         self.actions.iter().rev().filter_map(|action| match *action {
             Action::PutAccess(key, _) => Some(Action::DelAccess(key)),
             Action::PutSegment(id, _) => Some(Action::DelSegment(id)),
