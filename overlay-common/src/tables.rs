@@ -3,9 +3,9 @@
 //! The kernel programs implement this on maps, the host on a mirror of them.
 
 use crate::abi::{
-    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey,
-    Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, Segment, Target, Vtep, Vtep6Key,
-    VtepKey, Way,
+    Access, AccessKey, Arrival, Charge, Direction, FdbEntry, FdbKey, FloodKey, Neighbour,
+    NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, Route, RouteKey, Router,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
@@ -24,6 +24,10 @@ pub trait Tables {
     fn is_back(&self) -> bool {
         false
     }
+
+    /// Tells the program that routes what there is to know of a frame
+    /// ([`Verdict::Route`](crate::verdict::Verdict::Route)), where that is another one.
+    fn hand_on(&self, _arrival: Arrival) {}
 
     /// The node.
     fn node(&self) -> Option<&Node>;
@@ -49,6 +53,10 @@ pub trait Tables {
     fn refresh(&self, key: &FdbKey, epoch: u32);
     /// Whose an IP address is.
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour>;
+    /// The router of a segment.
+    fn router(&self, segment: u16) -> Option<&Router>;
+    /// The route with the longest prefix.
+    fn route(&self, key: &RouteKey) -> Option<Route>;
     /// A slot of a flood list.
     fn flood(&self, key: &FloodKey) -> Option<Target>;
     /// Holds a frame against the limits of a port, a peer or a segment; none are there where

@@ -11,6 +11,9 @@ pub enum Verdict {
     /// start. XDP leaves it to the tc program of the same port, tc to the one that does what few
     /// frames need ([`Tables::APART`](crate::tables::Tables::APART)).
     Defer,
+    /// A plain frame, sent to a router: another program routes it, which is told what there is to
+    /// know of it ([`Tables::hand_on`](crate::tables::Tables::hand_on)).
+    Route,
     /// Encapsulated and finished: send it out of the uplink.
     Transmit(Egress),
     /// An inner frame: send it out of an access port.
@@ -117,6 +120,15 @@ drop_reasons! {
     Storm = 30, "storm";
     /// Over the limit on packets or bits of its port, peer or segment.
     Policed = 31, "policed";
+    /// Sent to a router that routes no such packet: it is not IP, its header is wrong, or its
+    /// addresses are none that go beyond a segment (RFC 1812, 5.3.7; RFC 4291, 2.5.6).
+    NotRoutable = 32, "not-routable";
+    /// The VRF has no route to the destination, or one that leads nowhere.
+    NoRoute = 33, "no-route";
+    /// The packet was routed as often as its TTL or hop limit allows.
+    TtlExceeded = 34, "ttl-exceeded";
+    /// Nobody answers for the next hop's address.
+    NeighbourUnresolved = 35, "neighbour-unresolved";
 }
 
 impl DropReason {

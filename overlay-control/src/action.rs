@@ -2,8 +2,8 @@
 
 use overlay_common::abi::{
     Access, AccessKey, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey, Node, Peer, Permit,
-    PermitKey, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key,
-    VtepKey, Way,
+    PermitKey, Policer, PolicerKey, Port, PuntLimit, PuntReason, Route, RouteKey, Router, Segment,
+    Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
@@ -63,6 +63,14 @@ pub enum Action {
     PutNeighbour(NeighbourKey, Neighbour),
     /// It is not known any more whose an IP address is.
     DelNeighbour(NeighbourKey),
+    /// A segment's router.
+    PutRouter(SegmentId, Router),
+    /// The segment has no router any more.
+    DelRouter(SegmentId),
+    /// Where a prefix of a VRF leads.
+    PutRoute(RouteKey, Route),
+    /// The VRF has no such prefix any more.
+    DelRoute(RouteKey),
     /// How often user space wants to hear of something.
     PutPuntLimit(PuntReason, PuntLimit),
 }

@@ -13,6 +13,7 @@
 //! - [`action`]: one change of one table.
 //! - [`tables`]: a mirror of the kernel's tables in memory; the packet path runs
 //!   on it in user space and in tests.
+//! - [`router`]: what a router answers, tells and asks by itself.
 //! - [`frame`]: a packet buffer in memory, for the same purpose.
 //! - `sample` (a feature of its own): a small node's tables to run the path on.
 
@@ -22,6 +23,8 @@ pub mod config;
 pub mod controller;
 pub mod frame;
 mod quick;
+pub mod router;
+mod routes;
 #[cfg(feature = "sample")]
 pub mod sample;
 pub mod tables;

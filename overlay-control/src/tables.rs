@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use overlay_common::abi::{
     Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, Hook,
     MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
-    Policer, PolicerKey, Port, Punt, PuntLimit, PuntReason, Segment, Target, Vtep, Vtep6Key,
-    VtepKey, Way,
+    Policer, PolicerKey, Port, Punt, PuntLimit, PuntReason, Route, RouteKey, Router, Segment,
+    Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -21,6 +21,7 @@ use overlay_common::wire::{Mac, Octet};
 
 use crate::action::Action;
 use crate::quick::Quick;
+use crate::routes::Routes;
 
 static NO_PORT: Port = Port {
     egress: overlay_common::abi::Egress { ifindex: 0, flags: 0 },
@@ -32,6 +33,9 @@ static NO_WAY: Way =
     Way { egress: NO_PORT.egress, next_hop: Mac([0; 6]), uplink: Mac([0; 6]), reserved: 0 };
 static NO_PEER: std::sync::LazyLock<Peer> = std::sync::LazyLock::new(Peer::default);
 static NO_SEGMENT: std::sync::LazyLock<Segment> = std::sync::LazyLock::new(Segment::default);
+
+static NO_ROUTER: Router =
+    Router { v6: [0; 2], v4: [0; 4], vrf: 0, mac: Mac([0; 6]), own: Mac([0; 6]), reserved: [0; 3] };
 
 /// How many refreshed entries wait until [`TableSet::take_refreshed`] collects them.
 const REFRESHED: usize = 1 << 16;
@@ -64,6 +68,8 @@ pub struct TableSet {
     /// In ns of the monotonic clock.
     time: AtomicU64,
     neighbours: HashMap<NeighbourKey, Neighbour>,
+    routers: HashMap<u16, Router, Quick>,
+    routes: Routes,
     limits: [PuntLimit; PuntReason::COUNT],
     counted: Mutex<Counted>,
     punts: Mutex<Vec<Punted>>,
@@ -120,6 +126,8 @@ impl TableSet {
             policers: HashMap::default(),
             time: AtomicU64::new(0),
             neighbours: HashMap::new(),
+            routers: HashMap::default(),
+            routes: Routes::default(),
             limits: [PuntLimit::default(); PuntReason::COUNT],
             counted: Mutex::default(),
             punts: Mutex::default(),
@@ -206,6 +214,14 @@ impl TableSet {
             Action::DelNeighbour(key) => {
                 self.neighbours.remove(&key);
             }
+            Action::PutRouter(id, router) => {
+                self.routers.insert(id.0, router);
+            }
+            Action::DelRouter(id) => {
+                self.routers.remove(&id.0);
+            }
+            Action::PutRoute(key, route) => self.routes.put(key, route),
+            Action::DelRoute(key) => self.routes.remove(&key),
             Action::PutPuntLimit(reason, limit) => self.limits[reason as usize] = limit,
         }
     }
@@ -326,6 +342,14 @@ impl Tables for TableSet {
 
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         self.neighbours.get(key).copied()
+    }
+
+    fn router(&self, segment: u16) -> Option<&Router> {
+        Some(self.routers.get(&segment).unwrap_or(&NO_ROUTER))
+    }
+
+    fn route(&self, key: &RouteKey) -> Option<Route> {
+        self.routes.find(key)
     }
 
     fn flood(&self, key: &FloodKey) -> Option<Target> {

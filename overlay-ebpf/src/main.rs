@@ -32,7 +32,7 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use overlay_common::abi::{Hook, sides};
 use overlay_common::packet::Packet as _;
 use overlay_common::path::one_armed::Side;
-use overlay_common::path::{Ingress, from_access, from_underlay, one_armed};
+use overlay_common::path::{Ingress, from_access, from_underlay, one_armed, router};
 use overlay_common::verdict::Verdict;
 
 use overlay_common::tables::Tables as _;
@@ -136,6 +136,17 @@ pub fn tc_apart_access(ctx: TcContext) -> i32 {
     }
 }
 
+/// Routes what was sent to a router: a plain frame, from either side.
+#[classifier]
+#[inline(always)]
+pub fn tc_route(ctx: TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
+    packet.pull(packet::ACCESS_HEADERS);
+    let arrival = tables::arrival(ctx.skb.skb);
+    let result = router::run(&mut packet, &tables, ingress, arrival);
+    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
+}
+
 /// Goes on with another program, from the start.
 #[inline(always)]
 fn go_on<F: Form>(ctx: &TcContext, tables: &KernelTables<F>, ingress: Ingress, side: u32) -> i32 {
@@ -235,6 +246,7 @@ fn tc_uplink_with<R: Form>(ctx: &TcContext) -> i32 {
     packet.pull(packet::UPLINK_HEADERS);
     match from_underlay::run(&mut packet, &tables, ingress) {
         Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::APART_UPLINK),
+        Ok(Verdict::Route) => go_on(ctx, &tables, ingress, sides::ROUTE),
         result => outcome::tc(ctx, &mut packet, &tables, ingress, result),
     }
 }
@@ -245,6 +257,7 @@ fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
     packet.pull(packet::ACCESS_HEADERS);
     match from_access::run(&mut packet, &tables, ingress) {
         Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::APART_ACCESS),
+        Ok(Verdict::Route) => go_on(ctx, &tables, ingress, sides::ROUTE),
         result => outcome::tc(ctx, &mut packet, &tables, ingress, result),
     }
 }

@@ -2,15 +2,16 @@
 
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
+use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{
-    Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray, ProgramArray,
+    Array, DevMapHash, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap, PerfEventArray, ProgramArray,
 };
 use overlay_common::abi::sides;
 use overlay_common::abi::{
     ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
-    MAX_SEGMENTS, MAX_WAYS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer,
-    PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target, VTEP_BUCKETS, Vtep,
-    Vtep6Key, Way,
+    MAX_ROUTES, MAX_SEGMENTS, MAX_WAYS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS, Peer,
+    Policer, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Route, RouteKey, Router,
+    Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -70,6 +71,10 @@ pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
 #[map]
 pub static BACK: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 #[map]
+pub static ROUTERS: Array<Router> = Array::with_max_entries(MAX_SEGMENTS, 0);
+#[map]
+pub static ROUTES: LpmTrie<Asked, Route> = LpmTrie::with_max_entries(MAX_ROUTES, BPF_F_NO_PREALLOC);
+#[map]
 pub static TC_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
 #[map]
 pub static XDP_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
@@ -78,6 +83,14 @@ pub static XDP_SIDES_ONE: ProgramArray = ProgramArray::with_max_entries(sides::C
 
 #[map]
 pub static PTB_BUCKETS: PerCpuArray<PuntBucket> = PerCpuArray::with_max_entries(MAX_PORTS, 0);
+
+/// What stands behind the length in a [`RouteKey`].
+#[repr(C, align(4))]
+pub struct Asked {
+    table: u32,
+    address: [u32; 4],
+}
+const _: () = assert!(size_of::<Key<Asked>>() == size_of::<RouteKey>());
 
 /// A hash table's buckets. User space maps them into its memory, which also puts
 /// each bucket on a cache line of its own.

@@ -3,15 +3,17 @@
 use core::ffi::c_void;
 use core::marker::PhantomData;
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_F_CURRENT_CPU};
+use aya_ebpf::bindings::{__sk_buff, BPF_ANY, BPF_F_CURRENT_CPU};
 use aya_ebpf::helpers::generated::{
     bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_loop, bpf_perf_event_output,
 };
 use aya_ebpf::maps::Array;
+use aya_ebpf::maps::lpm_trie::Key;
 use overlay_common::abi::{
-    Access, AccessKey, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry, FdbKey,
-    FloodKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
-    PolicerKey, Port, Punt, PuntBucket, PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Arrival, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry,
+    FdbKey, FloodKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit,
+    PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntReason, Route, RouteKey, Router, Segment,
+    Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -28,6 +30,14 @@ pub struct KernelTables<R> {
     cpu: u32,
     context: *mut c_void,
     repeats: PhantomData<R>,
+}
+
+/// What [`Tables::hand_on`] has left.
+#[inline(always)]
+pub fn arrival(skb: *const __sk_buff) -> Arrival {
+    // SAFETY: the context is valid while the program runs.
+    let [source, rest] = unsafe { [(*skb).cb[0], (*skb).cb[1]] };
+    Arrival { source: Target::from_word(source), segment: rest as u16, limits: (rest >> 16) as u16 }
 }
 
 /// How a program is put together.
@@ -122,6 +132,18 @@ impl<R: Form> Tables for KernelTables<R> {
         unsafe { core::mem::take(&mut *back) != 0 }
     }
 
+    /// Beside the socket buffer, in words that are the program's own and outlive a tail call.
+    #[inline(always)]
+    fn hand_on(&self, arrival: Arrival) {
+        let skb = self.context.cast::<__sk_buff>();
+        let Arrival { source, segment, limits } = arrival;
+        // SAFETY: XDP hands nothing on, so the context is tc's, and valid while the program runs.
+        unsafe {
+            (*skb).cb[0] = source.word();
+            (*skb).cb[1] = (limits as u32) << 16 | segment as u32;
+        }
+    }
+
     #[inline(always)]
     fn node(&self) -> Option<&Node> {
         self.node
@@ -184,6 +206,18 @@ impl<R: Form> Tables for KernelTables<R> {
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         // SAFETY: a record of one word.
         unsafe { maps::NEIGHBOURS.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn router(&self, segment: u16) -> Option<&Router> {
+        maps::ROUTERS.get(segment as u32)
+    }
+
+    #[inline(always)]
+    fn route(&self, key: &RouteKey) -> Option<Route> {
+        // SAFETY: of the same size and contents, and of less alignment.
+        let key = unsafe { &*core::ptr::from_ref(key).cast::<Key<maps::Asked>>() };
+        maps::ROUTES.get(key).copied()
     }
 
     #[inline(always)]

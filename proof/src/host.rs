@@ -256,5 +256,6 @@ fn outcome<const COPIES: bool>(
             if is_back { Outcome::SentBack(bytes) } else { Outcome::Sent(bytes) }
         }
         Ok(Verdict::Consumed) | Err(_) => Outcome::Ended,
+        Ok(Verdict::Route) => unreachable!("the host routes by itself"),
     }
 }

@@ -115,6 +115,7 @@ impl UserSpace {
             }
             Ok(Verdict::Transmit(_) | Verdict::Deliver(_)) => Outcome::Sent(frame.bytes().to_vec()),
             Ok(Verdict::Consumed) => Outcome::Ended,
+            Ok(Verdict::Route) => unreachable!("user space routes by itself"),
             Err(reason) => {
                 self.tally.count_drop(reason, 1);
                 Outcome::Ended

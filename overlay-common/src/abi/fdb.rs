@@ -47,8 +47,8 @@ impl Key for FdbKey {
     }
 }
 
-/// A destination: a local port or a peer, told apart by the top bit, so that
-/// comparing two is comparing two integers.
+/// A destination: a local port or a peer, told apart by the top bit, or a router. Comparing
+/// two is comparing two integers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(C)]
 pub struct Target(u32);
@@ -58,6 +58,15 @@ impl Target {
     const PEER_BIT: u32 = 1 << 31;
     /// More than any table of ports or peers has.
     const INDEX: u32 = (1 << 27) - 1;
+
+    /// The segment's router: the index of no port.
+    pub const ROUTER: Self = Self(Self::INDEX);
+
+    /// Whether this is the segment's router.
+    #[inline(always)]
+    pub const fn is_router(self) -> bool {
+        self.0 == Self::ROUTER.0
+    }
 
     /// The local port with this index in `PORTS`.
     #[inline(always)]
@@ -69,6 +78,18 @@ impl Target {
     #[inline(always)]
     pub const fn peer(index: u32) -> Self {
         Self(index & Self::INDEX | Self::PEER_BIT)
+    }
+
+    /// As a number.
+    #[inline(always)]
+    pub const fn word(self) -> u32 {
+        self.0
+    }
+
+    /// From its number.
+    #[inline(always)]
+    pub const fn from_word(word: u32) -> Self {
+        Self(word)
     }
 
     /// Whether this is a peer.

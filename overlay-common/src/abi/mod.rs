@@ -12,6 +12,7 @@ mod neighbour;
 mod node;
 mod policer;
 mod punt;
+mod route;
 mod segment;
 
 pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Key, VtepKey};
@@ -22,11 +23,12 @@ pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
 pub use policer::{Charge, Meter, Policer, PolicerKey};
 pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
+pub use route::{Arrival, Route, RouteKey, Router};
 pub use segment::{FloodKey, FloodList, Segment};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///
@@ -76,6 +78,10 @@ pub mod maps {
     pub const POLICERS: &str = "POLICERS";
     /// Hash: [`NeighbourKey`](super::NeighbourKey) → [`Neighbour`](super::Neighbour).
     pub const NEIGHBOURS: &str = "NEIGHBOURS";
+    /// Array: segment index → [`Router`](super::Router).
+    pub const ROUTERS: &str = "ROUTERS";
+    /// Longest prefix match: [`RouteKey`](super::RouteKey) → [`Route`](super::Route).
+    pub const ROUTES: &str = "ROUTES";
     /// Program array: [`sides`](super::sides) → the tc program of each.
     pub const TC_SIDES: &str = "TC_SIDES";
     /// The same for XDP.
@@ -115,8 +121,10 @@ pub mod sides {
     pub const APART_UPLINK: u32 = 2;
     /// What few frames need, on access ports.
     pub const APART_ACCESS: u32 = 3;
+    /// What is sent to a router, from either side.
+    pub const ROUTE: u32 = 4;
     /// How many there are.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 5;
 }
 
 /// The names of the constants that the loader fills in.
@@ -176,6 +184,8 @@ pub mod programs {
     pub const TC_APART_UPLINK: &str = "tc_apart_uplink";
     /// The same on an access port, where it answers some.
     pub const TC_APART_ACCESS: &str = "tc_apart_access";
+    /// tc, never attached: routes what was sent to a router.
+    pub const TC_ROUTE: &str = "tc_route";
     /// All that are attached at tc ingress.
     pub const TC: [&str; 8] = [
         TC_UPLINK,
@@ -227,6 +237,11 @@ pub const PERMIT_BUCKETS: u32 = 1 << 18;
 const _: () = assert!(MAX_PERMITS / 15 * 16 == PERMIT_BUCKETS * crate::hash::SLOTS as u32);
 /// Entries in [`maps::POLICERS`]: one a port, peer and segment.
 pub const MAX_POLICERS: u32 = MAX_PORTS + MAX_PEERS + MAX_SEGMENTS;
+/// VRFs of a node.
+pub const MAX_VRFS: u32 = 4096;
+/// Entries in [`maps::ROUTES`]. A change puts new ones beside the old, so a configuration may
+/// use half of them.
+pub const MAX_ROUTES: u32 = 1 << 20;
 /// Entries in [`maps::FLOOD`]. A list that changes is there twice for a moment,
 /// so a configuration may use half of them.
 pub const MAX_FLOOD_SLOTS: u32 = 1 << 20;

@@ -23,11 +23,15 @@ pub enum PuntReason {
     /// An IPv4 packet that is too big, and may be cut up; the frame is sent along, without the
     /// tag of its port.
     Fragment = 5,
+    /// A packet that was sent to a router, which asks for more than routing it: it is the
+    /// router's own, its next hop is not known, or an error is to be told of it. The frame is
+    /// sent along, plain.
+    Router = 6,
 }
 
 impl PuntReason {
     /// How many reasons there are.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
     /// Every reason, in the order of its number.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Learn,
@@ -36,6 +40,7 @@ impl PuntReason {
         Self::Control,
         Self::Neighbour,
         Self::Fragment,
+        Self::Router,
     ];
 
     /// The name in commands and metrics.
@@ -47,6 +52,7 @@ impl PuntReason {
             Self::Control => "control",
             Self::Neighbour => "neighbour",
             Self::Fragment => "fragment",
+            Self::Router => "router",
         }
     }
 
@@ -59,6 +65,7 @@ impl PuntReason {
             3 => Some(Self::Control),
             4 => Some(Self::Neighbour),
             5 => Some(Self::Fragment),
+            6 => Some(Self::Router),
             _ => None,
         }
     }
@@ -67,7 +74,7 @@ impl PuntReason {
     /// be crowded out by one of them.
     #[inline(always)]
     pub const fn is_shared_out(self) -> bool {
-        matches!(self, Self::Learn | Self::Neighbour)
+        matches!(self, Self::Learn | Self::Neighbour | Self::Router)
     }
 }
 
@@ -96,7 +103,9 @@ pub struct Punt {
     /// The payload bytes of each segment where the frame is a super-frame, else 0.
     pub gso_size: u16,
     /// [`FloodList::generation`](super::FloodList::generation) of a flooded frame; of one that is
-    /// to be cut up, the longest frame that fits; of a neighbour, 1 where it is a router; else 0.
+    /// to be cut up, the longest frame that fits; of a neighbour, 1 where it is a router; of a
+    /// router's, the [`DropReason`](crate::verdict::DropReason) that its sender is to be told, as
+    /// a number; else 0.
     pub generation: u16,
     /// [`NeighbourKey::bytes`](super::NeighbourKey::bytes) of a neighbour, else 0.
     pub address: [u8; 16],

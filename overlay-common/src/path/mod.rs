@@ -7,6 +7,7 @@
 //! ([`Verdict::Defer`](crate::verdict::Verdict::Defer)).
 
 pub mod ecn;
+mod encap;
 pub mod flow;
 pub mod from_access;
 pub mod from_underlay;
@@ -16,7 +17,8 @@ mod mss;
 mod neighbours;
 pub mod one_armed;
 mod police;
-mod ptb;
+pub mod ptb;
+pub mod router;
 mod way;
 
 use crate::abi::Hook;

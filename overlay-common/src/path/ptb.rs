@@ -1,10 +1,12 @@
 //! What is done about a packet that is too big: its sender is told (PTB; RFC 1191, RFC 8201),
 //! or it is cut up.
 //!
-//! Assumes a plain frame. There is no router here, so it is the packet's destination that
-//! answers, as where the kernel's own vxlan device is a bridge's port.
+//! Assumes a plain frame. Within a segment there is no router, so it is the packet's destination
+//! that answers, as where the kernel's own vxlan device is a bridge's port.
 
+use crate::abi::Router;
 use crate::packet::{Packet, Refused};
+use crate::wire::checksum::Sum;
 use crate::wire::{Ethernet, Family, Icmp, Ipv4, Ipv6, Ptb4, Ptb6, ethertype, protocol};
 
 /// What is done.
@@ -48,15 +50,33 @@ fn ipv4<P: Packet>(packet: &P) -> Option<Remedy> {
     if !ip.dont_fragment() {
         return Some(Remedy::Fragment);
     }
+    errs4(packet, ip).then_some(Remedy::Tell(Family::V4))
+}
+
+/// Whether the sender of a packet between two hosts may be told of an error.
+#[inline(always)]
+fn errs4<P: Packet>(packet: &P, ip: &Ipv4) -> bool {
     if !ip.is_first_fragment() {
-        return None;
+        return false;
     }
-    if ip.protocol == protocol::ICMP
-        && packet.at::<Icmp>(Ethernet::LEN + ip.header_len())?.is_error()
-    {
-        return None;
+    if ip.protocol != protocol::ICMP {
+        return true;
     }
-    Some(Remedy::Tell(Family::V4))
+    packet.at::<Icmp>(Ethernet::LEN + ip.header_len()).is_some_and(|icmp| !icmp.is_error())
+}
+
+/// Whether the sender of a plain frame's packet may be told of an error, and by which family.
+pub fn may_err<P: Packet>(packet: &P) -> Option<Family> {
+    match packet.at::<Ethernet>(0)?.ethertype() {
+        ethertype::IPV4 => {
+            let ip = packet.at::<Ipv4>(Ethernet::LEN)?;
+            let is_sound = ip.version() == 4 && ip.header_len() >= Ipv4::LEN;
+            let may = is_sound && is_host(ip.source) && is_host(ip.destination);
+            (may && errs4(packet, ip)).then_some(Family::V4)
+        }
+        ethertype::IPV6 => errs6(packet).then_some(Family::V6),
+        _ => None,
+    }
 }
 
 /// This network, loopback, multicast, and what is reserved or broadcast are no hosts.
@@ -68,27 +88,38 @@ const fn is_host([first, ..]: [u8; 4]) -> bool {
 /// RFC 4443, 2.4 e. A packet of up to 1280 bytes cannot be made smaller (RFC 8201, section 4).
 #[inline(always)]
 fn ipv6<P: Packet>(packet: &P) -> Option<Remedy> {
-    let ip = packet.at::<Ipv6>(Ethernet::LEN)?;
-    let ([from, ..], [to, ..]) = (ip.source, ip.destination);
-    if ip.version() != 6 || from == 0xff || to == 0xff || ip.source == [0; 16] {
-        return None;
-    }
-    if ip.next_header == protocol::ICMPV6
-        && packet.at::<Icmp>(Ethernet::LEN + Ipv6::LEN)?.is_v6_error()
-    {
-        return None;
-    }
-    (packet.len() > Ethernet::LEN as u32 + Ptb6::MTU as u32).then_some(Remedy::Tell(Family::V6))
+    let is_long = packet.len() > Ethernet::LEN as u32 + Ptb6::MTU as u32;
+    (errs6(packet) && is_long).then_some(Remedy::Tell(Family::V6))
 }
 
-/// Makes the frame an answer to its sender: `max_frame` bytes would fit.
+/// As [`errs4`].
 #[inline(always)]
-pub fn turn<P: Packet>(packet: &mut P, family: Family, max_frame: u32) -> Result<(), Refused> {
+fn errs6<P: Packet>(packet: &P) -> bool {
+    let Some(ip) = packet.at::<Ipv6>(Ethernet::LEN) else { return false };
+    let ([from, ..], [to, ..]) = (ip.source, ip.destination);
+    if ip.version() != 6 || from == 0xff || to == 0xff || ip.source == [0; 16] {
+        return false;
+    }
+    if ip.next_header != protocol::ICMPV6 {
+        return true;
+    }
+    packet.at::<Icmp>(Ethernet::LEN + Ipv6::LEN).is_some_and(|icmp| !icmp.is_v6_error())
+}
+
+/// Makes the frame an answer to its sender: `max_frame` bytes would fit. It comes from a router
+/// with an address of the family, or else from the packet's destination.
+#[inline(always)]
+pub fn turn<P: Packet>(
+    packet: &mut P,
+    family: Family,
+    max_frame: u32,
+    from: Option<&Router>,
+) -> Result<(), Refused> {
     let mtu = max_frame.wrapping_sub(Ethernet::LEN as u32);
     let mtu = if mtu > u16::MAX as u32 { u16::MAX } else { mtu as u16 };
     match family {
-        Family::V4 => turn4(packet, mtu)?,
-        Family::V6 => turn6(packet, mtu)?,
+        Family::V4 => turn4(packet, mtu, from)?,
+        Family::V6 => turn6(packet, mtu, from)?,
     }
     let ethernet = packet.at_mut::<Ethernet>(0).ok_or(Refused)?;
     *ethernet = Ethernet::new(ethernet.source, ethernet.destination, ethernet.ethertype());
@@ -98,7 +129,7 @@ pub fn turn<P: Packet>(packet: &mut P, family: Family, max_frame: u32) -> Result
 /// Quotes 548 bytes, or where the packet is shorter than that, which only paths of less than the
 /// usual minimum find too big, 68.
 #[inline(always)]
-fn turn4<P: Packet>(packet: &mut P, mtu: u16) -> Result<(), Refused> {
+fn turn4<P: Packet>(packet: &mut P, mtu: u16, from: Option<&Router>) -> Result<(), Refused> {
     const LONG: usize = Ethernet::LEN + Ptb4::QUOTE;
     let (quoted, sum) = if packet.len() >= LONG as u32 {
         cut(packet, LONG)?;
@@ -110,7 +141,10 @@ fn turn4<P: Packet>(packet: &mut P, mtu: u16) -> Result<(), Refused> {
         cut(packet, Ethernet::LEN + LEAST)?;
         (LEAST, sum::<LEAST, P>(packet, 0)?)
     };
-    let about = *packet.at::<Ipv4>(Ethernet::LEN).ok_or(Refused)?;
+    let mut about = *packet.at::<Ipv4>(Ethernet::LEN).ok_or(Refused)?;
+    if let Some(router) = from {
+        about.destination = router.v4;
+    }
     packet.open(Ptb4::LEN as u32)?;
     let ptb = packet.at_mut::<Ptb4>(Ethernet::LEN).ok_or(Refused)?;
     *ptb = Ptb4::new(&about, mtu, quoted, sum);
@@ -119,13 +153,20 @@ fn turn4<P: Packet>(packet: &mut P, mtu: u16) -> Result<(), Refused> {
 
 /// Quotes 1232 bytes: all packets that get here are longer.
 #[inline(always)]
-fn turn6<P: Packet>(packet: &mut P, mtu: u16) -> Result<(), Refused> {
+fn turn6<P: Packet>(packet: &mut P, mtu: u16, from: Option<&Router>) -> Result<(), Refused> {
     cut(packet, Ethernet::LEN + Ptb6::QUOTE)?;
     let sum = sum::<SUMMED, P>(packet, 0)?
         + sum::<SUMMED, P>(packet, SUMMED)?
         + sum::<{ Ptb6::QUOTE - 2 * SUMMED }, P>(packet, 2 * SUMMED)?;
-    let addresses = self::sum::<32, P>(packet, Ipv6::LEN - 32)?;
-    let about = *packet.at::<Ipv6>(Ethernet::LEN).ok_or(Refused)?;
+    let mut about = *packet.at::<Ipv6>(Ethernet::LEN).ok_or(Refused)?;
+    let addresses = match from {
+        None => self::sum::<32, P>(packet, Ipv6::LEN - 32)?,
+        Some(router) => {
+            let [source, own] = [about.source_words(), router.v6];
+            about.set_ends(source, own);
+            Sum::default().address(source).address(own).folded()
+        }
+    };
     packet.open(Ptb6::LEN as u32)?;
     let ptb = packet.at_mut::<Ptb6>(Ethernet::LEN).ok_or(Refused)?;
     let mtu = if mtu < Ptb6::MTU { Ptb6::MTU } else { mtu };

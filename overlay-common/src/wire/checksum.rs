@@ -89,8 +89,19 @@ impl Sum {
     /// The checksum, as on the wire.
     #[inline(always)]
     pub const fn checksum(self) -> [u8; 2] {
+        (!self.fold()).to_ne_bytes()
+    }
+
+    /// The sum itself, in host order.
+    #[inline(always)]
+    pub const fn folded(self) -> u32 {
+        u16::from_be(self.fold()) as u32
+    }
+
+    #[inline(always)]
+    const fn fold(self) -> u16 {
         let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
         let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-        (!fold(sum as u32)).to_ne_bytes()
+        fold(sum as u32)
     }
 }

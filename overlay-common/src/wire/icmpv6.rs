@@ -116,6 +116,30 @@ header!(Discovered, Discovered::LEN);
 impl Discovered {
     /// 72 bytes.
     pub const LEN: usize = Ipv6::LEN + Discovery::WITH_OPTION;
+    /// The bytes behind the header.
+    pub const PAYLOAD: u16 = Discovery::WITH_OPTION as u16;
+
+    /// A solicitation with one option.
+    #[cfg(not(target_arch = "bpf"))]
+    pub fn question(mut ip: Ipv6, target: [u64; 2], option: LinkLayer) -> Self {
+        ip.hop_limit = Discovery::HOP_LIMIT;
+        let mut address = [0; 16];
+        super::ipv6::set_words(&mut address, target);
+        let head = Discovery {
+            kind: Discovery::SOLICITATION,
+            code: 0,
+            checksum: [0; 2],
+            flags: [0; 4],
+            target: address,
+        };
+        let Mac([a, b, c, d, e, f]) = option.mac;
+        let sum = Sum::default().address(ip.source_words()).address(ip.destination_words());
+        let sum = sum.address(target).word(Self::PAYLOAD).word(protocol::ICMPV6 as u16);
+        let sum = sum.pair(Discovery::SOLICITATION, 0).pair(option.kind, option.len);
+        let sum = sum.pair(a, b).pair(c, d).pair(e, f);
+        let head = Discovery { checksum: sum.checksum(), ..head };
+        Self { ip, head, option }
+    }
 
     /// Makes a solicitation with one option the answer to itself: the target is at `mac`. It is
     /// solicited, and overrides (RFC 4861, 7.2.4).

@@ -124,6 +124,16 @@ impl Ipv4 {
         u16::from_be_bytes(self.fragment) & Self::DF != 0
     }
 
+    /// Takes one from the time to live, and adjusts the checksum.
+    #[inline(always)]
+    pub fn age(&mut self) {
+        let old = u16::from_be_bytes([self.ttl, self.protocol]);
+        self.ttl = self.ttl.wrapping_sub(1);
+        let new = u16::from_be_bytes([self.ttl, self.protocol]);
+        let sum = checksum::update(u16::from_be_bytes(self.checksum), old, new);
+        self.checksum = sum.to_be_bytes();
+    }
+
     /// The header checksum as it stands.
     pub const fn checksum(&self) -> u16 {
         u16::from_be_bytes(self.checksum)

@@ -106,6 +106,14 @@ pub fn words(address: &[u8; 16]) -> [u64; 2] {
     words.map(u64::from_ne_bytes)
 }
 
+/// The bytes of an address of two words.
+#[cfg(not(target_arch = "bpf"))]
+pub fn bytes(words: [u64; 2]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    set_words(&mut bytes, words);
+    bytes
+}
+
 /// Writes an address of two words.
 #[cfg(not(target_arch = "bpf"))]
 pub(super) fn set_words(address: &mut [u8; 16], words: [u64; 2]) {

@@ -25,7 +25,7 @@ pub use icmpv6::{Discovered, Discovery, Icmpv6, LinkLayer};
 pub use ipv4::Ipv4;
 pub use ipv6::Ipv6;
 #[cfg(not(target_arch = "bpf"))]
-pub use ipv6::words as address_words;
+pub use ipv6::{bytes as address_bytes, words as address_words};
 pub use outer::{Encap, Ends, Family, Outer, Outer4, Outer6, Patch, Shim, Template, Words};
 pub use tcp::{Tcp, TcpOption};
 pub use udp::Udp;

@@ -6,7 +6,8 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use overlay_common::abi::{
-    MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MAX_SEGMENTS, neighbours_beside,
+    MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MAX_ROUTES, MAX_SEGMENTS, MAX_VRFS,
+    neighbours_beside,
 };
 use overlay_common::id::Vlan;
 
@@ -14,7 +15,7 @@ use super::mtu::least_over;
 use super::nearest::nearest;
 use super::read::{Draft, DraftPeer, DraftPort, DraftSegment, DraftStatic};
 use super::source::{At, Problems};
-use super::{FDB_ENTRIES, Mode, UdpPorts};
+use super::{FDB_ENTRIES, Mode, UdpPorts, cross_vrf};
 
 /// Reports everything that is wrong between the values of the file.
 pub fn check(draft: &Draft, problems: &mut Problems) {
@@ -31,6 +32,7 @@ pub fn check(draft: &Draft, problems: &mut Problems) {
     modes(draft, problems);
     peer_segments(draft, problems);
     let peers = peers_by_name(draft);
+    cross_vrf::check(draft, &peers, problems);
     for segment in &draft.segments {
         unique(&segment.fdb, |entry| entry.mac.as_ref(), "mac of this segment", problems);
         for entry in &segment.fdb {
@@ -43,7 +45,7 @@ pub fn check(draft: &Draft, problems: &mut Problems) {
 }
 
 /// Reports each value that an earlier item has already.
-fn unique<'a, T, K: Ord + Display + 'a>(
+pub fn unique<'a, T, K: Ord + Display + 'a>(
     items: &'a [T],
     key: impl Fn(&'a T) -> Option<&'a At<K>>,
     what: &str,
@@ -68,12 +70,18 @@ fn unique<'a, T, K: Ord + Display + 'a>(
 fn sizes(draft: &Draft, problems: &mut Problems) {
     let access: usize = draft.segments.iter().map(|s| s.ports.len()).sum();
     let fdb: usize = draft.segments.iter().map(|s| s.fdb.len()).sum();
+    let names =
+        |list: &'_ Option<At<Vec<At<String>>>>| list.as_ref().map_or(0, |at| at.value.len());
+    let transits: usize = draft.peers.iter().map(|p| names(&p.vrfs)).sum();
     let permitted = draft.peers.iter().filter_map(|p| p.segments.as_ref());
     let sets: Vec<BTreeSet<&str>> =
         permitted.map(|list| list.value.iter().map(|s| s.value.as_str()).collect()).collect();
     let receivers = access + sets.iter().map(BTreeSet::len).sum::<usize>();
     let distinct: BTreeSet<&BTreeSet<&str>> = sets.iter().collect();
-    let permits = draft.segments.len() + distinct.iter().map(|set| set.len()).sum::<usize>();
+    let permits = draft.segments.len()
+        + transits
+        + draft.vrfs.len()
+        + distinct.iter().map(|set| set.len()).sum::<usize>();
 
     let entries = draft.node.as_ref().and_then(|n| n.fdb_entries.as_ref());
     let (fdb_max, fdb_span) = entries.map_or((FDB_ENTRIES, 0..0), |e| (e.value, e.span.clone()));
@@ -86,7 +94,12 @@ fn sizes(draft: &Draft, problems: &mut Problems) {
     let spread = "spread them over several gateways";
     let ports = draft.uplinks.len() + access;
     limit(ports, MAX_PORTS - 1, "ports, uplinks included", 0..0, spread);
-    limit(draft.segments.len(), MAX_SEGMENTS - 1, "segments", 0..0, spread);
+    let transits = draft.vrfs.iter().filter(|vrf| vrf.vni.is_some()).count();
+    let routes: usize = draft.vrfs.iter().map(|vrf| vrf.routes.len()).sum();
+    let what = "segments and VRFs with a VNI";
+    limit(draft.segments.len() + transits, MAX_SEGMENTS - 1, what, 0..0, spread);
+    limit(draft.vrfs.len(), MAX_VRFS - 1, "VRFs", 0..0, spread);
+    limit(routes, MAX_ROUTES / 4, "routes", 0..0, "use shorter prefixes for several of them");
     limit(draft.peers.len(), MAX_PEERS - 1, "peers", 0..0, spread);
     let what = "receivers of floods (ports and peers of all segments)";
     limit(receivers, MAX_FLOOD_SLOTS / 2, what, 0..0, spread);
@@ -297,11 +310,11 @@ fn peers_by_name(draft: &Draft) -> BTreeMap<&str, &DraftPeer> {
     named.map(|(name, peer)| (name.value.as_str(), peer)).collect()
 }
 
-fn segment_names(draft: &Draft) -> impl Iterator<Item = &str> {
+pub fn segment_names(draft: &Draft) -> impl Iterator<Item = &str> {
     draft.segments.iter().filter_map(|s| s.name.as_ref()).map(|at| at.value.as_str())
 }
 
-fn meant(typed: &str, known: &BTreeSet<&str>, what: &str) -> String {
+pub fn meant(typed: &str, known: &BTreeSet<&str>, what: &str) -> String {
     const SHOWN: usize = 10;
     if let Some(word) = nearest(typed, known.iter().copied()) {
         return format!("did you mean {word:?}?");

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use overlay_common::wire::Mac;
+
+use super::cross_vrf::segment_of;
 use super::host::Places;
 use super::read::{
-    Draft, DraftNeighbour, DraftNode, DraftPeer, DraftPort, DraftSegment, DraftStatic, DraftUplink,
+    Draft, DraftNeighbour, DraftNode, DraftPeer, DraftPort, DraftRoute, DraftSegment, DraftStatic,
+    DraftUplink, DraftVrf, Nowhere,
 };
+use super::routing::ROUTER_MAC;
 use super::source::{At, Position, Problems};
 use super::{
-    AGEING, AccessPort, Config, FDB_ENTRIES, Mode, Node, Peer, Place, Segment, StaticMac,
-    StaticNeighbour, UdpPorts, Uplink,
+    AGEING, AccessPort, Config, FDB_ENTRIES, Mode, Node, Peer, Place, RouteTo, Segment, StaticMac,
+    StaticNeighbour, StaticRoute, UdpPorts, Uplink, Vrf,
 };
 
 /// `None` where a required value is missing, which was reported.
@@ -17,6 +22,8 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
     let node = draft.node.as_ref()?;
     let places = places(&draft, problems, file);
     let modes = modes(&draft);
+    let router_mac = node.router_mac.as_ref().map_or(ROUTER_MAC, |at| at.value);
+    let vrfs = draft.vrfs.iter().map(|vrf| finished(vrf, &draft)).collect::<Option<_>>()?;
     Some(Config {
         node: Node {
             name: node.name.as_ref()?.value.clone(),
@@ -25,7 +32,9 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
             ageing: node.ageing.as_ref().map_or(AGEING, |at| at.value),
             fdb_entries: node.fdb_entries.as_ref().map_or(FDB_ENTRIES, |at| at.value),
             mss_clamp: node.mss_clamp.as_ref().is_none_or(|at| at.value),
+            router_mac,
         },
+        vrfs,
         uplinks: draft
             .uplinks
             .into_iter()
@@ -36,7 +45,11 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
             .into_iter()
             .map(|draft| segment(draft, &modes))
             .collect::<Option<_>>()?,
-        peers: draft.peers.into_iter().map(peer).collect::<Option<_>>()?,
+        peers: draft
+            .peers
+            .into_iter()
+            .map(|draft| peer(draft, router_mac))
+            .collect::<Option<_>>()?,
         places,
     })
 }
@@ -97,6 +110,8 @@ fn segment(draft: DraftSegment, modes: &BTreeMap<String, Mode>) -> Option<Segmen
         ports: draft.ports.into_iter().map(|d| port(d, modes)).collect::<Option<_>>()?,
         fdb: draft.fdb.into_iter().map(static_mac).collect::<Option<_>>()?,
         neighbours: draft.neighbours.into_iter().map(neighbour).collect::<Option<_>>()?,
+        vrf: draft.vrf.map(|at| at.value),
+        router: draft.router.into_iter().flat_map(|at| at.value).map(|at| at.value).collect(),
     })
 }
 
@@ -127,7 +142,37 @@ fn neighbour(draft: DraftNeighbour) -> Option<StaticNeighbour> {
     Some(StaticNeighbour { ip: draft.ip?.value, mac: draft.mac?.value, router })
 }
 
-fn peer(draft: DraftPeer) -> Option<Peer> {
+fn finished(draft: &DraftVrf, file: &Draft) -> Option<Vrf> {
+    let name = draft.name.as_ref()?.value.clone();
+    let routes = draft.routes.iter().map(|draft| route(draft, &name, file));
+    Some(Vrf {
+        routes: routes.collect::<Option<_>>()?,
+        vni: draft.vni.as_ref().map(|at| at.value),
+        name,
+    })
+}
+
+fn route(draft: &DraftRoute, vrf: &str, file: &Draft) -> Option<StaticRoute> {
+    let to = match (&draft.peer, &draft.via, &draft.segment, &draft.kind) {
+        (Some(peer), None, None, None) => RouteTo::Peer(peer.value.clone()),
+        (None, Some(via), Some(segment), None) => {
+            RouteTo::Gateway { via: via.value, segment: segment.value.clone() }
+        }
+        (None, Some(via), None, None) => RouteTo::Gateway {
+            via: via.value,
+            segment: segment_of(file, vrf, via.value)?.name.as_ref()?.value.clone(),
+        },
+        (None, None, Some(segment), None) => RouteTo::Segment(segment.value.clone()),
+        (None, None, None, Some(kind)) => match kind.value {
+            Nowhere::Unreachable => RouteTo::Unreachable,
+            Nowhere::Blackhole => RouteTo::Blackhole,
+        },
+        _ => return None,
+    };
+    Some(StaticRoute { prefix: draft.prefix.as_ref()?.value, to })
+}
+
+fn peer(draft: DraftPeer, router_mac: Mac) -> Option<Peer> {
     Some(Peer {
         name: draft.name?.value,
         vtep: draft.vtep?.value,
@@ -135,6 +180,8 @@ fn peer(draft: DraftPeer) -> Option<Peer> {
         port: draft.port.map(|at| at.value),
         mtu: draft.mtu.map(|at| at.value),
         segments: draft.segments?.value.into_iter().map(|at| at.value).collect(),
+        vrfs: draft.vrfs.into_iter().flat_map(|at| at.value).map(|at| at.value).collect(),
+        router_mac: draft.router_mac.map_or(router_mac, |at| at.value),
         limits: draft.limits,
     })
 }

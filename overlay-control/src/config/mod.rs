@@ -6,6 +6,7 @@
 //! addresses that exist) is checked by [`Config::check_host`].
 
 mod cross;
+mod cross_vrf;
 pub(crate) mod document;
 mod error;
 mod finish;
@@ -13,6 +14,7 @@ mod host;
 mod mtu;
 pub(crate) mod nearest;
 mod read;
+mod routing;
 mod source;
 pub(crate) mod values;
 
@@ -25,6 +27,7 @@ pub use overlay_common::wire::TagKind;
 
 pub use error::ConfigError;
 pub use host::HostFacts;
+pub use routing::{Prefix, RouteTo, StaticRoute, Vrf};
 
 use host::Places;
 use source::Problems;
@@ -43,6 +46,8 @@ pub struct Config {
     pub uplinks: Vec<Uplink>,
     /// `[[segment]]`.
     pub segments: Vec<Segment>,
+    /// `[[vrf]]`.
+    pub vrfs: Vec<Vrf>,
     /// `[[peer]]`.
     pub peers: Vec<Peer>,
     places: Places,
@@ -93,6 +98,8 @@ pub struct Node {
     pub fdb_entries: u32,
     /// Whether TCP is told what fits when it connects.
     pub mss_clamp: bool,
+    /// The MAC address of the router in every segment that has one.
+    pub router_mac: Mac,
 }
 
 /// The local VTEP's addresses: one, or one of each family.
@@ -188,6 +195,10 @@ pub struct Segment {
     pub fdb: Vec<StaticMac>,
     /// `[[segment.neighbour]]`.
     pub neighbours: Vec<StaticNeighbour>,
+    /// The VRF that routes what is sent to its router.
+    pub vrf: Option<String>,
+    /// The router's addresses, each with the length of its prefix.
+    pub router: Vec<Prefix>,
 }
 
 /// `[[segment.port]]`: a device, and a VLAN on it, that faces the segment.
@@ -268,6 +279,10 @@ pub struct Peer {
     pub mtu: Option<u16>,
     /// The names of the segments that it may use.
     pub segments: Vec<String>,
+    /// The names of the VRFs whose VNIs it may use.
+    pub vrfs: Vec<String>,
+    /// The MAC address of its router.
+    pub router_mac: Mac,
     /// `[peer.limit]`: of what comes from it.
     pub limits: Limits,
 }

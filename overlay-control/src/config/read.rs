@@ -9,13 +9,14 @@ use toml::de::DeTable;
 
 use super::document::Section;
 use super::source::{At, Problems};
-use super::{Encap, Limits, Mode, Vteps, values};
+use super::{Encap, Limits, Mode, Prefix, Vteps, values};
 
 /// The file. A `None` where a value is required was reported.
 pub struct Draft {
     pub node: Option<DraftNode>,
     pub uplinks: Vec<DraftUplink>,
     pub segments: Vec<DraftSegment>,
+    pub vrfs: Vec<DraftVrf>,
     pub peers: Vec<DraftPeer>,
 }
 
@@ -27,6 +28,7 @@ pub struct DraftNode {
     pub ageing: Option<At<u32>>,
     pub fdb_entries: Option<At<u32>>,
     pub mss_clamp: Option<At<bool>>,
+    pub router_mac: Option<At<Mac>>,
 }
 
 pub struct DraftUplink {
@@ -43,6 +45,29 @@ pub struct DraftSegment {
     pub ports: Vec<DraftPort>,
     pub fdb: Vec<DraftStatic>,
     pub neighbours: Vec<DraftNeighbour>,
+    pub vrf: Option<At<String>>,
+    pub router: Option<At<Vec<At<Prefix>>>>,
+}
+
+pub struct DraftVrf {
+    pub name: Option<At<String>>,
+    pub vni: Option<At<Vni>>,
+    pub routes: Vec<DraftRoute>,
+}
+
+pub struct DraftRoute {
+    pub prefix: Option<At<Prefix>>,
+    pub peer: Option<At<String>>,
+    pub via: Option<At<IpAddr>>,
+    pub segment: Option<At<String>>,
+    pub kind: Option<At<Nowhere>>,
+}
+
+/// A route that leads nowhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Nowhere {
+    Unreachable,
+    Blackhole,
 }
 
 pub struct DraftPort {
@@ -75,6 +100,8 @@ pub struct DraftPeer {
     pub port: Option<At<u16>>,
     pub mtu: Option<At<u16>>,
     pub segments: Option<At<Vec<At<String>>>>,
+    pub vrfs: Option<At<Vec<At<String>>>>,
+    pub router_mac: Option<At<Mac>>,
     pub limits: Limits,
 }
 
@@ -102,6 +129,7 @@ fn draft(document: &DeTable, problems: &mut Problems) -> Draft {
         node: node.map(|section| read_node(section, problems)),
         uplinks: uplinks(&mut root, problems),
         segments: each(root.tables(problems, "segment", "[[segment]]"), problems, segment),
+        vrfs: each(root.tables(problems, "vrf", "[[vrf]]"), problems, vrf),
         peers: each(root.tables(problems, "peer", "[[peer]]"), problems, peer),
     };
     root.finish(problems);
@@ -141,6 +169,7 @@ fn read_node(mut s: Section, p: &mut Problems) -> DraftNode {
         ageing: s.optional(p, "ageing", values::ageing),
         fdb_entries: s.optional(p, "fdb_entries", values::fdb_entries),
         mss_clamp: s.optional(p, "mss_clamp", values::boolean),
+        router_mac: s.optional(p, "router_mac", values::mac),
     };
     s.finish(p);
     node
@@ -165,6 +194,8 @@ fn segment(mut s: Section, p: &mut Problems) -> DraftSegment {
         ports: each(s.tables(p, "port", "[[segment.port]]"), p, port),
         fdb: each(s.tables(p, "fdb", "[[segment.fdb]]"), p, static_mac),
         neighbours: each(s.tables(p, "neighbour", "[[segment.neighbour]]"), p, neighbour),
+        vrf: s.optional(p, "vrf", values::name),
+        router: s.optional(p, "router", values::router),
     };
     s.finish(p);
     segment
@@ -235,6 +266,41 @@ fn neighbour(mut s: Section, p: &mut Problems) -> DraftNeighbour {
     entry
 }
 
+fn vrf(mut s: Section, p: &mut Problems) -> DraftVrf {
+    let vrf = DraftVrf {
+        name: s.required(p, "name", values::name, "add name = \"red\""),
+        vni: s.optional(p, "vni", values::vni),
+        routes: each(s.tables(p, "route", "[[vrf.route]]"), p, route),
+    };
+    s.finish(p);
+    vrf
+}
+
+fn route(mut s: Section, p: &mut Problems) -> DraftRoute {
+    let route = DraftRoute {
+        prefix: s.required(p, "prefix", values::network, "add prefix = \"10.9.0.0/16\""),
+        peer: s.optional(p, "peer", values::name),
+        via: s.optional(p, "via", values::host),
+        segment: s.optional(p, "segment", values::name),
+        kind: s.optional(p, "kind", values::nowhere),
+    };
+    let ways = ["peer", "via", "segment", "kind"].map(|key| s.has(key));
+    if !matches!(
+        ways,
+        [true, false, false, false]
+            | [false, true, _, false]
+            | [false, false, true, false]
+            | [false, false, false, true]
+    ) {
+        let help = "a route has peer = \"gw2\", or via = \"10.1.0.254\" with or without segment, or \
+                    segment = \"blue\", or kind = \"unreachable\" or \"blackhole\"";
+        let what = if ways.contains(&true) { "leads to several places" } else { "leads nowhere" };
+        p.add(&s.span, format!("[[vrf.route]] {what}"), help);
+    }
+    s.finish(p);
+    route
+}
+
 fn peer(mut s: Section, p: &mut Problems) -> DraftPeer {
     let segments = "add segments = [\"blue\"]: a peer may use no segment that is not named";
     let peer = DraftPeer {
@@ -243,7 +309,9 @@ fn peer(mut s: Section, p: &mut Problems) -> DraftPeer {
         encap: s.optional(p, "encap", values::encap),
         port: s.optional(p, "port", values::udp_port),
         mtu: s.optional(p, "mtu", values::mtu),
-        segments: s.required(p, "segments", values::names, segments),
+        segments: s.required(p, "segments", values::segments, segments),
+        vrfs: s.optional(p, "vrfs", values::vrfs),
+        router_mac: s.optional(p, "router_mac", values::mac),
         limits: limits(s.table(p, "limit", "[peer.limit]"), p),
     };
     s.finish(p);

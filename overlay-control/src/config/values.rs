@@ -11,8 +11,9 @@ use toml::de::DeValue;
 use super::document::{Wrong, type_name};
 use super::mtu::LEAST_OVER_IPV4;
 use super::nearest::nearest;
+use super::read::Nowhere;
 use super::source::At;
-use super::{Encap, Mode, TagKind, Vteps};
+use super::{Encap, Mode, Prefix, TagKind, Vteps};
 
 /// The longest name of a node, segment or peer.
 const NAME_MAX: usize = 64;
@@ -133,6 +134,71 @@ pub fn host(value: &DeValue) -> Result<IpAddr, Wrong> {
     }
 }
 
+/// The addresses of a segment's router, each with its place.
+pub fn router(value: &DeValue) -> Result<Vec<At<Prefix>>, Wrong> {
+    let help = "the router's addresses, such as [\"10.1.0.1/24\", \"fd00:1::1/64\"]";
+    let DeValue::Array(items) = value else {
+        return Err(Wrong::new(format!("is {}, not a list", type_name(value)), help));
+    };
+    if items.is_empty() {
+        return Err(Wrong::new("is empty", help));
+    }
+    let read = |item: &toml::Spanned<DeValue>| {
+        let value = address_of_router(prefix(item.get_ref(), help)?, help)?;
+        Ok(At { value, span: item.span() })
+    };
+    items.iter().map(read).collect()
+}
+
+fn address_of_router(prefix: Prefix, help: &str) -> Result<Prefix, Wrong> {
+    let is_whole = prefix.address.is_ipv4() && prefix.len < 31 || prefix.address.is_ipv6();
+    let is_end = prefix.network().address == prefix.address && is_whole && prefix.len < 127
+        || prefix.address.is_ipv4() && prefix.last() == prefix.address && is_whole;
+    if is_end {
+        return Err(Wrong::new(format!("{prefix} is the network itself, not a host in it"), help));
+    }
+    if prefix.len == 0 || NeighbourKey::of(prefix.address, 0).is_none() {
+        return Err(Wrong::new(format!("{prefix} is no address that a router can have"), help));
+    }
+    match prefix.address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => Err(Wrong::new(
+            format!("{prefix} is a link-local address, of which the router has one anyway"),
+            help,
+        )),
+        _ => Ok(prefix),
+    }
+}
+
+/// A route's prefix.
+pub fn network(value: &DeValue) -> Result<Prefix, Wrong> {
+    let help = "a network such as \"10.9.0.0/16\" or \"fd00:9::/48\"; \"0.0.0.0/0\" is all of IPv4";
+    let prefix = prefix(value, help)?;
+    if prefix.network() != prefix {
+        let meant = format!("did you mean \"{}\"?", prefix.network());
+        return Err(Wrong::new(format!("\"{prefix}\" has bits behind its length"), meant));
+    }
+    Ok(prefix)
+}
+
+fn prefix(value: &DeValue, help: &str) -> Result<Prefix, Wrong> {
+    let text = string(value, help)?;
+    Prefix::parse(text)
+        .ok_or_else(|| Wrong::new(format!("{text:?} is no address with a length"), help))
+}
+
+/// How a route leads nowhere.
+pub fn nowhere(value: &DeValue) -> Result<Nowhere, Wrong> {
+    let choice = "\"unreachable\" or \"blackhole\"";
+    match string(value, choice)? {
+        "unreachable" => Ok(Nowhere::Unreachable),
+        "blackhole" => Ok(Nowhere::Blackhole),
+        text => {
+            let all = ["unreachable", "blackhole"];
+            Err(Wrong::new(format!("{text:?} does not exist"), suggest(text, all, choice)))
+        }
+    }
+}
+
 /// A UDP port.
 pub fn udp_port(value: &DeValue) -> Result<u16, Wrong> {
     Ok(integer(value, 1..=65_535, "a UDP port; VXLAN's is 4789, Geneve's 6081")? as u16)
@@ -250,9 +316,17 @@ pub fn encap(value: &DeValue) -> Result<Encap, Wrong> {
         .ok_or_else(|| Wrong::new(format!("{text:?} does not exist"), suggest(text, all, choice)))
 }
 
-/// A list of names, each with its place.
-pub fn names(value: &DeValue) -> Result<Vec<At<String>>, Wrong> {
-    let help = "a list of segment names, such as [\"blue\"]";
+/// A list of segments' names, each with its place.
+pub fn segments(value: &DeValue) -> Result<Vec<At<String>>, Wrong> {
+    names(value, "a list of segment names, such as [\"blue\"]")
+}
+
+/// The same of VRFs.
+pub fn vrfs(value: &DeValue) -> Result<Vec<At<String>>, Wrong> {
+    names(value, "a list of VRF names, such as [\"red\"]")
+}
+
+fn names(value: &DeValue, help: &str) -> Result<Vec<At<String>>, Wrong> {
     let DeValue::Array(items) = value else {
         return Err(Wrong::new(format!("is {}, not a list", type_name(value)), help));
     };

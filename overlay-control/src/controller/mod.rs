@@ -17,8 +17,10 @@ mod load;
 mod names;
 mod neighbours;
 mod profiles;
+mod routing;
 mod settle;
 mod show;
+mod show_routes;
 mod topology;
 mod view;
 mod way;
@@ -43,9 +45,10 @@ pub(crate) use fdb::word;
 pub use input::{LinkInfo, NextHop, Restored, RestoredNeighbour, RestoredPlace};
 pub use load::Refusal;
 pub use names::Names;
+pub use routing::link_local;
 pub use view::{
     FdbTotals, FdbView, NeighbourTotals, NeighbourView, PeerState, PeerView, PortView, Role,
-    SegmentView, WayView,
+    RouteView, SegmentView, WayView,
 };
 
 use fdb::Fdb;
@@ -72,6 +75,9 @@ const NEIGHBOUR_LIMIT: PuntLimit = PuntLimit { per_second: 5_000, burst: 1_000 }
 
 /// The same for packets to be cut up, each of which becomes at least two.
 const FRAGMENT_LIMIT: PuntLimit = PuntLimit { per_second: 5_000, burst: 512 };
+/// The same for packets that ask more of a router than to be routed. Each share of ports and peers
+/// has so many errors and answers.
+const ROUTER_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 256 };
 /// How many packets that are too big are answered, for each port and CPU.
 const PTB_LIMIT: PuntLimit = PuntLimit { per_second: 1_000, burst: 100 };
 
@@ -83,6 +89,7 @@ const fn limit(reason: PuntReason) -> PuntLimit {
         PuntReason::Control => CONTROL_LIMIT,
         PuntReason::Neighbour => NEIGHBOUR_LIMIT,
         PuntReason::Fragment => FRAGMENT_LIMIT,
+        PuntReason::Router => ROUTER_LIMIT,
     }
 }
 

@@ -44,6 +44,11 @@ impl Neighbours {
         self.by_address.len()
     }
 
+    /// Whose an address is.
+    pub fn get(&self, key: &NeighbourKey) -> Option<Neighbour> {
+        self.by_address.get(key).copied()
+    }
+
     /// Every address, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (NeighbourKey, Neighbour)> {
         self.by_address.iter().map(|(key, neighbour)| (*key, *neighbour))

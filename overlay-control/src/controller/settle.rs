@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use overlay_common::abi::{
     Access, AccessKey, Egress, FdbKey, Meter, Peer, Permit, PermitKey, Policed, Policer,
-    PolicerKey, Port, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    PolicerKey, Port, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
@@ -41,6 +41,9 @@ pub struct Installed {
     vteps: BTreeMap<IpAddr, Vtep>,
     permits: BTreeMap<PermitKey, Permit>,
     policers: BTreeMap<PolicerKey, Policer>,
+    routers: BTreeMap<SegmentId, Router>,
+    routes: BTreeMap<RouteKey, Route>,
+    vrfs: BTreeMap<u16, String>,
 }
 
 /// What has to be compared again.
@@ -65,6 +68,7 @@ pub enum Retired {
     Segment(SegmentId),
     Port(PortId),
     Peer(PeerId),
+    Vrf(u16),
     /// A group of ways.
     Group(u32),
 }
@@ -81,6 +85,7 @@ impl Controller {
             self.put_peers(self.topology.peers.keys().copied().collect());
             self.put_segments(self.topology.segments.keys().copied().collect());
             self.put_admission();
+            self.put_routing();
             let (statics, epoch) = (&self.topology.statics, self.epoch());
             self.fdb.put_configured(statics, epoch, &mut self.actions);
             self.neighbours.put_configured(&self.topology.neighbours, &mut self.actions);
@@ -118,6 +123,7 @@ impl Controller {
                 self.actions.push_back(Action::DelPort(id));
                 self.ids.ports.free(id.0);
             }
+            Retired::Vrf(index) => self.ids.vrfs.free(u32::from(index)),
             Retired::Group(id) => self.groups.free(id),
             Retired::Peer(id) => {
                 self.actions.push_back(Action::DelPeer(id));
@@ -231,6 +237,14 @@ impl Controller {
         put(&mut self.installed.vteps, &vteps, &mut self.actions, put_vtep);
     }
 
+    /// Routes first: the FDB leads to routers, and those to routes.
+    fn put_routing(&mut self) {
+        let (wanted, out) = (&self.topology.routing, &mut self.actions);
+        put(&mut self.installed.routes, &wanted.routes, out, Action::PutRoute);
+        put(&mut self.installed.routers, &wanted.routers, out, Action::PutRouter);
+        self.installed.vrfs.extend(wanted.vrfs.clone());
+    }
+
     fn permits(&self) -> BTreeMap<PermitKey, Permit> {
         let segments = &self.topology.segments;
         let any = segments.keys().map(|id| (PermitKey::ANY, *id));
@@ -308,10 +322,18 @@ impl Controller {
         let listens = |segment| topology.suppresses(SegmentId(segment));
         self.neighbours.drop_others(&topology.neighbours, listens, out);
 
+        let routing = &topology.routing;
+        let routers = gone(&mut installed.routers, |id| routing.routers.contains_key(id));
+        out.extend(routers.into_iter().map(Action::DelRouter));
+        let routes = gone(&mut installed.routes, |key| routing.routes.contains_key(key));
+        out.extend(routes.into_iter().map(Action::DelRoute));
+        let vrfs = gone(&mut installed.vrfs, |id| routing.vrfs.contains_key(id));
+
         let segments = gone(&mut installed.segments, |id| topology.segments.contains_key(id));
         out.extend(segments.iter().copied().map(Action::DelSegment));
         let ports = gone(&mut installed.ports, |id| topology.ports.contains_key(id));
         let peers = gone(&mut installed.peers, |id| topology.peers.contains_key(id));
+        vrfs.into_iter().for_each(|id| self.retire(Retired::Vrf(id)));
         segments.into_iter().for_each(|id| self.retire(Retired::Segment(id)));
         ports.into_iter().for_each(|id| self.retire(Retired::Port(id)));
         peers.into_iter().for_each(|id| self.retire(Retired::Peer(id)));

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use overlay_common::abi::{
-    FdbKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, Neighbour, NeighbourKey, Target,
+    FdbKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, MAX_VRFS, Neighbour, NeighbourKey, Target,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 
 use super::fdb::Bounds;
 use super::indices::Indices;
 use super::profiles::Profiles;
+use super::routing::{Routing, transit};
 use crate::config::{self, Config, Encap, Limits, Place};
 
 /// Who owns which index. A port that changes its segment is another port: no
@@ -20,6 +21,7 @@ pub struct Ids {
     pub ports: Indices<PortKey>,
     pub segments: Indices<String>,
     pub peers: Indices<String>,
+    pub vrfs: Indices<String>,
     pub profiles: Profiles,
 }
 
@@ -82,6 +84,7 @@ pub struct Topology {
     /// The ports of each interface.
     pub interfaces: BTreeMap<String, Vec<PortId>>,
     pub vteps: BTreeMap<IpAddr, PeerId>,
+    pub routing: Routing,
     /// Something waits for an index to be freed.
     pub waiting: bool,
 }
@@ -92,6 +95,7 @@ impl Ids {
             ports: Indices::below(MAX_PORTS),
             segments: Indices::below(MAX_SEGMENTS),
             peers: Indices::below(MAX_PEERS),
+            vrfs: Indices::below(MAX_VRFS),
             profiles: Profiles::default(),
         }
     }
@@ -109,12 +113,25 @@ impl Ids {
         self.peers.of(name).map(PeerId)
     }
 
+    pub fn vrf(&self, name: &String) -> Option<u16> {
+        // The indices are below MAX_VRFS.
+        self.vrfs.of(name).map(|index| index as u16)
+    }
+
     /// Takes the indices away from what the configuration no longer has.
     fn retain(&mut self, config: &Config) {
         let ports: BTreeSet<PortKey> = port_keys(config).collect();
         self.ports.retain(|key| ports.contains(key));
-        let segments: BTreeSet<&String> = config.segments.iter().map(|s| &s.name).collect();
+        let transits = config.vrfs.iter().filter(|vrf| vrf.vni.is_some());
+        let segments: BTreeSet<String> = config
+            .segments
+            .iter()
+            .map(|segment| segment.name.clone())
+            .chain(transits.map(|vrf| transit(&vrf.name)))
+            .collect();
         self.segments.retain(|name| segments.contains(name));
+        let vrfs: BTreeSet<&String> = config.vrfs.iter().map(|vrf| &vrf.name).collect();
+        self.vrfs.retain(|name| vrfs.contains(name));
         let peers: BTreeSet<&String> = config.peers.iter().map(|p| &p.name).collect();
         self.peers.retain(|name| peers.contains(name));
     }
@@ -154,10 +171,12 @@ impl Topology {
         ids.retain(config);
         let mut topology = Self::default();
         topology.add_segments(config, ids);
+        topology.add_vrfs(config, ids);
         topology.add_ports(config, ids);
         topology.add_peers(config, ids);
         topology.add_statics(config, ids);
         topology.add_neighbours(config, ids);
+        topology.add_routing(config, ids);
         topology
     }
 
@@ -257,13 +276,15 @@ impl Topology {
                 continue;
             };
             let id = PeerId(index);
-            let segments: BTreeSet<SegmentId> =
+            let mut segments: BTreeSet<SegmentId> =
                 peer.segments.iter().filter_map(|name| ids.segment(name)).collect();
             for segment in &segments {
                 if let Some(spec) = self.segments.get_mut(segment) {
                     spec.peers.push(id);
                 }
             }
+            // Nothing is flooded there.
+            segments.extend(peer.vrfs.iter().filter_map(|vrf| ids.segment(&transit(vrf))));
             let profile = ids.profiles.take(&segments);
             self.vteps.insert(peer.vtep, id);
             let port = peer.port.unwrap_or_else(|| config.node.ports.of(peer.encap));

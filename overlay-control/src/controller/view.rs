@@ -6,7 +6,7 @@ use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::Mac;
 
 use super::fdb::Origin;
-use crate::config::{Encap, Mode, Place};
+use crate::config::{Encap, Mode, Place, Prefix};
 
 /// What a port, or a device, is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +81,10 @@ pub struct SegmentView {
     pub learning: bool,
     /// Whether ARP and neighbour discovery are heard and answered.
     pub suppression: bool,
+    /// The VRF that its router routes for.
+    pub vrf: Option<String>,
+    /// Its router's addresses.
+    pub router: Vec<Prefix>,
     /// How many access ports it has.
     pub ports: usize,
     /// How many peers may use it.
@@ -121,6 +125,8 @@ pub struct PeerView {
     pub encap: Encap,
     /// The segments that it may use.
     pub segments: Vec<String>,
+    /// The VRFs that it may use.
+    pub vrfs: Vec<String>,
     /// Whether frames can be sent to it.
     pub state: PeerState,
     /// What is missing where it is unresolved.
@@ -176,6 +182,25 @@ pub struct NeighbourView<'a> {
     pub is_static: bool,
     /// Whether the station is a router.
     pub router: bool,
+}
+
+/// A route of a VRF.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteView<'a> {
+    /// Its VRF.
+    pub vrf: &'a str,
+    /// What it is for.
+    pub prefix: Prefix,
+    /// What it is: `local`, `connected`, `static`, `unreachable` or `blackhole`.
+    pub kind: &'static str,
+    /// The segment that it leads to or through.
+    pub segment: Option<&'a str>,
+    /// The next hop's address.
+    pub via: Option<IpAddr>,
+    /// The peer that it leads to.
+    pub peer: Option<&'a str>,
+    /// The MAC address of the next hop, where it is known.
+    pub mac: Option<Mac>,
 }
 
 /// What happened to the neighbour table since the controller was made.

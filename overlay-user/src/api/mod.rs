@@ -14,5 +14,5 @@ pub mod server;
 
 pub use model::{
     Answer, Done, DropRow, Failure, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow, Question,
-    SegmentRow, Status,
+    RouteRow, SegmentRow, Status,
 };

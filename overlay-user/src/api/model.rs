@@ -22,6 +22,8 @@ pub enum Question {
     Peers,
     /// Whose the IP addresses are.
     Neighbours,
+    /// Where packets are routed.
+    Routes,
     /// What was dropped, where and why.
     Drops,
     /// To remove every address that was loaded.
@@ -34,12 +36,13 @@ pub enum Question {
 
 impl Question {
     /// Every question.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Status,
         Self::Ports,
         Self::Segments,
         Self::Peers,
         Self::Neighbours,
+        Self::Routes,
         Self::Drops,
         Self::FdbFlush,
         Self::Reload,
@@ -54,6 +57,7 @@ impl Question {
             Self::Segments => "/segments",
             Self::Peers => "/peers",
             Self::Neighbours => "/neighbours",
+            Self::Routes => "/routes",
             Self::Drops => "/drops",
             Self::FdbFlush => "/fdb/flush",
             Self::Reload => "/reload",
@@ -112,6 +116,8 @@ pub enum Answer {
     Peers(Vec<PeerRow>),
     /// To [`Question::Neighbours`].
     Neighbours(Vec<NeighbourRow>),
+    /// To [`Question::Routes`].
+    Routes(Vec<RouteRow>),
     /// To [`Question::Drops`].
     Drops(Vec<DropRow>),
     /// To an order.
@@ -249,6 +255,12 @@ pub struct SegmentRow {
     pub learning: bool,
     /// Whether ARP and neighbour discovery are heard and answered.
     pub suppression: bool,
+    /// The VRF that its router routes for.
+    #[serde(default)]
+    pub vrf: Option<String>,
+    /// Its router's addresses, each with the length of its prefix.
+    #[serde(default)]
+    pub router: Vec<String>,
     /// How many access ports it has.
     pub ports: usize,
     /// How many peers may use it.
@@ -276,6 +288,9 @@ pub struct PeerRow {
     pub encap: String,
     /// The segments that it may use.
     pub segments: Vec<String>,
+    /// The VRFs that it may use.
+    #[serde(default)]
+    pub vrfs: Vec<String>,
     /// `ready` or `unresolved`.
     pub state: String,
     /// What is missing where it is unresolved.
@@ -343,6 +358,25 @@ pub struct NeighbourRow {
     pub origin: String,
     /// Whether the station is an IPv6 router.
     pub router: bool,
+}
+
+/// A route of a VRF.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteRow {
+    /// Its VRF.
+    pub vrf: String,
+    /// What it is for.
+    pub prefix: String,
+    /// `local`, `connected`, `static`, `unreachable` or `blackhole`.
+    pub kind: String,
+    /// The segment that it leads to or through.
+    pub segment: Option<String>,
+    /// The next hop.
+    pub via: Option<String>,
+    /// The peer that it leads to.
+    pub peer: Option<String>,
+    /// The next hop's MAC, where it is known.
+    pub mac: Option<String>,
 }
 
 /// A drop counter that is not zero.

@@ -101,6 +101,8 @@ enum What {
     Fdb,
     /// Whose the IP addresses are.
     Neighbours,
+    /// Where the packets of VRFs are routed.
+    Routes,
     /// What was dropped, where and why; the book has a page for each reason
     /// (docs/src/drops).
     Drops,
@@ -158,6 +160,7 @@ async fn show(what: What, query: Query) -> Result<(), CommandFailure> {
         What::Segments => Question::Segments,
         What::Peers => Question::Peers,
         What::Neighbours => Question::Neighbours,
+        What::Routes => Question::Routes,
         What::Drops => Question::Drops,
     };
     query::ask(query.name, question, query.json).await

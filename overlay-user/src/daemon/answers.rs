@@ -8,14 +8,15 @@ use overlay_common::id::PortId;
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
 use overlay_control::controller::{
-    NeighbourView, Origin, PeerState, PeerView, PortView, Role, SegmentView, WayView,
+    NeighbourView, Origin, PeerState, PeerView, PortView, Role, RouteView, SegmentView, WayView,
 };
 
 use super::Daemon;
 use crate::api::fdb::FdbDump;
 use crate::api::server::Request;
 use crate::api::{
-    Answer, DropRow, Failure, NeighbourRow, PeerRow, PortRow, Question, SegmentRow, Status,
+    Answer, DropRow, Failure, NeighbourRow, PeerRow, PortRow, Question, RouteRow, SegmentRow,
+    Status,
 };
 use crate::dataplane::bpffs;
 use crate::dataplane::features::Feature;
@@ -60,6 +61,10 @@ impl Daemon {
             Question::Neighbours => {
                 let rows = self.controller.neighbours().into_iter().map(neighbour_row).collect();
                 Ok(Answer::Neighbours(rows))
+            }
+            Question::Routes => {
+                let rows = self.controller.routes().into_iter().map(route_row).collect();
+                Ok(Answer::Routes(rows))
             }
             Question::Drops => Ok(Answer::Drops(self.drop_rows())),
             Question::FdbFlush => Ok(self.flush_loaded()),
@@ -288,6 +293,7 @@ impl Daemon {
             vtep: view.vtep.to_string(),
             encap: view.encap.name().to_owned(),
             segments: view.segments,
+            vrfs: view.vrfs,
             state: view.state.name().to_owned(),
             why: view.why,
             interface: each(&view.ways, |way| way.interface.clone()),
@@ -350,6 +356,8 @@ fn segment_row(view: SegmentView, counters: Counters) -> SegmentRow {
         vni: view.vni,
         learning: view.learning,
         suppression: view.suppression,
+        vrf: view.vrf,
+        router: view.router.iter().map(ToString::to_string).collect(),
         ports: view.ports,
         peers: view.peers,
         fdb: view.fdb,
@@ -367,6 +375,18 @@ fn neighbour_row(view: NeighbourView<'_>) -> NeighbourRow {
         mac: view.mac.to_string(),
         origin: if view.is_static { "static" } else { "learned" }.to_owned(),
         router: view.router,
+    }
+}
+
+fn route_row(view: RouteView<'_>) -> RouteRow {
+    RouteRow {
+        vrf: view.vrf.to_owned(),
+        prefix: view.prefix.to_string(),
+        kind: view.kind.to_owned(),
+        segment: view.segment.map(str::to_owned),
+        via: view.via.map(|via| via.to_string()),
+        peer: view.peer.map(str::to_owned),
+        mac: view.mac.map(|mac| mac.to_string()),
     }
 }
 

@@ -238,7 +238,7 @@ impl Daemon {
     /// into the mirror waits for a few changes, not for all.
     fn flush(&mut self) {
         let mut actions = Vec::new();
-        let mut peers_changed = false;
+        let mut ways_changed = false;
         loop {
             let more = std::iter::from_fn(|| self.controller.poll_action());
             actions.extend(more.take(ACTIONS_AT_ONCE));
@@ -256,12 +256,12 @@ impl Daemon {
             }
             let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);
             for action in actions.drain(..) {
-                peers_changed |= matches!(action, Action::PutPeer(..));
+                ways_changed |= matches!(action, Action::PutPeer(..) | Action::PutNeighbour(..));
                 self.user_ports.apply(&action);
                 mirror.apply(&action);
             }
         }
-        if peers_changed {
+        if ways_changed {
             self.forwarder.retry();
         }
     }

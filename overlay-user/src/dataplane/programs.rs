@@ -86,6 +86,7 @@ pub fn program_names(features: Features) -> Vec<&'static str> {
         programs::TC_GUARD_ONE_ARMED,
         programs::TC_APART_UPLINK,
         programs::TC_APART_ACCESS,
+        programs::TC_ROUTE,
     ]);
     for is_native in [true, false] {
         names.extend(xdp_programs(features, is_native));
@@ -131,6 +132,7 @@ fn data(map: &Map) -> Option<&MapData> {
         Map::Array(data)
         | Map::DevMapHash(data)
         | Map::HashMap(data)
+        | Map::LpmTrie(data)
         | Map::PerCpuArray(data)
         | Map::PerCpuHashMap(data)
         | Map::PerfEventArray(data)
@@ -172,15 +174,18 @@ fn further(features: Features, name: &str) -> Vec<(&'static str, u32, &'static s
         vec![(map, sides::UPLINK, uplink), (map, sides::ACCESS, access)]
     };
     let tc = |index, program| (maps::TC_SIDES, index, program);
+    let route = tc(sides::ROUTE, programs::TC_ROUTE);
     match name {
         programs::TC_ONE_ARMED => vec![tc(sides::UPLINK, tc_uplink), tc(sides::ACCESS, tc_access)],
         programs::XDP_ONE_ARMED => xdp(true),
         programs::XDP_ONE_ARMED_SINGLE => xdp(false),
         _ if name == tc_uplink => {
-            vec![tc(sides::APART_UPLINK, programs::TC_APART_UPLINK), tc(sides::UPLINK, tc_uplink)]
+            let apart = tc(sides::APART_UPLINK, programs::TC_APART_UPLINK);
+            vec![apart, route, tc(sides::UPLINK, tc_uplink)]
         }
         _ if name == tc_access => {
-            vec![tc(sides::APART_ACCESS, programs::TC_APART_ACCESS), tc(sides::ACCESS, tc_access)]
+            let apart = tc(sides::APART_ACCESS, programs::TC_APART_ACCESS);
+            vec![apart, route, tc(sides::ACCESS, tc_access)]
         }
         _ => Vec::new(),
     }

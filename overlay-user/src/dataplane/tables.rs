@@ -6,11 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::Ebpf;
+use aya::maps::lpm_trie::{Key as Prefix, LpmTrie};
 use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use overlay_common::abi::{
     Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS, Masks,
     Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, PuntLimit,
-    Record, Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
+    Record, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
@@ -37,6 +38,8 @@ pub struct KernelTables {
     flood: Hash<FloodKey, Target>,
     policers: Hash<PolicerKey, Policer>,
     neighbours: Hash<NeighbourKey, Neighbour>,
+    routers: Slots<Router>,
+    routes: LpmTrie<MapData, Wire<Asked>, Wire<Route>>,
     punt_limits: Slots<PuntLimit>,
     devices: DevMapHash<MapData>,
     redirected: HashSet<u32>,
@@ -60,6 +63,8 @@ const PINNED: &[&str] = &[
     maps::FLOOD,
     maps::POLICERS,
     maps::NEIGHBOURS,
+    maps::ROUTERS,
+    maps::ROUTES,
     maps::TC_SIDES,
     maps::XDP_SIDES,
     maps::XDP_SIDES_ONE,
@@ -87,6 +92,8 @@ impl KernelTables {
             flood: take(ebpf, maps::FLOOD)?,
             policers: take(ebpf, maps::POLICERS)?,
             neighbours: take(ebpf, maps::NEIGHBOURS)?,
+            routers: take(ebpf, maps::ROUTERS)?,
+            routes: take(ebpf, maps::ROUTES)?,
             punt_limits: take(ebpf, maps::PUNT_LIMITS)?,
             devices: take(ebpf, maps::DEVICES)?,
             redirected: HashSet::new(),
@@ -168,6 +175,14 @@ impl KernelTables {
                 self.neighbours.insert(Wire(key), Wire(neighbour), 0)?;
             }
             Action::DelNeighbour(key) => remove(&mut self.neighbours, key)?,
+            Action::PutRouter(id, router) => {
+                self.routers.set(u32::from(id.0), Wire(router), 0)?;
+            }
+            Action::DelRouter(id) => {
+                self.routers.set(u32::from(id.0), Wire(Router::default()), 0)?;
+            }
+            Action::PutRoute(key, route) => self.routes.insert(&asked(key), Wire(route), 0)?,
+            Action::DelRoute(key) => gone(self.routes.remove(&asked(key)))?,
             Action::PutPuntLimit(reason, limit) => {
                 self.punt_limits.set(reason as u32, Wire(limit), 0)?;
             }
@@ -303,8 +318,28 @@ fn reserve<K: Key, V: Value>(
     }
 }
 
+/// A [`RouteKey`] without its length, which aya puts in front.
+#[derive(Clone, Copy)]
+#[repr(C, packed(4))]
+struct Asked {
+    table: u32,
+    address: [u64; 2],
+}
+// SAFETY: `repr(C)`, made of integers, 20 bytes without padding.
+unsafe impl Record for Asked {}
+const _: () = assert!(size_of::<Asked>() + size_of::<u32>() == size_of::<RouteKey>());
+
+fn asked(RouteKey { bits, table, address }: RouteKey) -> Prefix<Wire<Asked>> {
+    Prefix::new(bits, Wire(Asked { table, address }))
+}
+
 fn remove<K: Record, V: Record>(map: &mut Hash<K, V>, key: K) -> Result<()> {
-    match map.remove(&Wire(key)) {
+    gone(map.remove(&Wire(key)))
+}
+
+/// What was not there needs no removal.
+fn gone(removed: Result<(), MapError>) -> Result<()> {
+    match removed {
         Err(MapError::SyscallError(error))
             if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
         {

@@ -1,6 +1,7 @@
 //! The slow path: what the programs could not finish, run through the same packet path
 //! here: frames to a peer whose next hop was not known, flooded frames with more receivers
-//! than the kernel sends to, IPv4 packets that have to be cut up ([`fragments`]), and tunnels' packets that came in pieces ([`datagrams`]).
+//! than the kernel sends to, IPv4 packets that have to be cut up ([`fragments`]), what routers are
+//! asked ([`router`]), and tunnels' packets that came in pieces ([`datagrams`]).
 //!
 //! Readers never wait: they put what they read into bounded queues, and what
 //! finds no room is dropped and counted.
@@ -10,6 +11,7 @@ pub mod datagrams;
 mod fragments;
 mod inject;
 mod queues;
+mod router;
 pub mod segments;
 
 use std::collections::VecDeque;
@@ -27,6 +29,7 @@ use overlay_common::tables::Tables as _;
 use overlay_common::verdict::{DropReason, Verdict};
 use overlay_common::wire::Tag;
 use overlay_control::frame::Frame;
+use overlay_control::router::Pending;
 use overlay_control::tables::{Punted as TablePunted, TableSet};
 
 use crate::clock;
@@ -56,7 +59,8 @@ impl Forwarder {
             .name("forwarder".to_owned())
             .spawn(move || {
                 let waiting = VecDeque::new();
-                Worker { tables, injector, learnt, waiting }.run(&work, &retries);
+                let (pending, started) = (Pending::default(), Instant::now());
+                Worker { tables, injector, learnt, waiting, pending, started }.run(&work, &retries);
             })
             .context("cannot start a thread")?;
         Ok(Self { retry: Some(retry), thread: Some(thread) })
@@ -89,6 +93,10 @@ struct Worker {
     injector: Injector,
     learnt: Queues,
     waiting: VecDeque<Waiting>,
+    /// What waits for the MAC address of a next hop.
+    pending: Pending<(Punt, Bytes)>,
+    /// From when on its time is counted.
+    started: Instant,
 }
 
 /// Whether a frame is done with.
@@ -100,8 +108,10 @@ enum Outcome {
 impl Worker {
     fn run(mut self, work: &Work, retries: &Receiver<()>) {
         loop {
-            let expiry = match self.waiting.front() {
-                Some(first) => crossbeam::channel::at(first.until),
+            let first = self.waiting.front().map(|first| first.until);
+            let asks = self.pending.next().map(|at| self.started + at);
+            let expiry = match first.into_iter().chain(asks).min() {
+                Some(at) => crossbeam::channel::at(at),
                 None => never(),
             };
             // One of those that are ready, by chance: each gets its turn.
@@ -116,6 +126,10 @@ impl Worker {
                 },
                 recv(work.fragments) -> received => match received {
                     Ok((punt, frame)) => self.cut_up(punt, &frame),
+                    Err(_) => return,
+                },
+                recv(work.routed) -> received => match received {
+                    Ok((punt, frame)) => self.take_routed(punt, &frame),
                     Err(_) => return,
                 },
                 recv(work.assembled) -> received => match received {
@@ -202,8 +216,14 @@ impl Worker {
         let result = from_underlay::run(&mut frame, &*tables, ingress);
         for punted in tables.take_punts() {
             let reason = PuntReason::from_u8(punted.punt.reason);
-            if matches!(reason, Some(PuntReason::Learn | PuntReason::Neighbour)) {
-                self.learnt.put(Punted::Frame(punted.punt, Bytes::new()));
+            match reason {
+                Some(PuntReason::Learn | PuntReason::Neighbour) => {
+                    self.learnt.put(Punted::Frame(punted.punt, Bytes::new()));
+                }
+                Some(PuntReason::Router) => {
+                    self.learnt.put(Punted::Frame(punted.punt, punted.frame.into()));
+                }
+                _ => {}
             }
         }
         drop(tables);
@@ -216,6 +236,7 @@ impl Worker {
                 self.waiting.push_back(waiting);
             }
         }
+        self.route_what_is_known();
     }
 
     fn expire(&mut self) {
@@ -225,9 +246,13 @@ impl Worker {
                 self.count(punt.ifindex, DropReason::PeerUnresolved);
             }
         }
+        self.ask_again();
     }
 
     fn forward(&mut self, punt: &Punt, bytes: &Bytes) -> Outcome {
+        if punt.reason == PuntReason::Router as u8 {
+            return self.route(punt, bytes);
+        }
         let ingress = Ingress { ifindex: punt.ifindex, hook: Hook::User };
         let tables = self.tables();
         // The record does not tell the tag's kind, but it is that of the port.
@@ -255,6 +280,7 @@ impl Worker {
                 Some(PuntReason::Flood) => self.flood(&punt, &Bytes::from(frame)),
                 // It waited for a way out that is now known, and too narrow.
                 Some(PuntReason::Fragment) => self.cut_up(punt, &Bytes::from(frame)),
+                Some(PuntReason::Router) => self.take_routed(punt, &Bytes::from(frame)),
                 _ => {}
             }
         }
@@ -272,7 +298,7 @@ impl Worker {
             Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
                 self.send(ifindex, egress, frame);
             }
-            Ok(Verdict::Pass | Verdict::Defer | Verdict::Consumed) => {}
+            Ok(Verdict::Pass | Verdict::Defer | Verdict::Route | Verdict::Consumed) => {}
             Err(reason) => self.count(ifindex, reason),
         }
     }

@@ -37,6 +37,8 @@ pub struct Work {
     pub floods: Receiver<(Punt, Bytes)>,
     /// Packets that are to be cut up.
     pub fragments: Receiver<(Punt, Bytes)>,
+    /// Packets that ask more of a router than to be routed.
+    pub routed: Receiver<(Punt, Bytes)>,
     /// Packets that came in pieces.
     pub assembled: Receiver<Assembled>,
 }
@@ -48,6 +50,7 @@ pub struct Queues {
     frames: Sender<(Punt, Bytes)>,
     floods: Sender<(Punt, Bytes)>,
     fragments: Sender<(Punt, Bytes)>,
+    routed: Sender<(Punt, Bytes)>,
     assembled: Sender<Assembled>,
     wake: Arc<Notify>,
     full: Arc<Mutex<BTreeMap<DropKey, u64>>>,
@@ -66,16 +69,18 @@ impl Queues {
         let (frames, work_frames) = bounded(FRAMES);
         let (floods, work_floods) = bounded(FRAMES);
         let (fragments, work_fragments) = bounded(FRAMES);
+        let (routed, work_routed) = bounded(FRAMES);
         let (assembled, work_assembled) = bounded(ASSEMBLED);
         let work = Work {
             frames: work_frames,
             floods: work_floods,
             fragments: work_fragments,
+            routed: work_routed,
             assembled: work_assembled,
         };
         let (wake, full) = (Arc::new(Notify::new()), Arc::default());
         let learnt = Learnt { records, wake: Arc::clone(&wake) };
-        let queues = Self { learn, frames, floods, fragments, assembled, wake, full };
+        let queues = Self { learn, frames, floods, fragments, routed, assembled, wake, full };
         (queues, learnt, work)
     }
 
@@ -92,6 +97,9 @@ impl Queues {
                 }
                 Some(PuntReason::Fragment) => {
                     self.count_if_full(punt.ifindex, self.fragments.try_send((punt, frame)));
+                }
+                Some(PuntReason::Router) => {
+                    self.count_if_full(punt.ifindex, self.routed.try_send((punt, frame)));
                 }
                 Some(PuntReason::Flood) => {
                     self.count_if_full(punt.ifindex, self.floods.try_send((punt, frame)));
@@ -170,6 +178,7 @@ mod tests {
             (PuntReason::PeerUnresolved, "frame"),
             (PuntReason::Flood, "flood"),
             (PuntReason::Fragment, "large"),
+            (PuntReason::Router, "routed"),
         ] {
             let punt = Punt { reason: reason as u8, ..Punt::default() };
             queues.put(Punted::Frame(punt, Bytes::from_static(frame.as_bytes())));
@@ -178,6 +187,7 @@ mod tests {
         assert_eq!(work.frames.try_recv().unwrap().1, "frame");
         assert_eq!(work.floods.try_recv().unwrap().1, "flood");
         assert_eq!(work.fragments.try_recv().unwrap().1, "large");
+        assert_eq!(work.routed.try_recv().unwrap().1, "routed");
         assert_eq!(learnt.take(10).count(), 1);
     }
 }

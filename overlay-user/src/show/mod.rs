@@ -3,7 +3,7 @@
 mod table;
 mod units;
 
-use crate::api::{DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, SegmentRow, Status};
+use crate::api::{DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, RouteRow, SegmentRow, Status};
 use crate::dataplane::features::{ALL, Features};
 use overlay_common::wire::TagKind;
 use table::Table;
@@ -120,6 +120,8 @@ pub fn segments(rows: &[SegmentRow]) -> String {
         ">VNI",
         "LEARNING",
         "SUPPRESSION",
+        "VRF",
+        "ROUTER",
         ">PORTS",
         ">PEERS",
         ">FDB",
@@ -134,6 +136,8 @@ pub fn segments(rows: &[SegmentRow]) -> String {
             row.vni.to_string(),
             if row.learning { "yes" } else { "no" }.to_owned(),
             if row.suppression { "yes" } else { "no" }.to_owned(),
+            or_dash(row.vrf.as_ref()),
+            if row.router.is_empty() { "-".to_owned() } else { row.router.join(",") },
             row.ports.to_string(),
             row.peers.to_string(),
             row.fdb.to_string(),
@@ -153,6 +157,7 @@ pub fn peers(rows: &[PeerRow]) -> String {
         "VTEP",
         "ENCAP",
         "SEGMENTS",
+        "VRFS",
         "STATE",
         "INTERFACE",
         "NEXT HOP",
@@ -171,6 +176,7 @@ pub fn peers(rows: &[PeerRow]) -> String {
             row.vtep.clone(),
             row.encap.clone(),
             row.segments.join(","),
+            if row.vrfs.is_empty() { "-".to_owned() } else { row.vrfs.join(",") },
             row.state.clone(),
             or_dash(row.interface.as_ref()),
             or_dash(row.next_hop.as_ref()),
@@ -247,6 +253,23 @@ pub fn neighbours(rows: &[NeighbourRow]) -> String {
             row.mac.clone(),
             row.origin.clone(),
             if row.router { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    table.render()
+}
+
+/// `overlay show routes`.
+pub fn routes(rows: &[RouteRow]) -> String {
+    let mut table = Table::new(&["VRF", "PREFIX", "KIND", "SEGMENT", "VIA", "PEER", "MAC"]);
+    for row in rows {
+        table.row([
+            row.vrf.clone(),
+            row.prefix.clone(),
+            row.kind.clone(),
+            or_dash(row.segment.as_ref()),
+            or_dash(row.via.as_ref()),
+            or_dash(row.peer.as_ref()),
+            or_dash(row.mac.as_ref()),
         ]);
     }
     table.render()

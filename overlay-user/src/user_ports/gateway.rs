@@ -52,7 +52,7 @@ impl Gate {
                 unsafe { frame.transmit(egress) };
             }
             // The host's own stack has what is not the overlay's.
-            Ok(Verdict::Pass | Verdict::Defer | Verdict::Consumed) => {}
+            Ok(Verdict::Pass | Verdict::Defer | Verdict::Route | Verdict::Consumed) => {}
             Err(reason) => tables.count_drop(self.ifindex, reason, 1),
         }
     }

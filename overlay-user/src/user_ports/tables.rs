@@ -7,7 +7,7 @@ use bytes::Bytes;
 use overlay_common::abi::{
     Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, MAX_PORTS, Neighbour,
     NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntLimit,
-    PuntReason, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -116,6 +116,14 @@ impl Tables for PortTables<'_> {
 
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         self.set.neighbour(key)
+    }
+
+    fn router(&self, segment: u16) -> Option<&Router> {
+        self.set.router(segment)
+    }
+
+    fn route(&self, key: &RouteKey) -> Option<Route> {
+        self.set.route(key)
     }
 
     fn flood(&self, key: &FloodKey) -> Option<Target> {

@@ -28,6 +28,7 @@ mod next_hop;
 mod one_armed;
 mod real_peer;
 mod reload;
+mod routing;
 mod segments;
 mod storms;
 mod trunk;

@@ -1,11 +1,11 @@
-//! To another local port of the same segment.
+//! To another local port of the same segment, or to its router.
 
 use super::classify::Frame;
 use super::{strip, too_big};
-use crate::abi::{Charge, Direction};
+use crate::abi::{Arrival, Charge, Direction, Target};
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
-use crate::path::{local, police};
+use crate::path::{local, police, router};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
@@ -17,6 +17,9 @@ pub fn run<P: Packet, T: Tables>(
     frame: &Frame,
     index: u32,
 ) -> Result<Verdict, DropReason> {
+    if Target::port(index).is_router() {
+        return to_router(packet, tables, frame);
+    }
     let port = local::port(tables, index)?;
     let max_frame = port.max_frame;
     if !packet.reaches(port.egress) || too_big::is_so(packet, max_frame) {
@@ -32,4 +35,18 @@ pub fn run<P: Packet, T: Tables>(
     let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
     Ok(verdict)
+}
+
+#[inline(always)]
+fn to_router<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+) -> Result<Verdict, DropReason> {
+    if !P::COPIES {
+        return Ok(Verdict::Defer);
+    }
+    strip::run(packet, frame)?;
+    let (source, segment, limits) = (Target::port(frame.port), frame.segment, frame.limits);
+    router::hand_on(packet, tables, frame.ingress, Arrival { source, segment, limits })
 }

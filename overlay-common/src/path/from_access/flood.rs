@@ -8,11 +8,11 @@
 use core::marker::PhantomData;
 
 use super::classify::Frame;
-use super::{encap, strip};
+use super::strip;
 use crate::abi::{Charge, Direction, FloodKey, FloodList, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
-use crate::path::{local, police, way};
+use crate::path::{encap, local, police, way};
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -82,6 +82,20 @@ pub fn rest<P: Packet, T: Tables>(
     Ok(Verdict::Consumed)
 }
 
+/// Sends a plain frame of this node's own to everybody: to every port of a segment, and from user
+/// space to every peer.
+#[inline(always)]
+pub fn own<P: Packet, T: Tables>(packet: &mut P, tables: &T, index: u16) -> Option<()> {
+    let segment = tables.segment(index)?;
+    let (list, vni) = (segment.flood, segment.vni);
+    let flow = &Flow::of(packet)?;
+    let sizes = Sizes::of(packet);
+    local::flood(packet, tables, list, index, None, 0);
+    let copies = Copies { packet, tables, flow, list, segment: index, vni, ifindex: 0, sizes };
+    tables.repeat(list.peers() + list.rest(), &mut Every(copies));
+    Some(())
+}
+
 /// Opens the room once, then rewrites the outer headers for each peer.
 #[inline(always)]
 fn to_peers<O: Outer, P: Packet, T: Tables>(
@@ -135,7 +149,10 @@ struct Copies<'a, P, T> {
 /// A turn sends a copy to one peer, in room that is open already.
 struct Kernel<'a, O, P, T>(Copies<'a, P, T>, PhantomData<O>);
 
-/// A turn sends a copy to one peer, and opens the room for it.
+/// A turn sends a copy to one peer of the whole list, and opens the room for it.
+struct Every<'a, P, T>(Copies<'a, P, T>);
+
+/// A turn sends a copy to one peer of those that the kernel leaves out, and opens the room for it.
 struct Rest<'a, P, T>(Copies<'a, P, T>);
 
 impl<O: Outer, P: Packet, T: Tables> Turns for Kernel<'_, O, P, T> {
@@ -145,6 +162,16 @@ impl<O: Outer, P: Packet, T: Tables> Turns for Kernel<'_, O, P, T> {
         // Peers stand behind the ports.
         let Some(index) = copies.peer_at(slot.wrapping_add(copies.list.ports())) else { return };
         let sent = copies.send::<O>(index);
+        copies.count(index, sent);
+    }
+}
+
+impl<P: Packet, T: Tables> Turns for Every<'_, P, T> {
+    #[inline(always)]
+    fn turn(&mut self, slot: u32) {
+        let copies = &mut self.0;
+        let Some(index) = copies.peer_at(slot.wrapping_add(copies.list.ports())) else { return };
+        let sent = copies.grow_and_send(index);
         copies.count(index, sent);
     }
 }

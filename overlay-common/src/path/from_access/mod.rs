@@ -2,13 +2,13 @@
 //!
 //! classify → admit → resolve, then one of three ways out: transmit to a peer (police → encap),
 //! deliver to a local port, flood; and learn at last. What few frames need is done apart: what
-//! neighbours ask is answered, and so is what is too big, and TCP is told what fits.
+//! neighbours ask is answered, and so is what is too big, and TCP is told what fits; and what is
+//! sent to the segment's router is routed.
 
 mod admit;
 mod classify;
 mod deliver;
-mod encap;
-mod flood;
+pub(super) mod flood;
 mod neighbours;
 mod resolve;
 mod strip;

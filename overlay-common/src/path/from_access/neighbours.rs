@@ -1,7 +1,7 @@
 //! ARP and neighbour discovery: heard, and answered where the answer is known.
 //!
 //! Only what is asked of everybody is answered: a question to one station is whether that
-//! station is there (RFC 4861, 7.3), which it alone knows. An announcement, a probe (RFC
+//! station is there (RFC 4861, 7.3), which it alone knows; the router's address, this node does. An announcement, a probe (RFC
 //! 5227) and duplicate address detection (RFC 4862, 5.4) go to everybody, as does a question
 //! whose answer is not known, or whose asker is not known by this address: the others are to
 //! hear of it.
@@ -85,16 +85,14 @@ fn discovery<P: Packet, T: Tables>(
     Some(answer(packet, tables, frame, neighbour, written))
 }
 
-/// Whose an address is, if everybody was asked, and the station is where the FDB says, which is
-/// not where the question came from.
+/// Whose an address is, if everybody was asked or it is the router's, and the station is where the
+/// FDB says, which is not where the question came from.
 #[inline(always)]
 fn known<T: Tables>(tables: &T, frame: &Frame, key: &NeighbourKey) -> Option<Neighbour> {
-    if !frame.destination.station().is_group() {
-        return None;
-    }
     let neighbour = tables.neighbour(key)?;
-    let entry = tables.fdb(&FdbKey::new(neighbour.mac(), frame.segment))?;
-    if entry.target == Target::port(frame.port) { None } else { Some(neighbour) }
+    let target = tables.fdb(&FdbKey::new(neighbour.mac(), frame.segment))?.target;
+    let is_asked = frame.destination.station().is_group() || target.is_router();
+    if is_asked && target != Target::port(frame.port) { Some(neighbour) } else { None }
 }
 
 /// Writes the answer over the question and sends it back.

@@ -52,7 +52,7 @@ pub fn run<P: Packet, T: Tables>(
             if !tables.may_tell(frame.port) {
                 return Err(DropReason::TooBig);
             }
-            ptb::turn(packet, family, max_frame).map_err(|_| DropReason::ResizeFailed)?;
+            ptb::turn(packet, family, max_frame, None).map_err(|_| DropReason::ResizeFailed)?;
             tables.count_drop(frame.ingress.ifindex, DropReason::TooBig, 1);
             let len = packet.len();
             local::deliver(packet, tables, frame.port, port, (1, len))

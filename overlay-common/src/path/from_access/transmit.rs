@@ -1,15 +1,13 @@
 //! To one peer.
 
 use super::classify::Frame;
-use super::{encap, strip, too_big};
-use crate::abi::{Charge, Direction, Peer, PuntReason};
+use super::{strip, too_big};
+use crate::abi::{Charge, Direction, PuntReason};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
-use crate::path::way::Taken;
-use crate::path::{police, way};
+use crate::path::{encap, police, way};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
-use crate::wire::{Family, Outer, Outer4, Outer6};
 
 /// Encapsulates a frame towards a peer. One whose next hop is not known yet goes
 /// to user space, which finds it out.
@@ -39,25 +37,8 @@ pub fn run<P: Packet, T: Tables>(
     let (packets, bytes) = counted(packet, wire_len);
     police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: false })?;
     let way = way::run(tables, peer, &flow)?;
-    match peer.family() {
-        Family::V4 => wrap::<Outer4, P>(packet, peer, &way, &flow, segment.vni)?,
-        Family::V6 => wrap::<Outer6, P>(packet, peer, &way, &flow, segment.vni)?,
-    }
+    encap::wrap(packet, peer, &way, &flow, segment.vni)?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
     tables.count_peer(index, Direction::Tx, packets, bytes);
     Ok(Verdict::Transmit(way.egress))
-}
-
-/// Opens the room and writes the headers.
-#[inline(always)]
-fn wrap<O: Outer, P: Packet>(
-    packet: &mut P,
-    peer: &Peer,
-    way: &Taken,
-    flow: &Flow,
-    vni: u32,
-) -> Result<(), DropReason> {
-    let len = packet.len();
-    packet.grow_head(flow.inner, O::FAMILY).map_err(|_| DropReason::ResizeFailed)?;
-    encap::run::<O, P>(packet, peer, way, flow, vni, len)
 }

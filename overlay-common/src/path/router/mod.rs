@@ -1,0 +1,299 @@
+//! From segment to segment: a plain frame that was sent to the router of its segment.
+//!
+//! head → route → next hop, then one of two ways out: to a peer (MSS → police → rewrite → encap),
+//! or to a local port (police → rewrite → deliver). What asks for more than that is handed to user
+//! space: what is the router's own, what has no next hop yet, and what an error is to be told of,
+//! but for a packet that is too big ([`too_big`]).
+//!
+//! XDP leaves all of this to tc.
+
+mod head;
+mod next_hop;
+mod too_big;
+
+use crate::abi::{Arrival, Charge, Direction, Punt, PuntReason, Route, RouteKey, Router, Target};
+use crate::packet::Packet;
+use crate::path::flow::{Flow, counted, wire_len};
+use crate::path::police::{self, Sender};
+use crate::path::{Ingress, encap, forget, local, mss, way};
+use crate::tables::Tables;
+use crate::verdict::{DropReason, Verdict};
+use crate::wire::{Ethernet, Family, Ipv4, Ipv6};
+
+use head::Head;
+use next_hop::NextHop;
+
+/// Hands a plain frame to the program that routes, or routes it here.
+#[inline(always)]
+pub(super) fn hand_on<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+    arrival: Arrival,
+) -> Result<Verdict, DropReason> {
+    if T::APART {
+        tables.hand_on(arrival);
+        return Ok(Verdict::Route);
+    }
+    run(packet, tables, ingress, arrival)
+}
+
+/// Routes a plain frame.
+///
+/// # Errors
+///
+/// The reason for which the frame is to be dropped.
+#[inline(always)]
+pub fn run<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+    arrival: Arrival,
+) -> Result<Verdict, DropReason> {
+    let routed = Routed { ingress, arrival };
+    let Some(head) = head::of(packet)? else {
+        // ARP was heard, and answered, before.
+        return Ok(Verdict::Consumed);
+    };
+    forget();
+    let router = tables.router(arrival.segment).ok_or(DropReason::TableInconsistent)?;
+    let key = RouteKey::to(router.vrf, head.family, head.destination);
+    let Some(route) = tables.route(&key) else {
+        return routed.tell(packet, tables, DropReason::NoRoute);
+    };
+    if route.kind == Route::LOCAL {
+        return routed.punt(packet, tables, 0);
+    }
+    if !head.is_global {
+        return Err(DropReason::NotRoutable);
+    }
+    match route.kind {
+        Route::BLACKHOLE => return Err(DropReason::NoRoute),
+        Route::UNREACHABLE => return routed.tell(packet, tables, DropReason::NoRoute),
+        _ if head.life <= 1 => return routed.tell(packet, tables, DropReason::TtlExceeded),
+        _ => {}
+    }
+    let Some(next_hop) = next_hop::of(tables, &route, &head) else {
+        return routed.punt(packet, tables, 0);
+    };
+    if next_hop.target.is_peer() {
+        routed.to_peer(packet, tables, router, &head, &next_hop)
+    } else {
+        routed.to_port(packet, tables, router, &head, &next_hop)
+    }
+}
+
+/// Sends a plain frame of this node's own back to where another came from.
+///
+/// # Errors
+///
+/// The reason for which it cannot be sent.
+pub fn send_back<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    arrival: Arrival,
+) -> Result<Verdict, DropReason> {
+    let (index, sizes) = (arrival.source.index(), (1, packet.len()));
+    if !arrival.source.is_peer() {
+        let port = local::port(tables, index)?;
+        if packet.len() > port.max_frame {
+            return Err(DropReason::TooBig);
+        }
+        return local::deliver(packet, tables, index, port, sizes);
+    }
+    let peer = tables.peer(index).filter(|peer| peer.is_ready());
+    let peer = peer.ok_or(DropReason::PeerUnresolved)?;
+    if packet.len() > u32::from(peer.max_frame) {
+        return Err(DropReason::TooBig);
+    }
+    let segment = tables.segment(arrival.segment).ok_or(DropReason::TableInconsistent)?;
+    encapsulate(packet, tables, peer, index, segment.vni, sizes)
+}
+
+/// Sends a plain frame of this node's own, an ARP request or the like, to everybody of a segment.
+pub fn send_to_all<P: Packet, T: Tables>(packet: &mut P, tables: &T, segment: u16) {
+    let _ = super::from_access::flood::own(packet, tables, segment);
+}
+
+pub use next_hop::{is_local, wanted};
+pub use too_big::room;
+
+/// A frame on its way from one segment to another.
+struct Routed {
+    ingress: Ingress,
+    arrival: Arrival,
+}
+
+impl Routed {
+    #[inline(always)]
+    fn to_peer<P: Packet, T: Tables>(
+        &self,
+        packet: &mut P,
+        tables: &T,
+        router: &Router,
+        head: &Head,
+        next_hop: &NextHop,
+    ) -> Result<Verdict, DropReason> {
+        let index = next_hop.target.index();
+        let peer = tables.peer(index).ok_or(DropReason::TableInconsistent)?;
+        if !peer.is_ready() {
+            return self.punt(packet, tables, 0);
+        }
+        let (wire_len, max_frame) = (wire_len(packet), peer.max_frame as u32);
+        if wire_len > max_frame {
+            return too_big::run(packet, tables, self, router, max_frame);
+        }
+        let segment = tables.segment(next_hop.segment).ok_or(DropReason::TableInconsistent)?;
+        if peer.clamps()
+            && let Some(tcp) = mss::syn(packet, head.ethertype(), Ethernet::LEN)
+        {
+            mss::clamp(packet, tcp, max_frame);
+        }
+        forget();
+        let sizes = self.admit(packet, tables, wire_len)?;
+        rewrite(packet, head, router, next_hop)?;
+        let verdict = encapsulate(packet, tables, peer, index, segment.vni, sizes)?;
+        self.count(tables, sizes);
+        Ok(verdict)
+    }
+
+    #[inline(always)]
+    fn to_port<P: Packet, T: Tables>(
+        &self,
+        packet: &mut P,
+        tables: &T,
+        router: &Router,
+        head: &Head,
+        next_hop: &NextHop,
+    ) -> Result<Verdict, DropReason> {
+        let index = next_hop.target.index();
+        let port = local::port(tables, index)?;
+        let (wire_len, max_frame) = (wire_len(packet), port.max_frame);
+        if wire_len > max_frame {
+            return too_big::run(packet, tables, self, router, max_frame);
+        }
+        let sizes = self.admit(packet, tables, wire_len)?;
+        rewrite(packet, head, router, next_hop)?;
+        let verdict = local::deliver(packet, tables, index, port, sizes)?;
+        self.count(tables, sizes);
+        Ok(verdict)
+    }
+
+    /// Holds the frame against the limits of where it came from.
+    #[inline(always)]
+    fn admit<P: Packet, T: Tables>(
+        &self,
+        packet: &P,
+        tables: &T,
+        wire_len: u32,
+    ) -> Result<(u32, u32), DropReason> {
+        let Arrival { source, segment, limits } = self.arrival;
+        let (packets, bytes) = counted(packet, wire_len);
+        let charge = Charge { packets, bytes, is_flood: false };
+        police::run(tables, Sender { source, segment, limits }, charge)?;
+        Ok((packets, bytes))
+    }
+
+    #[inline(always)]
+    fn count<T: Tables>(&self, tables: &T, (packets, bytes): (u32, u32)) {
+        let source = self.arrival.source;
+        if source.is_peer() {
+            tables.count_peer(source.index(), Direction::Rx, packets, bytes);
+        } else {
+            tables.count_port(source.index(), Direction::Rx, packets, bytes);
+        }
+    }
+
+    /// Has user space tell the sender why its packet is dropped.
+    #[inline(always)]
+    fn tell<P: Packet, T: Tables>(
+        &self,
+        packet: &mut P,
+        tables: &T,
+        reason: DropReason,
+    ) -> Result<Verdict, DropReason> {
+        tables.count_drop(self.ingress.ifindex, reason, 1);
+        self.punt(packet, tables, reason as u16)
+    }
+
+    /// Hands the frame to user space, as it was when it arrived.
+    #[inline(always)]
+    fn punt<P: Packet, T: Tables>(
+        &self,
+        packet: &mut P,
+        tables: &T,
+        about: u16,
+    ) -> Result<Verdict, DropReason> {
+        let len = packet.len();
+        if len > Punt::LONGEST {
+            return Err(DropReason::TooBig);
+        }
+        let punt = Punt {
+            reason: PuntReason::Router as u8,
+            hook: self.ingress.hook as u8,
+            segment: self.arrival.segment,
+            ifindex: self.ingress.ifindex,
+            source: self.arrival.source,
+            frame_len: len,
+            captured: len,
+            gso_size: packet.gso_size() as u16,
+            generation: about,
+            ..Punt::default()
+        };
+        tables.punt(packet, punt)?;
+        Ok(Verdict::Consumed)
+    }
+}
+
+/// Addresses the frame to the next hop, and takes one from its life.
+#[inline(always)]
+fn rewrite<P: Packet>(
+    packet: &mut P,
+    head: &Head,
+    router: &Router,
+    next_hop: &NextHop,
+) -> Result<(), DropReason> {
+    let ethernet = packet.at_mut::<Ethernet>(0).ok_or(DropReason::Truncated)?;
+    *ethernet = Ethernet::new(next_hop.station.mac(), router.mac, head.ethertype());
+    match head.family {
+        Family::V4 => packet.at_mut::<Ipv4>(Ethernet::LEN).ok_or(DropReason::Truncated)?.age(),
+        Family::V6 => {
+            let ip = packet.at_mut::<Ipv6>(Ethernet::LEN).ok_or(DropReason::Truncated)?;
+            ip.hop_limit = ip.hop_limit.wrapping_sub(1);
+        }
+    }
+    Ok(())
+}
+
+/// Wraps a plain frame that fits for a peer that is ready.
+#[inline(always)]
+fn encapsulate<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    peer: &crate::abi::Peer,
+    index: u32,
+    vni: u32,
+    (packets, bytes): (u32, u32),
+) -> Result<Verdict, DropReason> {
+    let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
+    let way = way::run(tables, peer, &flow)?;
+    encap::wrap(packet, peer, &way, &flow, vni)?;
+    tables.count_peer(index, Direction::Tx, packets, bytes);
+    Ok(Verdict::Transmit(way.egress))
+}
+
+/// What a punt of [`PuntReason::Router`] says of its frame; `None` where its port or peer may not
+/// use the segment any more, or the segment has no router.
+pub fn arrival_of<T: Tables>(tables: &T, punt: &Punt) -> Option<Arrival> {
+    tables.router(punt.segment).filter(|router| router.vrf != 0)?;
+    let is_there = |source: Target| {
+        let port = tables.port(source.index());
+        source.is_peer() || port.is_some_and(|port| port.segment == punt.segment)
+    };
+    // Its limits were asked already, or will be when the sender sends the next one.
+    is_there(punt.source).then_some(Arrival {
+        source: punt.source,
+        segment: punt.segment,
+        limits: 0,
+    })
+}
