@@ -5,12 +5,14 @@
 //! | --- | --- |
 //! | segments | 1: VNI 100, learns from peers, and hears no neighbours from them; 2: VNI 200, the reverse; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4; 5: VNI 500, whose limit lets nothing pass |
 //! | ports | see the constants |
+//! | routers | of segments 1, 2 and 5 in VRF 1, and of segment 4, without an address, in VRF 2; see [`ROUTES`] |
 //! | peers | see [`PEERS`]; 2 is not reachable by XDP and lets TCP be, 3 is not resolved, the floods of 6 are over its limit, 7 has two ways: to its next hop and to that of an eighth |
 
 use overlay_common::abi::{
     ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter,
     Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port,
-    PuntLimit, PuntReason, Segment, Target, TunnelPorts, Vtep, Vtep6Key, VtepKey, Way,
+    PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
+    VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
@@ -141,6 +143,7 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
     actions.extend(floods());
     actions.extend(stations());
     actions.extend(neighbours());
+    actions.extend(routing());
     actions
 }
 
@@ -311,6 +314,12 @@ fn neighbours() -> Vec<Action> {
     let other = NeighbourKey::v4(OTHER_ADDRESS, 1).into_iter();
     let ingress = Neighbour::new(station(INGRESS_PORT as u8));
     actions.extend(other.map(|key| Action::PutNeighbour(key, ingress)));
+    // Of the stations behind ports 3, 4 and 7, only the IPv4 address.
+    let others = [TAGGED_PORT, SMALL_PORT, DOWN_PORT].map(|port| port as u8);
+    actions.extend(others.into_iter().filter_map(|last| {
+        let key = NeighbourKey::v4(ipv4_of(last), 1)?;
+        Some(Action::PutNeighbour(key, Neighbour::new(station(last))))
+    }));
     for segment in [1, 2, 4] {
         let mut put = |last: u8, neighbour: Neighbour| {
             let v4 = NeighbourKey::v4(ipv4_of(last), segment);
@@ -323,6 +332,79 @@ fn neighbours() -> Vec<Action> {
         }
         put(ROUTER, Neighbour::new(station(ROUTER)).with_router(true));
         put(STATIC_ADDRESS, Neighbour::new(station(0x11)).fixed());
+    }
+    actions
+}
+
+/// The MAC address of the routers.
+pub const ROUTER_MAC: Mac = station(0xf0);
+/// The last byte of the routers' addresses of both families.
+pub const ROUTER_ADDRESS: u8 = 0xf0;
+/// The MAC address of the router of peer 5.
+pub const PEER_ROUTER_MAC: Mac = station(0xf5);
+
+/// The routes of VRF 1: prefix and length, kind, segment, and the last byte of a next hop's
+/// address, or the index of a peer.
+pub const ROUTES: [(&str, u8, u16, u16, u32); 14] = [
+    ("10.1.0.0", 24, Route::CONNECTED, 1, 0),
+    ("fd00::", 64, Route::CONNECTED, 1, 0),
+    ("10.1.0.240", 32, Route::LOCAL, 1, 0),
+    ("fd00::f0", 128, Route::LOCAL, 1, 0),
+    ("10.2.0.0", 16, Route::GATEWAY, 2, 0x11),
+    ("fd02::", 16, Route::GATEWAY, 2, 0x11),
+    ("10.2.3.0", 24, Route::GATEWAY, 1, 2),
+    ("10.3.0.0", 16, Route::PEER, 2, 5),
+    ("fd03::", 16, Route::PEER, 2, 5),
+    ("10.4.0.0", 16, Route::PEER, 2, 3),
+    ("10.5.0.0", 16, Route::BLACKHOLE, 0, 0),
+    ("10.6.0.0", 16, Route::UNREACHABLE, 0, 0),
+    // Beyond every table.
+    ("10.7.0.0", 16, Route::PEER, 2, 1 << 20),
+    ("10.8.0.0", 16, Route::GATEWAY, 1, ROUTER_ADDRESS as u32),
+];
+
+fn routing() -> Vec<Action> {
+    let mut actions = Vec::new();
+    for (prefix, len, kind, segment, to) in ROUTES {
+        let Ok(prefix) = prefix.parse::<std::net::IpAddr>() else { continue };
+        let next_hop = match prefix {
+            std::net::IpAddr::V4(_) => NeighbourKey::v4(ipv4_of(to as u8), segment),
+            std::net::IpAddr::V6(_) => NeighbourKey::v6(address_words(&ipv6_of(to as u8)), segment),
+        };
+        let (is_gateway, is_peer) = (kind == Route::GATEWAY, kind == Route::PEER);
+        let route = Route {
+            gateway: next_hop.filter(|_| is_gateway).map_or([0; 2], |key| key.address),
+            station: Neighbour::new(if is_peer { PEER_ROUTER_MAC } else { Mac::default() }),
+            target: if is_peer { Target::peer(to) } else { Target::default() },
+            segment,
+            kind,
+        };
+        actions.push(Action::PutRoute(RouteKey::prefix(1, prefix, len), route));
+    }
+    let by_peer =
+        Route { target: Target::peer(4), segment: 4, kind: Route::PEER, ..Route::default() };
+    let small = Route { segment: 1, kind: Route::CONNECTED, ..Route::default() };
+    let all = |address: [u8; 4], len| RouteKey::prefix(2, address.into(), len);
+    actions.push(Action::PutRoute(all([0; 4], 0), by_peer));
+    actions.push(Action::PutRoute(all([10, 1, 0, 0], 24), small));
+    for (segment, vrf) in [(1, 1), (2, 1), (5, 1), (4, 2)] {
+        let has_address = vrf == 1;
+        let router = Router {
+            v4: if has_address { ipv4_of(ROUTER_ADDRESS) } else { [0; 4] },
+            v6: if has_address { address_words(&ipv6_of(ROUTER_ADDRESS)) } else { [0; 2] },
+            vrf,
+            mac: ROUTER_MAC,
+            own: station(0xf1),
+            ..Router::default()
+        };
+        actions.push(Action::PutRouter(SegmentId(segment), router));
+        let entry =
+            FdbEntry { target: Target::ROUTER, flags: FdbEntry::STATIC, ..FdbEntry::default() };
+        actions.push(Action::PutFdb(FdbKey::new(ROUTER_MAC, segment), entry));
+        let v4 = NeighbourKey::v4(ipv4_of(ROUTER_ADDRESS), segment);
+        let v6 = NeighbourKey::v6(address_words(&ipv6_of(ROUTER_ADDRESS)), segment);
+        let own = Neighbour::new(ROUTER_MAC).with_router(true).fixed();
+        actions.extend(v4.into_iter().chain(v6).map(|key| Action::PutNeighbour(key, own)));
     }
     actions
 }

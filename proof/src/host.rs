@@ -67,6 +67,8 @@ pub struct PuntSeen {
     pub address: [u8; 16],
     /// Whether it is a router.
     pub router: bool,
+    /// What the sender of a router's packet is to be told.
+    pub told: u16,
     /// The frame.
     pub frame: Vec<u8>,
 }
@@ -86,6 +88,7 @@ impl PuntSeen {
             mac,
             address: punt.address,
             router,
+            told: if reason == PuntReason::Router as u8 { punt.generation } else { 0 },
             frame: frame.to_vec(),
         }
     }

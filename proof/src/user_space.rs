@@ -142,8 +142,9 @@ impl UserSpace {
         left.fdb = self.set.fdb_entries().map(|(key, entry)| (key, place(entry))).collect();
         left.copies = std::mem::take(&mut self.copies);
         let learnt = self.learnt.take(usize::MAX).map(|punt| PuntSeen::new(&punt, &[]));
-        let Work { frames, floods, fragments, .. } = &self.work;
+        let Work { frames, floods, fragments, routed, .. } = &self.work;
         let frames = frames.try_iter().chain(floods.try_iter()).chain(fragments.try_iter());
+        let frames = frames.chain(routed.try_iter());
         let frames = frames.map(|(punt, frame)| PuntSeen::new(&punt, &frame));
         left.punts = learnt.chain(frames).collect();
         left.punts.sort();

@@ -51,6 +51,9 @@ impl Worker {
             None => step(&mut frame, &tables, punt, arrival),
         };
         drop(tables);
+        if let (Step::Tell(reason), None) = (&step, told) {
+            self.count(punt.ifindex, *reason);
+        }
         match step {
             Step::Done(result) => self.send_all(punt.ifindex, &mut frame, result),
             Step::PeerUnresolved => return Outcome::Unresolved,

@@ -11,6 +11,7 @@ mod one_armed;
 mod picked;
 mod rare;
 mod reasons;
+mod routing;
 
 use std::collections::BTreeMap;
 

@@ -24,7 +24,7 @@ pub fn add(picks: &mut Picks) {
     cut_up(picks);
 }
 
-fn ipv6(next_header: u8, from: [u8; 16], to: [u8; 16], payload: &[u8]) -> Vec<u8> {
+pub fn ipv6(next_header: u8, from: [u8; 16], to: [u8; 16], payload: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend((payload.len() as u16).to_be_bytes());
     packet.extend([next_header, 64]);
@@ -35,7 +35,7 @@ fn ipv6(next_header: u8, from: [u8; 16], to: [u8; 16], payload: &[u8]) -> Vec<u8
 }
 
 /// A TCP header with these flags and options, and the checksum of its addresses.
-fn tcp(flags: u8, options: &[u8], addresses: &[u8]) -> Vec<u8> {
+pub fn tcp(flags: u8, options: &[u8], addresses: &[u8]) -> Vec<u8> {
     let header = 20 + options.len();
     let mut segment = vec![0x30, 0x39, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2];
     segment.extend([(header / 4) as u8 * 16, flags, 1, 0, 0, 0, 0, 0]);
@@ -159,32 +159,64 @@ fn changed(change: impl Fn(Action) -> Option<Action>) -> Given {
     Given { tables: actions.into_iter().filter_map(change).collect(), ..Given::default() }
 }
 
+/// Nobody is told that a packet is too big.
+pub fn no_ptb() -> Given {
+    changed(|action| match action {
+        Action::PutNode(node) => {
+            Some(Action::PutNode(Node { ptb_limit: PuntLimit::default(), ..node }))
+        }
+        _ => None,
+    })
+}
+
 fn ptb4(to: Mac, from: Mac, mtu: u16, quoted: &[u8]) -> Vec<u8> {
+    ptb4_from(HOST4.1, HOST4.0, (to, from), mtu, quoted)
+}
+
+/// A PTB between these addresses and stations.
+pub fn ptb4_from(
+    from: [u8; 4],
+    to: [u8; 4],
+    stations: (Mac, Mac),
+    mtu: u16,
+    quoted: &[u8],
+) -> Vec<u8> {
     let mut message = vec![3, 4, 0, 0, 0, 0];
     message.extend(mtu.to_be_bytes());
     message.extend_from_slice(quoted);
     let sum = checksum::full(&message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
-    let mut packet = ipv4_with(&[], 1, 0x4000, (HOST4.1, HOST4.0), &message);
+    let mut packet = ipv4_with(&[], 1, 0x4000, (from, to), &message);
     // Internetwork control; no identification.
     packet[1] = 0xc0;
     packet[4..6].fill(0);
     packet[10..12].fill(0);
     let sum = checksum::full(&packet[..20]);
     packet[10..12].copy_from_slice(&sum.to_be_bytes());
-    ethernet(to, from, 0x0800, &packet)
+    ethernet(stations.0, stations.1, 0x0800, &packet)
 }
 
 fn ptb6(to: Mac, from: Mac, mtu: u32, quoted: &[u8]) -> Vec<u8> {
+    ptb6_from(host6(2), host6(1), (to, from), mtu, quoted)
+}
+
+/// The same over IPv6.
+pub fn ptb6_from(
+    from: [u8; 16],
+    to: [u8; 16],
+    stations: (Mac, Mac),
+    mtu: u32,
+    quoted: &[u8],
+) -> Vec<u8> {
     let mut message = vec![2, 0, 0, 0];
     message.extend(mtu.to_be_bytes());
     message.extend_from_slice(quoted);
-    let sum = sum(&[host6(2), host6(1)].concat(), 58, &message);
+    let sum = sum(&[from, to].concat(), 58, &message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
-    ethernet(to, from, 0x86dd, &ipv6(58, host6(2), host6(1), &message))
+    ethernet(stations.0, stations.1, 0x86dd, &ipv6(58, from, to, &message))
 }
 
-fn payload(len: usize) -> Vec<u8> {
+pub fn payload(len: usize) -> Vec<u8> {
     (0..len).map(|i| ((i * 31) >> 3) as u8).collect()
 }
 
@@ -283,12 +315,7 @@ fn not_answered(picks: &mut Picks) {
     silent("about what is no IP", 0x88b5, payload(1501));
     let many = ethernet(peer, station(1), 0x0800, &ipv4(17, 0x4000, &payload(1500)));
     picks.access_by_tc("no PTB: too many", many, Expect::Dropped(Why::TooBig));
-    picks.given(changed(|action| match action {
-        Action::PutNode(node) => {
-            Some(Action::PutNode(Node { ptb_limit: PuntLimit::default(), ..node }))
-        }
-        _ => None,
-    }));
+    picks.given(no_ptb());
     let least = ethernet(station(4), station(1), 0x86dd, &udp6(1240));
     picks.access_by_tc("no PTB: 1280 bytes of IPv6", least, Expect::Dropped(Why::TooBig));
     let packet = ipv4(17, 0x4000, &payload(1500));

@@ -232,6 +232,7 @@ pub fn vectors() -> Vec<Picked> {
     limits(&mut picks);
     crate::rare::add(&mut picks);
     mtu::add(&mut picks);
+    crate::routing::add(&mut picks);
     picks.0
 }
 

@@ -45,13 +45,37 @@ const OF_THE_PATH: &[Exception] = &[
         direction: FromUnderlay,
         hooks: ALL_HOOKS,
         reasons: &[UnknownVlan, SamePort, PeerUnresolved],
-        why: "uplinks have no tags, and nothing goes from them to peers",
+        why: "uplinks have no tags, and what is routed from them to peers waits in user space",
     },
     Exception {
         direction: FromAccess,
         hooks: &[Hook::Xdp],
         reasons: &[NoReceiver, CopyFailed, PeerUnresolved, Storm],
         why: "XDP leaves floods to tc",
+    },
+    Exception {
+        direction: FromAccess,
+        hooks: &[Hook::Xdp],
+        reasons: &[NotRoutable, NoRoute, TtlExceeded],
+        why: "XDP leaves routing to tc",
+    },
+    Exception {
+        direction: FromUnderlay,
+        hooks: &[Hook::Xdp],
+        reasons: &[NotRoutable, NoRoute, TtlExceeded],
+        why: "XDP leaves routing to tc",
+    },
+    Exception {
+        direction: FromAccess,
+        hooks: ALL_HOOKS,
+        reasons: &[NeighbourUnresolved],
+        why: "user space gives it, when nobody has answered",
+    },
+    Exception {
+        direction: FromUnderlay,
+        hooks: ALL_HOOKS,
+        reasons: &[NeighbourUnresolved],
+        why: "user space gives it, when nobody has answered",
     },
     Exception {
         direction: FromUnderlay,

@@ -204,7 +204,8 @@ impl Routed {
         }
     }
 
-    /// Has user space tell the sender why its packet is dropped.
+    /// Has user space tell the sender why its packet is dropped. Where that is asked too often, the
+    /// packet is dropped all the same.
     #[inline(always)]
     fn tell<P: Packet, T: Tables>(
         &self,
@@ -212,8 +213,8 @@ impl Routed {
         tables: &T,
         reason: DropReason,
     ) -> Result<Verdict, DropReason> {
-        tables.count_drop(self.ingress.ifindex, reason, 1);
-        self.punt(packet, tables, reason as u16)
+        let _ = self.punt(packet, tables, reason as u16);
+        Err(reason)
     }
 
     /// Hands the frame to user space, as it was when it arrived.
