@@ -11,8 +11,8 @@ pub enum Verdict {
     /// start. XDP leaves it to the tc program of the same port, tc to the one that does what few
     /// frames need ([`Tables::APART`](crate::tables::Tables::APART)).
     Defer,
-    /// A plain frame, sent to a router: another program routes it, which is told what there is to
-    /// know of it ([`Tables::hand_on`](crate::tables::Tables::hand_on)).
+    /// Untouched so far, and sent to a router: another program routes it, which is told what there
+    /// is to know of it ([`Tables::hand_on`](crate::tables::Tables::hand_on)).
     Route,
     /// Encapsulated and finished: send it out of the uplink.
     Transmit(Egress),

@@ -136,12 +136,12 @@ pub fn tc_apart_access(ctx: TcContext) -> i32 {
     }
 }
 
-/// Routes what was sent to a router: a plain frame, from either side.
+/// Routes what was sent to a router, from either side.
 #[classifier]
 #[inline(always)]
 pub fn tc_route(ctx: TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
-    packet.pull(packet::ACCESS_HEADERS);
+    packet.pull(packet::UPLINK_HEADERS);
     let arrival = tables::arrival(ctx.skb.skb);
     let result = router::run(&mut packet, &tables, ingress, arrival);
     outcome::tc(&ctx, &mut packet, &tables, ingress, result)

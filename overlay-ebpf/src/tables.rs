@@ -36,8 +36,17 @@ pub struct KernelTables<R> {
 #[inline(always)]
 pub fn arrival(skb: *const __sk_buff) -> Arrival {
     // SAFETY: the context is valid while the program runs.
-    let [source, rest] = unsafe { [(*skb).cb[0], (*skb).cb[1]] };
-    Arrival { source: Target::from_word(source), segment: rest as u16, limits: (rest >> 16) as u16 }
+    let [source, place, len, tunnel] =
+        unsafe { [(*skb).cb[0], (*skb).cb[1], (*skb).cb[2], (*skb).cb[3]] };
+    Arrival {
+        source: Target::from_word(source),
+        segment: place as u16,
+        limits: (place >> 16) as u16,
+        len,
+        outer_len: tunnel as u16,
+        ecn: (tunnel >> 16) as u8,
+        flags: (tunnel >> 24) as u8,
+    }
 }
 
 /// How a program is put together.
@@ -136,11 +145,13 @@ impl<R: Form> Tables for KernelTables<R> {
     #[inline(always)]
     fn hand_on(&self, arrival: Arrival) {
         let skb = self.context.cast::<__sk_buff>();
-        let Arrival { source, segment, limits } = arrival;
+        let Arrival { source, segment, limits, len, outer_len, ecn, flags } = arrival;
         // SAFETY: XDP hands nothing on, so the context is tc's, and valid while the program runs.
         unsafe {
             (*skb).cb[0] = source.word();
             (*skb).cb[1] = (limits as u32) << 16 | segment as u32;
+            (*skb).cb[2] = len;
+            (*skb).cb[3] = (flags as u32) << 24 | (ecn as u32) << 16 | outer_len as u32;
         }
     }
 

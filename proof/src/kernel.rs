@@ -288,6 +288,7 @@ fn undo(action: &Action) -> Option<Action> {
         Action::PutPermit(key, _) => Some(Action::DelPermit(key)),
         Action::PutFlood(key, _) => Some(Action::DelFlood(key)),
         Action::PutFdb(key, _) => Some(Action::DelFdb(key)),
+        Action::PutRoute(key, _) => Some(Action::DelRoute(key)),
         _ => None,
     }
 }

@@ -152,7 +152,7 @@ impl Route {
     pub const BLACKHOLE: u16 = 5;
 }
 
-/// A plain frame that was sent to a router: what its path has found out of it.
+/// A frame that was sent to a router: what its path has found out of it. It is as it came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Arrival {
@@ -162,8 +162,33 @@ pub struct Arrival {
     pub segment: u16,
     /// Whose limits it is held against ([`Policed`](super::Policed)).
     pub limits: u16,
+    /// From a peer, its length with outer headers and without padding.
+    pub len: u32,
+    /// From a peer, the bytes of all outer headers; else 0.
+    pub outer_len: u16,
+    /// From a peer, the outer ECN field.
+    pub ecn: u8,
+    /// [`TAGGED`](Self::TAGGED), [`V6`](Self::V6), [`IPV4`](Self::IPV4) and
+    /// [`IPV6`](Self::IPV6).
+    pub flags: u8,
 }
-record!(Arrival, 8);
+record!(Arrival, 16);
+
+impl Arrival {
+    /// It has the tag of its port.
+    pub const TAGGED: u8 = 1;
+    /// Its tunnel is over IPv6.
+    pub const V6: u8 = 1 << 1;
+    /// What is in its tunnel is IPv4.
+    pub const IPV4: u8 = 1 << 2;
+    /// The same of IPv6.
+    pub const IPV6: u8 = 1 << 3;
+
+    /// Of a plain frame.
+    pub const fn plain(source: Target, segment: u16) -> Self {
+        Self { source, segment, limits: 0, len: 0, outer_len: 0, ecn: 0, flags: 0 }
+    }
+}
 
 #[cfg(test)]
 mod tests {

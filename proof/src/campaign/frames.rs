@@ -3,7 +3,9 @@
 
 use overlay_common::id::Vlan;
 use overlay_common::wire::{Encap, Ends, Mac, checksum};
-use overlay_control::sample::{LOCAL_VTEP, LOCAL_VTEP6, UPLINK_MAC, ipv4_of, ipv6_of};
+use overlay_control::sample::{
+    LOCAL_VTEP, LOCAL_VTEP6, ROUTER_ADDRESS, ROUTER_MAC, UPLINK_MAC, ipv4_of, ipv6_of,
+};
 
 use super::leak;
 use super::seed::Seed;
@@ -153,7 +155,10 @@ fn from_underlay(seed: &mut Seed, world: &World) -> Vec<u8> {
 
 /// An inner frame of a segment, to and from a station behind a port or a peer.
 fn inner(seed: &mut Seed, world: &World, segment: u16, is_peer: [bool; 2]) -> Vec<u8> {
-    let to = address(seed, world, (segment, is_peer[0]), 12);
+    let to = match seed.percent(25) {
+        true => ROUTER_MAC,
+        false => address(seed, world, (segment, is_peer[0]), 12),
+    };
     let from = address(seed, world, (segment, is_peer[1]), 2);
     let len = match seed.below(20) {
         0 => seed.pick(&[960, 961, 1460, 1461, 1462, 146, 147]),
@@ -183,15 +188,15 @@ fn padded(mut packet: Vec<u8>) -> Vec<u8> {
 /// ARP of a station, mostly about itself.
 fn arp(seed: &mut Seed, from: Mac) -> Vec<u8> {
     let sender = if seed.percent(90) { from } else { Mac([2, 0, 0, 0, 9, 1]) };
-    let (operation, own, wanted) = (1 + seed.below(3) as u8, number(seed, from), seed.below(32));
-    let target = (Mac([0; 6]), ipv4_of(wanted as u8));
+    let (operation, own, wanted) = (1 + seed.below(3) as u8, number(seed, from), host(seed));
+    let target = (Mac([0; 6]), ipv4_of(wanted));
     neighbours::arp(operation, (sender, ipv4_of(own)), target)
 }
 
 /// Neighbour discovery, likewise.
 fn discovery(seed: &mut Seed, from: Mac) -> Vec<u8> {
     let kind = seed.pick(&[135, 135, 136, 136, 133]);
-    let (own, other) = (number(seed, from), seed.below(32) as u8);
+    let (own, other) = (number(seed, from), host(seed));
     let told = if kind == 136 { own } else { other };
     let mut option = neighbours::option(1 + u8::from(kind == 136), 0);
     option[2..8].copy_from_slice(&from.0);
@@ -235,7 +240,8 @@ fn ipv4(seed: &mut Seed, len: usize) -> Vec<u8> {
     let total = (20 + len) as u16;
     let mut packet = vec![0x45, seed.word() as u8];
     packet.extend(total.to_be_bytes());
-    packet.extend([0, 1, 0, 0, 64, seed.pick(&[6, 6, 17, 17, 1, 132])]);
+    let ttl = seed.pick(&[64, 64, 64, 64, 255, 2, 1, 0]);
+    packet.extend([0, 1, 0, 0, ttl, seed.pick(&[6, 6, 17, 17, 1, 132])]);
     if seed.percent(5) {
         packet[0] = seed.pick(&[0x46, 0x4f, 0x55, 0x41]);
     }
@@ -244,12 +250,22 @@ fn ipv4(seed: &mut Seed, len: usize) -> Vec<u8> {
         packet[6] = seed.pick(&[0x20, 0x60, 0x1f]);
     }
     packet.extend([0, 0]);
-    packet.extend(seed.bytes(8));
+    if seed.percent(80) {
+        packet.extend(ipv4_of(seed.below(32) as u8));
+        packet.extend([10, seed.pick(&[1, 1, 1, 2, 3, 4, 5, 6, 9]), 0, host(seed)]);
+    } else {
+        packet.extend(seed.bytes(8));
+    }
     let sum = checksum::full(&packet);
     packet[10..12].copy_from_slice(&sum.to_be_bytes());
     packet.extend(seed.bytes(len));
     connect_perhaps(seed, &mut packet, 20);
     packet
+}
+
+/// The number of a station, or of the routers.
+fn host(seed: &mut Seed) -> u8 {
+    if seed.percent(10) { ROUTER_ADDRESS } else { seed.below(32) as u8 }
 }
 
 /// Some of TCP opens a connection, and announces a largest segment somewhere.
@@ -276,8 +292,17 @@ fn ipv6(seed: &mut Seed, len: usize) -> Vec<u8> {
     let mut packet = seed.bytes(4);
     packet[0] = packet[0] & 0x0f | if seed.percent(97) { 0x60 } else { 0x50 };
     packet.extend((len as u16).to_be_bytes());
-    packet.extend([seed.pick(&[6, 6, 17, 17, 58, 0, 44]), 64]);
-    packet.extend(seed.bytes(32 + len));
+    let hops = seed.pick(&[64, 64, 64, 64, 255, 2, 1, 0]);
+    packet.extend([seed.pick(&[6, 6, 17, 17, 58, 0, 44]), hops]);
+    if seed.percent(80) {
+        packet.extend(ipv6_of(seed.below(32) as u8));
+        let mut to = ipv6_of(host(seed));
+        to[1] = seed.pick(&[0, 0, 0, 2, 3, 4, 5, 6, 9]);
+        packet.extend(to);
+    } else {
+        packet.extend(seed.bytes(32));
+    }
+    packet.extend(seed.bytes(len));
     connect_perhaps(seed, &mut packet, 40);
     packet
 }

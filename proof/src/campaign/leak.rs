@@ -1,12 +1,13 @@
 //! What must hold whatever the path does, found out without any of its code: nothing of one
-//! segment leaves into another, to a port or under a VNI; nothing that came from a peer goes to
-//! a peer, and nothing but an answer back to the port that it came from; nothing comes in from
-//! whom it may not.
+//! segment leaves into another, to a port or under a VNI, but from a router into a segment of the
+//! same VRF; nothing that came from a peer goes to a peer, and nothing but an answer back to the
+//! port that it came from, but from a router; nothing comes in from whom it may not.
 //!
 //! The last bytes of a frame are a pattern of the segment that it came into, and what leaves is
 //! searched for the patterns of the others.
 
 use overlay_common::wire::Ends;
+use overlay_control::sample::ROUTER_MAC;
 
 use super::world::World;
 use crate::vector::{Direction, Vector};
@@ -68,31 +69,46 @@ fn vni(frame: &[u8]) -> Option<u32> {
 /// What must not be, in words.
 pub fn check(world: &World, came: &Vector, left: &[(u32, Vec<u8>)]) -> Result<(), String> {
     let from_peer = came.direction == Direction::FromUnderlay;
+    let came_in = origin(world, came.direction, &came.frame);
     for (ifindex, bytes) in left {
-        let segment = match world.segment_at(*ifindex, tag(bytes)) {
-            Some(segment) => segment,
-            None if from_peer => return Err(format!("from a peer to device {ifindex}")),
-            None => vni(bytes)
-                .and_then(|vni| world.segment_of(vni))
-                .ok_or_else(|| format!("to no segment, by device {ifindex}: {bytes:02x?}"))?,
+        let at_port = world.segment_at(*ifindex, tag(bytes));
+        let in_tunnel = || vni(bytes).and_then(|vni| world.segment_of(vni));
+        let Some(segment) = at_port.or_else(in_tunnel) else {
+            return Err(format!("to no segment, by device {ifindex}: {bytes:02x?}"));
         };
+        let is_routed = is_from_router(bytes, at_port.is_some());
+        if from_peer && at_port.is_none() && !is_routed {
+            return Err(format!("from a peer to device {ifindex}"));
+        }
         let is_back = *ifindex == world.ingress && tag(bytes) == tag(&came.frame);
-        if !from_peer && is_back && !is_answer(bytes, &came.frame) {
+        if !from_peer && is_back && !is_routed && !is_answer(bytes, &came.frame) {
             return Err(format!("back to where it came from: {bytes:02x?}"));
         }
+        let may = |other: u16| is_routed && world.is_routed(other, segment);
         let foreign = (1..=world.vnis.len() as u16).filter(|other| *other != segment);
-        for other in foreign {
+        for other in foreign.filter(|other| !may(*other)) {
             if carries(bytes, other) {
                 return Err(format!(
                     "bytes of segment {other} in segment {segment}, by device {ifindex}: {bytes:02x?}"
                 ));
             }
         }
-        if from_peer && !is_permitted(world, &came.frame, segment) {
-            return Err(format!("into segment {segment} from whom may not: {bytes:02x?}"));
+        let entered = came_in.filter(|entered| may(*entered)).unwrap_or(segment);
+        if from_peer && !is_permitted(world, &came.frame, entered) {
+            return Err(format!("into segment {entered} from whom may not: {bytes:02x?}"));
         }
     }
     Ok(())
+}
+
+/// Whether a router sent a frame: no station has its address.
+fn is_from_router(bytes: &[u8], at_port: bool) -> bool {
+    let inner = match (at_port, bytes.get(12..14)) {
+        (true, _) => 0,
+        (false, Some([0x08, 0x00])) => 50,
+        (false, _) => 70,
+    };
+    bytes.get(inner + 6..inner + 12) == Some(&ROUTER_MAC.0)
 }
 
 /// Whether one frame answers another: ARP, neighbour discovery, or that it was too big; with tags

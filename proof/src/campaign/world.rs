@@ -1,19 +1,35 @@
 //! A node's tables, made from a seed: what the controller might have made of some
 //! configuration, with an entry here and there that is at odds with the others.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use overlay_common::abi::{
     ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter,
     Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port,
-    PuntLimit, PuntReason, Segment, Target, TunnelPorts, Vtep, Vtep6Key, VtepKey, Way,
+    PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
+    VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
 use overlay_control::action::Action;
 use overlay_control::sample::{
-    Devices, EPOCH, LOCAL_VTEP, LOCAL_VTEP6, UPLINK_MAC, ipv4_of, ipv6_of, next_hop,
+    Devices, EPOCH, LOCAL_VTEP, LOCAL_VTEP6, PEER_ROUTER_MAC, ROUTER_ADDRESS, ROUTER_MAC,
+    UPLINK_MAC, ipv4_of, ipv6_of, next_hop,
 };
 
 use super::seed::Seed;
+
+/// A network that routes are for: 10.N.0.0 or fd0N::, and the length of its prefix. The hosts of
+/// all segments are in the first; 0 is everything.
+fn routed_network(is_v4: bool, number: u8, len: u8) -> (IpAddr, u8) {
+    match (is_v4, number) {
+        (true, 0) => ([0; 4].into(), 0),
+        (false, 0) => ([0; 16].into(), 0),
+        (true, _) => ([10, number, 0, 0].into(), len),
+        (false, 1) => (Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0).into(), 64),
+        (false, _) => (Ipv6Addr::new(0xfd00 | u16::from(number), 0, 0, 0, 0, 0, 0, 0).into(), len),
+    }
+}
 
 /// Ports and peers, by their indexes from 1.
 const PORTS: u32 = 8;
@@ -62,6 +78,8 @@ pub struct World {
     pub stations: Vec<(Mac, u16, bool)>,
     /// Where tunnels arrive.
     pub tunnel_ports: TunnelPorts,
+    /// The VRFs of the segments' routers, by the segments' indexes from 1; 0 where there is none.
+    pub vrfs: Vec<u16>,
     /// The segments that have limits, by their indexes from 1.
     limited: Vec<bool>,
 }
@@ -81,6 +99,7 @@ impl World {
             vnis: vnis.collect(),
             stations: Vec::new(),
             tunnel_ports: TunnelPorts { vxlan, geneve },
+            vrfs: Vec::new(),
             limited: Vec::new(),
         };
         world.limits(seed);
@@ -90,7 +109,14 @@ impl World {
         world.permits(seed);
         (1..=world.segments()).for_each(|segment| world.segment(seed, segment));
         world.fdb(seed);
+        world.routing(seed);
         world
+    }
+
+    /// Whether what is routed may go from one segment to another.
+    pub fn is_routed(&self, from: u16, to: u16) -> bool {
+        let vrf = |segment: u16| self.vrfs[usize::from(segment) - 1];
+        vrf(from) != 0 && vrf(from) == vrf(to)
     }
 
     /// The index of a VNI's segment.
@@ -121,6 +147,8 @@ impl World {
             Action::PutFdb(key, _) => Some(Action::DelFdb(key)),
             Action::PutPolicer(key, _) => Some(Action::DelPolicer(key)),
             Action::PutNeighbour(key, _) => Some(Action::DelNeighbour(key)),
+            Action::PutRouter(id, _) => Some(Action::DelRouter(id)),
+            Action::PutRoute(key, _) => Some(Action::DelRoute(key)),
             // Every world has all ports and peers, and their counters go on.
             _ => None,
         })
@@ -319,6 +347,86 @@ impl World {
         let v6 = NeighbourKey::v6(address_words(&ipv6_of(number)), segment);
         let keys = v4.into_iter().chain(v6);
         self.actions.extend(keys.map(|key| Action::PutNeighbour(key, neighbour)));
+    }
+
+    /// Routers of most segments, in two VRFs.
+    fn routing(&mut self, seed: &mut Seed) {
+        self.vrfs = self.vnis.iter().map(|_| seed.pick(&[0, 1, 1, 2])).collect();
+        for (segment, vrf) in (1..).zip(self.vrfs.clone()) {
+            if vrf == 0 {
+                continue;
+            }
+            let has_address = seed.percent(90);
+            let router = Router {
+                v4: if has_address { ipv4_of(ROUTER_ADDRESS) } else { [0; 4] },
+                v6: if has_address { address_words(&ipv6_of(ROUTER_ADDRESS)) } else { [0; 2] },
+                vrf: if seed.percent(97) { vrf } else { 0 },
+                mac: ROUTER_MAC,
+                ..Router::default()
+            };
+            self.actions.push(Action::PutRouter(SegmentId(segment), router));
+            let flags = FdbEntry::STATIC;
+            let entry = FdbEntry { target: Target::ROUTER, flags, ..FdbEntry::default() };
+            self.actions.push(Action::PutFdb(FdbKey::new(ROUTER_MAC, segment), entry));
+            let own = Neighbour::new(ROUTER_MAC).with_router(true).fixed();
+            let v4 = NeighbourKey::v4(ipv4_of(ROUTER_ADDRESS), segment);
+            let v6 = NeighbourKey::v6(address_words(&ipv6_of(ROUTER_ADDRESS)), segment);
+            let keys = v4.into_iter().chain(v6);
+            self.actions.extend(keys.map(|key| Action::PutNeighbour(key, own)));
+        }
+        (1..=2).for_each(|vrf| self.routes(seed, vrf));
+    }
+
+    /// Both families have the same routes, but for their lengths.
+    fn routes(&mut self, seed: &mut Seed, vrf: u16) {
+        let segments: Vec<u16> =
+            (1..).zip(&self.vrfs).filter(|(_, of)| **of == vrf).map(|(s, _)| s).collect();
+        if segments.is_empty() {
+            return;
+        }
+        for (number, len) in [(1, 24), (2, 16), (3, 16), (4, 16), (5, 16), (6, 16), (0, 0)] {
+            if seed.percent(15) {
+                continue;
+            }
+            let segment = seed.pick(&segments);
+            for is_v4 in [true, false] {
+                let route = self.route(seed, segment, number, is_v4);
+                let (prefix, len) = routed_network(is_v4, number, len);
+                let key = RouteKey::prefix(vrf, prefix, len);
+                self.actions.push(Action::PutRoute(key, route));
+            }
+        }
+        for own in [IpAddr::from(ipv4_of(ROUTER_ADDRESS)), ipv6_of(ROUTER_ADDRESS).into()] {
+            let route = Route { kind: Route::LOCAL, segment: segments[0], ..Route::default() };
+            let len = if own.is_ipv4() { 32 } else { 128 };
+            self.actions.push(Action::PutRoute(RouteKey::prefix(vrf, own, len), route));
+        }
+    }
+
+    fn route(&self, seed: &mut Seed, segment: u16, number: u8, is_v4: bool) -> Route {
+        let kind = match number {
+            1 => Route::CONNECTED,
+            2 | 6 => Route::GATEWAY,
+            3 | 0 => Route::PEER,
+            4 => Route::BLACKHOLE,
+            _ => Route::UNREACHABLE,
+        };
+        let station = seed.below(32) as u8;
+        let next_hop = match is_v4 {
+            true => NeighbourKey::v4(ipv4_of(station), segment),
+            false => NeighbourKey::v6(address_words(&ipv6_of(station)), segment),
+        };
+        let may = |peer: &&(u32, &PeerPlan)| peer.1.segments.contains(&segment);
+        let peers: Vec<_> = (1..).zip(&self.peers).collect();
+        let peers: Vec<u32> = peers.iter().filter(may).map(|(index, _)| *index).collect();
+        let peer = if peers.is_empty() || seed.percent(3) { NOWHERE } else { seed.pick(&peers) };
+        Route {
+            gateway: next_hop.map_or([0; 2], |key| key.address),
+            station: Neighbour::new(PEER_ROUTER_MAC),
+            target: Target::peer(peer),
+            segment,
+            kind,
+        }
     }
 
     fn fdb(&mut self, seed: &mut Seed) {

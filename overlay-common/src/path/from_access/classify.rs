@@ -1,6 +1,6 @@
 //! Port and VLAN → segment.
 
-use crate::abi::{Access, AccessKey, FdbKey, Punt, PuntReason, Target};
+use crate::abi::{Access, AccessKey, Arrival, FdbKey, Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::Ingress;
 use crate::path::police::Sender;
@@ -34,6 +34,14 @@ impl Frame {
     pub const fn sender(&self) -> Sender {
         let source = Target::port(self.port);
         Sender { source, segment: self.segment, limits: self.limits }
+    }
+
+    /// As its router sees it.
+    #[inline(always)]
+    pub const fn arrival(&self) -> Arrival {
+        let flags = if self.tagged { Arrival::TAGGED } else { 0 };
+        let plain = Arrival::plain(Target::port(self.port), self.segment);
+        Arrival { limits: self.limits, flags, ..plain }
     }
 
     /// Hands the frame to user space, as it is; `generation` is that of a flood list.

@@ -2,7 +2,7 @@
 
 use super::classify::Frame;
 use super::{strip, too_big};
-use crate::abi::{Arrival, Charge, Direction, Target};
+use crate::abi::{Charge, Direction, Target};
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
 use crate::path::{local, police, router};
@@ -17,10 +17,10 @@ pub fn run<P: Packet, T: Tables>(
     frame: &Frame,
     index: u32,
 ) -> Result<Verdict, DropReason> {
-    if Target::port(index).is_router() {
-        return to_router(packet, tables, frame);
-    }
-    let port = local::port(tables, index)?;
+    let port = match local::port(tables, index) {
+        Ok(port) => port,
+        Err(why) => return to_router::<P, T>(tables, frame, index, why),
+    };
     let max_frame = port.max_frame;
     if !packet.reaches(port.egress) || too_big::is_so(packet, max_frame) {
         return Ok(Verdict::Defer);
@@ -37,16 +37,16 @@ pub fn run<P: Packet, T: Tables>(
     Ok(verdict)
 }
 
+/// The router is no port.
 #[inline(always)]
 fn to_router<P: Packet, T: Tables>(
-    packet: &mut P,
     tables: &T,
     frame: &Frame,
+    index: u32,
+    why: DropReason,
 ) -> Result<Verdict, DropReason> {
-    if !P::COPIES {
-        return Ok(Verdict::Defer);
+    if !Target::port(index).is_router() {
+        return Err(why);
     }
-    strip::run(packet, frame)?;
-    let (source, segment, limits) = (Target::port(frame.port), frame.segment, frame.limits);
-    router::hand_on(packet, tables, frame.ingress, Arrival { source, segment, limits })
+    router::hand_on::<P, T>(tables, frame.arrival())
 }

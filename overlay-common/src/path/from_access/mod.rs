@@ -11,7 +11,7 @@ mod deliver;
 pub(super) mod flood;
 mod neighbours;
 mod resolve;
-mod strip;
+pub(super) mod strip;
 mod too_big;
 mod transmit;
 
@@ -19,7 +19,7 @@ use crate::abi::{Punt, Target};
 use crate::packet::Packet;
 use crate::path::learn::{self, Sighting};
 use crate::path::neighbours::said;
-use crate::path::{Ingress, forget, local, mss};
+use crate::path::{Ingress, forget, local, mss, router};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Ethernet, Tag, ethertype};
@@ -63,6 +63,9 @@ pub fn run<P: Packet, T: Tables>(
         return result;
     }
     learn(packet, tables, &frame);
+    if let (Ok(Verdict::Route), false) = (result, T::APART) {
+        return router::run(packet, tables, ingress, frame.arrival());
+    }
     result
 }
 
@@ -209,6 +212,7 @@ pub fn run_part<P: Packet, T: Tables>(
     let frame = classify::again(packet, tables, ingress, punt)?;
     match forward(packet, tables, &frame) {
         Ok(Verdict::Defer) => Err(DropReason::TooBig),
+        Ok(Verdict::Route) => router::run(packet, tables, ingress, frame.arrival()),
         result => result,
     }
 }

@@ -8,7 +8,13 @@ use crate::verdict::DropReason;
 /// Removes the tag; a second one inside is refused.
 #[inline(always)]
 pub fn run<P: Packet>(packet: &mut P, frame: &Frame) -> Result<(), DropReason> {
-    if frame.tagged {
+    plain(packet, frame.tagged)
+}
+
+/// The same of a frame that has a tag or not.
+#[inline(always)]
+pub fn plain<P: Packet>(packet: &mut P, is_tagged: bool) -> Result<(), DropReason> {
+    if is_tagged {
         packet.pop_vlan().map_err(|_| DropReason::ResizeFailed)?;
         if packet.vlan().is_some() {
             return Err(DropReason::InnerVlan);

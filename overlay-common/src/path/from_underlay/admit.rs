@@ -4,7 +4,7 @@
 use super::PLAIN_V4;
 use super::classify::Datagram;
 use super::unwrap::Tunnel;
-use crate::abi::{FdbKey, Permit, PermitKey, Policed, Target, Vtep};
+use crate::abi::{Arrival, FdbKey, Permit, PermitKey, Policed, Target, Vtep};
 use crate::packet::{Inner, Packet};
 use crate::path::Ingress;
 use crate::path::police::Sender;
@@ -48,6 +48,28 @@ impl Frame {
     pub const fn sender(&self) -> Sender {
         let source = Target::peer(self.peer);
         Sender { source, segment: self.segment, limits: self.limits }
+    }
+
+    /// As its router sees it.
+    #[inline(always)]
+    pub const fn arrival(&self) -> Arrival {
+        let inner = match self.inner {
+            Inner::Ipv4 => Arrival::IPV4,
+            Inner::Ipv6 => Arrival::IPV6,
+            Inner::Other => 0,
+        };
+        let outer = match self.family {
+            Family::V4 => 0,
+            Family::V6 => Arrival::V6,
+        };
+        Arrival {
+            limits: self.limits,
+            len: self.len,
+            outer_len: self.outer_len as u16,
+            ecn: self.ecn,
+            flags: inner | outer,
+            ..Arrival::plain(Target::peer(self.peer), self.segment)
+        }
     }
 }
 

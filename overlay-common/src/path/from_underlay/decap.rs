@@ -4,11 +4,33 @@ use super::admit::Frame;
 use crate::packet::{Inner, Packet};
 use crate::path::ecn;
 use crate::verdict::DropReason;
-use crate::wire::{Ethernet, Ipv4, Ipv6};
+use crate::wire::{Ethernet, Family, Ipv4, Ipv6};
+
+/// A frame in its tunnel.
+#[derive(Clone, Copy)]
+pub struct Wrapped {
+    /// What the inner frame carries.
+    pub inner: Inner,
+    /// The family that it came over.
+    pub family: Family,
+    /// The outer ECN field.
+    pub ecn: u8,
+    /// The bytes of all outer headers, options included.
+    pub outer_len: u32,
+    /// The frame's length, outer headers included, padding not.
+    pub len: u32,
+}
 
 /// Leaves the plain inner frame.
 #[inline(always)]
 pub fn run<P: Packet>(packet: &mut P, frame: &Frame) -> Result<(), DropReason> {
+    let Frame { inner, family, ecn, outer_len, len, .. } = *frame;
+    unwrap(packet, &Wrapped { inner, family, ecn, outer_len, len })
+}
+
+/// The same, without what the path knows of the inner frame.
+#[inline(always)]
+pub fn unwrap<P: Packet>(packet: &mut P, frame: &Wrapped) -> Result<(), DropReason> {
     if frame.len < packet.len() {
         packet.trim_tail(frame.len).map_err(|_| DropReason::ResizeFailed)?;
     }
@@ -24,7 +46,7 @@ pub fn run<P: Packet>(packet: &mut P, frame: &Frame) -> Result<(), DropReason> {
 /// Combines outer and inner ECN fields. What is not IP, or not wholly there, has
 /// none.
 #[inline(always)]
-fn mark<P: Packet>(packet: &mut P, frame: &Frame) -> Result<(), DropReason> {
+fn mark<P: Packet>(packet: &mut P, frame: &Wrapped) -> Result<(), DropReason> {
     let offset = frame.outer_len as usize + Ethernet::LEN;
     match frame.inner {
         Inner::Ipv4 => {

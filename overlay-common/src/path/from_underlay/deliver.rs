@@ -2,7 +2,7 @@
 
 use super::admit::Frame;
 use super::decap;
-use crate::abi::{Arrival, Charge, Direction, Target};
+use crate::abi::{Charge, Direction, Target};
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
 use crate::path::{local, police, router};
@@ -17,13 +17,14 @@ pub fn run<P: Packet, T: Tables>(
     frame: &Frame,
     index: u32,
 ) -> Result<Verdict, DropReason> {
-    let is_routed = Target::port(index).is_router();
-    let port = if is_routed { None } else { Some(local::port(tables, index)?) };
-    if !port.map_or(P::COPIES, |port| packet.reaches(port.egress)) {
+    let port = match local::port(tables, index) {
+        Ok(port) => port,
+        Err(why) => return to_router::<P, T>(tables, frame, index, why),
+    };
+    if !packet.reaches(port.egress) {
         return Ok(Verdict::Defer);
     }
     decap::run(packet, frame)?;
-    let Some(port) = port else { return to_router(packet, tables, frame) };
     let wire_len = wire_len(packet);
     if wire_len > port.max_frame {
         return Err(DropReason::TooBig);
@@ -35,12 +36,16 @@ pub fn run<P: Packet, T: Tables>(
     Ok(verdict)
 }
 
+/// The router is no port.
 #[inline(always)]
 fn to_router<P: Packet, T: Tables>(
-    packet: &mut P,
     tables: &T,
     frame: &Frame,
+    index: u32,
+    why: DropReason,
 ) -> Result<Verdict, DropReason> {
-    let (source, segment, limits) = (Target::peer(frame.peer), frame.segment, frame.limits);
-    router::hand_on(packet, tables, frame.ingress, Arrival { source, segment, limits })
+    if !Target::port(index).is_router() {
+        return Err(why);
+    }
+    router::hand_on::<P, T>(tables, frame.arrival())
 }

@@ -5,7 +5,7 @@
 
 mod admit;
 mod classify;
-mod decap;
+pub(super) mod decap;
 mod deliver;
 mod flood;
 mod resolve;
@@ -15,7 +15,7 @@ use crate::abi::{Punt, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::learn::{self, Sighting};
 use crate::path::neighbours::{self, Origin};
-use crate::path::{Ingress, forget, mss};
+use crate::path::{Ingress, forget, mss, router};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Ethernet, Family};
@@ -86,6 +86,9 @@ fn open<P: Packet, T: Tables>(
     let (source, learning) = (Target::peer(frame.peer), frame.learning);
     let result = forward(packet, tables, &frame);
     learn::run(packet, tables, Sighting { key: frame.source, source, learning, ingress });
+    if let (Ok(Verdict::Route), false) = (result, T::APART) {
+        return router::run(packet, tables, ingress, frame.arrival());
+    }
     result
 }
 

@@ -1,6 +1,6 @@
-//! From segment to segment: a plain frame that was sent to the router of its segment.
+//! From segment to segment: a frame that was sent to the router of its segment.
 //!
-//! head → route → next hop, then one of two ways out: to a peer (MSS → police → rewrite → encap),
+//! strip or decap → head → route → next hop, then one of two ways out: to a peer (MSS → police → rewrite → encap),
 //! or to a local port (police → rewrite → deliver). What asks for more than that is handed to user
 //! space: what is the router's own, what has no next hop yet, and what an error is to be told of,
 //! but for a packet that is too big ([`too_big`]).
@@ -12,33 +12,33 @@ mod next_hop;
 mod too_big;
 
 use crate::abi::{Arrival, Charge, Direction, Punt, PuntReason, Route, RouteKey, Router, Target};
-use crate::packet::Packet;
+use crate::packet::{Inner, Packet};
 use crate::path::flow::{Flow, counted, wire_len};
+use crate::path::from_access::strip;
+use crate::path::from_underlay::decap::{self, Wrapped};
 use crate::path::police::{self, Sender};
 use crate::path::{Ingress, encap, forget, local, mss, way};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
-use crate::wire::{Ethernet, Family, Ipv4, Ipv6};
+use crate::wire::{Ethernet, Family, Ipv4, Ipv6, Tcp};
 
 use head::Head;
 use next_hop::NextHop;
 
-/// Hands a plain frame to the program that routes, or routes it here.
+/// Leaves a frame to the program that routes; XDP leaves it to tc.
 #[inline(always)]
 pub(super) fn hand_on<P: Packet, T: Tables>(
-    packet: &mut P,
     tables: &T,
-    ingress: Ingress,
     arrival: Arrival,
 ) -> Result<Verdict, DropReason> {
-    if T::APART {
-        tables.hand_on(arrival);
-        return Ok(Verdict::Route);
+    if !P::COPIES {
+        return Ok(Verdict::Defer);
     }
-    run(packet, tables, ingress, arrival)
+    tables.hand_on(arrival);
+    Ok(Verdict::Route)
 }
 
-/// Routes a plain frame.
+/// Routes a frame that was sent to a router, and is as it came in.
 ///
 /// # Errors
 ///
@@ -50,6 +50,8 @@ pub fn run<P: Packet, T: Tables>(
     ingress: Ingress,
     arrival: Arrival,
 ) -> Result<Verdict, DropReason> {
+    arrive(packet, &arrival)?;
+    forget();
     let routed = Routed { ingress, arrival };
     let Some(head) = head::of(packet)? else {
         // ARP was heard, and answered, before.
@@ -82,6 +84,32 @@ pub fn run<P: Packet, T: Tables>(
         routed.to_port(packet, tables, router, &head, &next_hop)
     }
 }
+
+/// Leaves the plain frame.
+#[inline(always)]
+fn arrive<P: Packet>(packet: &mut P, arrival: &Arrival) -> Result<(), DropReason> {
+    let has = |flag: u8| arrival.flags & flag != 0;
+    if arrival.outer_len == 0 {
+        return strip::plain(packet, has(Arrival::TAGGED));
+    }
+    let inner = match (has(Arrival::IPV4), has(Arrival::IPV6)) {
+        (true, _) => Inner::Ipv4,
+        (_, true) => Inner::Ipv6,
+        _ => Inner::Other,
+    };
+    let family = if has(Arrival::V6) { Family::V6 } else { Family::V4 };
+    let (ecn, len, outer_len) =
+        (arrival.ecn, arrival.len, u32::from(arrival.outer_len & LONGEST_OUTER));
+    packet.require(outer_len + PLAIN_HEADERS);
+    decap::unwrap(packet, &Wrapped { inner, family, ecn, outer_len, len })
+}
+
+/// More than all outer headers have: 70 bytes over IPv6, and 252 of Geneve's options. A verifier
+/// is to know that there are no more.
+const LONGEST_OUTER: u16 = 0x1ff;
+
+/// What is read of a plain frame.
+const PLAIN_HEADERS: u32 = (Ethernet::LEN + Ipv6::LEN + Tcp::LEN) as u32;
 
 /// Sends a plain frame of this node's own back to where another came from.
 ///
@@ -187,7 +215,7 @@ impl Routed {
         tables: &T,
         wire_len: u32,
     ) -> Result<(u32, u32), DropReason> {
-        let Arrival { source, segment, limits } = self.arrival;
+        let Arrival { source, segment, limits, .. } = self.arrival;
         let (packets, bytes) = counted(packet, wire_len);
         let charge = Charge { packets, bytes, is_flood: false };
         police::run(tables, Sender { source, segment, limits }, charge)?;
@@ -292,9 +320,5 @@ pub fn arrival_of<T: Tables>(tables: &T, punt: &Punt) -> Option<Arrival> {
         source.is_peer() || port.is_some_and(|port| port.segment == punt.segment)
     };
     // Its limits were asked already, or will be when the sender sends the next one.
-    is_there(punt.source).then_some(Arrival {
-        source: punt.source,
-        segment: punt.segment,
-        limits: 0,
-    })
+    is_there(punt.source).then_some(Arrival::plain(punt.source, punt.segment))
 }
