@@ -3,7 +3,7 @@
 //! The kernel programs implement this on maps, the host on a mirror of them.
 
 use crate::abi::{
-    Access, AccessKey, Arrival, Charge, Direction, FdbEntry, FdbKey, FloodKey, Neighbour,
+    Access, AccessKey, Arrival, Charge, Direction, FdbEntry, FdbKey, FloodKey, GuardKey, Neighbour,
     NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, Route, RouteKey, Router,
     Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
@@ -53,6 +53,8 @@ pub trait Tables {
     fn refresh(&self, key: &FdbKey, epoch: u32);
     /// Whose an IP address is.
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour>;
+    /// Whether a host behind a guarded port may use an address.
+    fn is_bound(&self, key: &GuardKey) -> bool;
     /// The router of a segment.
     fn router(&self, segment: u16) -> Option<&Router>;
     /// The route with the longest prefix.

@@ -129,6 +129,8 @@ drop_reasons! {
     TtlExceeded = 34, "ttl-exceeded";
     /// Nobody answers for the next hop's address.
     NeighbourUnresolved = 35, "neighbour-unresolved";
+    /// The source is no address that a host behind this port may use.
+    SourceGuard = 36, "source-guard";
 }
 
 impl DropReason {

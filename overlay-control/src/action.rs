@@ -1,9 +1,9 @@
 //! One change of one table: what the controller asks its caller to do.
 
 use overlay_common::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey, Node, Peer, Permit,
-    PermitKey, Policer, PolicerKey, Port, PuntLimit, PuntReason, Route, RouteKey, Router, Segment,
-    Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, FdbEntry, FdbKey, FloodKey, GuardKey, Neighbour, NeighbourKey, Node, Peer,
+    Permit, PermitKey, Policer, PolicerKey, Port, PuntLimit, PuntReason, Route, RouteKey, Router,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
@@ -63,6 +63,10 @@ pub enum Action {
     PutNeighbour(NeighbourKey, Neighbour),
     /// It is not known any more whose an IP address is.
     DelNeighbour(NeighbourKey),
+    /// A host behind a guarded port may use an address.
+    PutGuard(GuardKey),
+    /// It may no longer.
+    DelGuard(GuardKey),
     /// A segment's router.
     PutRouter(SegmentId, Router),
     /// The segment has no router any more.

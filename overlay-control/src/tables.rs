@@ -4,13 +4,13 @@
 //! what the kernel programs ought to do. Look-ups answer as the kernel's maps
 //! do: an array has an entry of zeroes at every index that was never written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, Hook,
-    MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
+    Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, GuardKey,
+    Hook, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
     Policer, PolicerKey, Port, Punt, PuntLimit, PuntReason, Route, RouteKey, Router, Segment,
     Target, Vtep, Vtep6Key, VtepKey, Way,
 };
@@ -68,6 +68,7 @@ pub struct TableSet {
     /// In ns of the monotonic clock.
     time: AtomicU64,
     neighbours: HashMap<NeighbourKey, Neighbour>,
+    guards: HashSet<GuardKey>,
     routers: HashMap<u16, Router, Quick>,
     routes: Routes,
     limits: [PuntLimit; PuntReason::COUNT],
@@ -126,6 +127,7 @@ impl TableSet {
             policers: HashMap::default(),
             time: AtomicU64::new(0),
             neighbours: HashMap::new(),
+            guards: HashSet::new(),
             routers: HashMap::default(),
             routes: Routes::default(),
             limits: [PuntLimit::default(); PuntReason::COUNT],
@@ -213,6 +215,12 @@ impl TableSet {
             }
             Action::DelNeighbour(key) => {
                 self.neighbours.remove(&key);
+            }
+            Action::PutGuard(key) => {
+                self.guards.insert(key);
+            }
+            Action::DelGuard(key) => {
+                self.guards.remove(&key);
             }
             Action::PutRouter(id, router) => {
                 self.routers.insert(id.0, router);
@@ -342,6 +350,10 @@ impl Tables for TableSet {
 
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         self.neighbours.get(key).copied()
+    }
+
+    fn is_bound(&self, key: &GuardKey) -> bool {
+        self.guards.contains(key)
     }
 
     fn router(&self, segment: u16) -> Option<&Router> {

@@ -11,9 +11,9 @@ use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
 use overlay_common::abi::{
     Access, AccessKey, Arrival, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry,
-    FdbKey, FloodKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit,
-    PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntReason, Route, RouteKey, Router, Segment,
-    Target, Vtep, Vtep6Key, VtepKey, Way,
+    FdbKey, FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer,
+    Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntReason, Route, RouteKey, Router,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -217,6 +217,11 @@ impl<R: Form> Tables for KernelTables<R> {
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         // SAFETY: a record of one word.
         unsafe { maps::NEIGHBOURS.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn is_bound(&self, key: &GuardKey) -> bool {
+        maps::GUARDS.get_ptr(key).is_some()
     }
 
     #[inline(always)]

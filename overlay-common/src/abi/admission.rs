@@ -40,7 +40,7 @@ pub struct Access {
     pub port: u32,
     /// Index in `SEGMENTS`.
     pub segment: u16,
-    /// [`Policed`] bits and [`Access::NEIGHBOURS`].
+    /// [`Policed`] bits, [`Access::NEIGHBOURS`] and [`Access::GUARDED`].
     pub flags: u16,
 }
 record!(Access, 8);
@@ -61,6 +61,8 @@ impl Access {
     /// What ARP and neighbour discovery say is heard, and what they ask is answered where it
     /// is known.
     pub const NEIGHBOURS: u16 = 1 << 4;
+    /// Its hosts may only use the addresses in `GUARDS`.
+    pub const GUARDED: u16 = 1 << 5;
 }
 
 impl Value for Access {

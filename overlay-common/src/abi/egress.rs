@@ -58,7 +58,8 @@ pub struct Peer {
     /// The uplink towards the next hop. Where there are several ways: the index of the first
     /// in `WAYS`, and the flags that all of them have.
     pub egress: Egress,
-    /// [`Peer::READY`], [`Peer::V6`], [`Peer::MULTIPATH`] and [`Peer::CLAMP`].
+    /// [`Peer::READY`], [`Peer::V6`], [`Peer::MULTIPATH`], [`Peer::CLAMP`] and
+    /// [`Peer::COPY_DSCP`]; above them, the outer DSCP ([`Peer::with_dscp`]).
     pub flags: u32,
     /// The other 22 bytes over IPv6.
     rest: [u64; 3],
@@ -86,6 +87,10 @@ impl Peer {
     pub const MULTIPATH: u32 = 1 << 2;
     /// TCP is told how much fits, when it connects to or from behind the peer.
     pub const CLAMP: u32 = 1 << 3;
+    /// The outer DSCP is the inner one (RFC 2983, 3.1: the uniform model).
+    pub const COPY_DSCP: u32 = 1 << 4;
+    const DSCP_SHIFT: u32 = 8;
+    const DSCP_MASK: u8 = 0xfc;
 
     /// A peer with these headers, which is not ready: there is no way to it yet.
     pub fn new(template: &Template) -> Self {
@@ -128,6 +133,21 @@ impl Peer {
     pub const fn stations(&self) -> Stations {
         let [first, second, ..] = *self.words();
         Stations(first, second as u32)
+    }
+
+    /// The same peer with this outer DSCP, of six bits.
+    #[must_use]
+    pub const fn with_dscp(mut self, dscp: u8) -> Self {
+        self.flags |= ((dscp << 2) as u32) << Self::DSCP_SHIFT;
+        self
+    }
+
+    /// The outer DSCP of a packet with this type of service, where that has it.
+    #[inline(always)]
+    pub const fn dscp(&self, inner: u8) -> u8 {
+        let set = (self.flags >> Self::DSCP_SHIFT) as u8;
+        let tos = if self.flags & Self::COPY_DSCP != 0 { inner } else { set };
+        tos & Self::DSCP_MASK
     }
 
     /// Whether the headers are complete.

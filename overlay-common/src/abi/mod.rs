@@ -8,6 +8,7 @@ mod admission;
 mod counters;
 mod egress;
 mod fdb;
+mod guard;
 mod neighbour;
 mod node;
 mod policer;
@@ -19,6 +20,7 @@ pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Ke
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port, Stations, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
+pub use guard::{Bound, GuardKey};
 pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
 pub use policer::{Charge, Meter, Policer, PolicerKey};
@@ -78,6 +80,8 @@ pub mod maps {
     pub const POLICERS: &str = "POLICERS";
     /// Hash: [`NeighbourKey`](super::NeighbourKey) → [`Neighbour`](super::Neighbour).
     pub const NEIGHBOURS: &str = "NEIGHBOURS";
+    /// Hash: [`GuardKey`](super::GuardKey) → [`Bound`](super::Bound).
+    pub const GUARDS: &str = "GUARDS";
     /// Array: segment index → [`Router`](super::Router).
     pub const ROUTERS: &str = "ROUTERS";
     /// Longest prefix match: [`RouteKey`](super::RouteKey) → [`Route`](super::Route).
@@ -237,6 +241,9 @@ pub const PERMIT_BUCKETS: u32 = 1 << 18;
 const _: () = assert!(MAX_PERMITS / 15 * 16 == PERMIT_BUCKETS * crate::hash::SLOTS as u32);
 /// Entries in [`maps::POLICERS`]: one a port, peer and segment.
 pub const MAX_POLICERS: u32 = MAX_PORTS + MAX_PEERS + MAX_SEGMENTS;
+/// Entries in [`maps::GUARDS`]. A change puts new ones beside the old, so a configuration may use
+/// half of them.
+pub const MAX_GUARDS: u32 = 1 << 19;
 /// VRFs of a node.
 pub const MAX_VRFS: u32 = 4096;
 /// Entries in [`maps::ROUTES`]. A change puts new ones beside the old, so a configuration may

@@ -24,8 +24,8 @@ pub fn run<O: Outer, P: Packet>(
     if let Some(stations) = way.stations {
         outer.set_stations(stations);
     }
-    let (ecn, source_port) = (ecn::encapsulate(flow.ecn), flow.source_port);
-    outer.fill(&Patch { inner_len, ecn, source_port, vni });
+    let tos = peer.dscp(flow.tos) | ecn::encapsulate(flow.tos);
+    outer.fill(&Patch { inner_len, tos, source_port: flow.source_port, vni });
     Ok(())
 }
 

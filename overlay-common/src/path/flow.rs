@@ -10,8 +10,8 @@ use crate::wire::{Ethernet, Ipv4, Ipv6, Tcp, Udp, ethertype, protocol};
 pub struct Flow {
     /// What the frame carries.
     pub inner: Inner,
-    /// The inner ECN field; 0 where the frame is not IP.
-    pub ecn: u8,
+    /// The inner type of service or traffic class: DSCP and ECN; 0 where the frame is not IP.
+    pub tos: u8,
     /// The outer UDP source port: 49152 to 65535 (RFC 7348, section 5).
     pub source_port: u16,
 }
@@ -98,7 +98,7 @@ fn ipv4<P: Packet>(packet: &P) -> Option<Flow> {
     };
     Some(Flow {
         inner: Inner::Ipv4,
-        ecn: ip.ecn(),
+        tos: ip.tos(),
         source_port: entropy(addresses, ports | (ip.protocol as u64) << 32),
     })
 }
@@ -118,7 +118,7 @@ fn ipv6<P: Packet>(packet: &P) -> Option<Flow> {
     let addresses = address(ip.source) ^ address(ip.destination).rotate_left(32);
     Some(Flow {
         inner: Inner::Ipv6,
-        ecn: ip.ecn(),
+        tos: ip.class(),
         source_port: entropy(addresses, rest | (ip.next_header as u64) << 32),
     })
 }
@@ -132,7 +132,7 @@ fn stations(ethernet: &Ethernet) -> Flow {
     let source = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
     Flow {
         inner: Inner::Other,
-        ecn: 0,
+        tos: 0,
         source_port: entropy(destination, source | (ethernet.ethertype() as u64) << 48),
     }
 }

@@ -47,6 +47,13 @@ impl Ipv6 {
         self.version_class_flow[0] >> 4
     }
 
+    /// The traffic class: DSCP and ECN.
+    #[inline(always)]
+    pub const fn class(&self) -> u8 {
+        let [high, low, ..] = self.version_class_flow;
+        high << 4 | low >> 4
+    }
+
     /// The ECN field, 0 to 3 (RFC 3168): the low bits of the traffic class.
     #[inline(always)]
     pub const fn ecn(&self) -> u8 {
@@ -65,11 +72,12 @@ impl Ipv6 {
         u32::from_be_bytes(self.version_class_flow) & 0x000f_ffff
     }
 
-    /// Sets payload length and ECN field in a header where both were zero.
+    /// Sets payload length and traffic class in a header where both were zero.
     #[inline(always)]
-    pub fn fill(&mut self, payload_len: u16, ecn: u8) {
+    pub fn fill(&mut self, payload_len: u16, class: u8) {
         self.payload_len = payload_len.to_be_bytes();
-        self.version_class_flow[1] = (ecn & 3) << 4;
+        self.version_class_flow[0] = 0x60 | class >> 4;
+        self.version_class_flow[1] = class << 4;
     }
 
     /// The destination address as two words, the bytes as on the wire.

@@ -101,8 +101,8 @@ pub struct Patch {
     /// The inner frame's length in bytes. That of a super-frame may not fit: segmentation
     /// writes the lengths again.
     pub inner_len: u32,
-    /// The ECN field.
-    pub ecn: u8,
+    /// The type of service or traffic class: DSCP and ECN.
+    pub tos: u8,
     /// The UDP source port.
     pub source_port: u16,
     /// The VNI, 24 bits.
@@ -223,7 +223,7 @@ impl Outer for Outer4 {
     #[inline(always)]
     fn fill(&mut self, patch: &Patch) {
         let udp_len = patch.udp_len();
-        self.ip.fill(udp_len.wrapping_add(Ipv4::LEN as u16), patch.ecn);
+        self.ip.fill(udp_len.wrapping_add(Ipv4::LEN as u16), patch.tos);
         self.udp.fill(patch.source_port, udp_len);
         self.shim.set_vni(patch.vni);
     }
@@ -276,7 +276,7 @@ impl Outer for Outer6 {
     #[inline(always)]
     fn fill(&mut self, patch: &Patch) {
         let udp_len = patch.udp_len();
-        self.ip.fill(udp_len, patch.ecn);
+        self.ip.fill(udp_len, patch.tos);
         self.udp.fill(patch.source_port, udp_len);
         self.shim.set_vni(patch.vni);
     }
@@ -377,7 +377,8 @@ mod tests {
         Template { next_hop: mac(1), uplink: mac(2), ends, encap, port: 1234 }
     }
 
-    const PATCH: Patch = Patch { inner_len: 1000, ecn: 2, source_port: 50_000, vni: 0x00ab_cdef };
+    const PATCH: Patch =
+        Patch { inner_len: 1000, tos: 0xba, source_port: 50_000, vni: 0x00ab_cdef };
 
     fn made<O: Outer>(template: &Template) -> O {
         // SAFETY: a header accepts every bit pattern.
@@ -391,7 +392,7 @@ mod tests {
     fn both_families_come_out_of_a_table_as_they_went_in() {
         let v4: Outer4 = made(&template(Ends::V4([192, 0, 2, 1], [192, 0, 2, 2]), Encap::Vxlan));
         assert!(v4.ip.checksum_holds() && v4.ip.dont_fragment());
-        assert_eq!((v4.ip.total_len(), v4.ip.ecn(), v4.udp.len()), (1036, 2, 1016));
+        assert_eq!((v4.ip.total_len(), v4.ip.tos(), v4.udp.len()), (1036, 0xba, 1016));
         assert_eq!((v4.udp.source(), v4.udp.destination()), (50_000, 1234));
         assert_eq!((v4.ip.source, v4.ip.destination), ([192, 0, 2, 1], [192, 0, 2, 2]));
         assert_eq!(super::super::bytes_of(&v4.shim), [8, 0, 0, 0, 0xab, 0xcd, 0xef, 0]);
@@ -399,7 +400,7 @@ mod tests {
         let (from, to) = ([0x20; 16], [0xfd; 16]);
         let v6: Outer6 = made(&template(Ends::V6(from, to), Encap::Geneve));
         assert_eq!((v6.ip.version(), v6.ip.next_header, v6.ip.hop_limit), (6, 17, 64));
-        assert_eq!((v6.ip.payload_len(), v6.ip.ecn(), v6.udp.len()), (1016, 2, 1016));
+        assert_eq!((v6.ip.payload_len(), v6.ip.class(), v6.udp.len()), (1016, 0xba, 1016));
         assert_eq!((v6.ip.source, v6.ip.destination), (from, to));
         assert_eq!((v6.udp.source(), v6.udp.destination()), (50_000, 1234));
         assert_eq!(super::super::bytes_of(&v6.shim), [0, 0, 0x65, 0x58, 0xab, 0xcd, 0xef, 0]);

@@ -6,8 +6,8 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use overlay_common::abi::{
-    MAX_FLOOD_SLOTS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MAX_ROUTES, MAX_SEGMENTS, MAX_VRFS,
-    neighbours_beside,
+    MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS, MAX_PERMITS, MAX_PORTS, MAX_ROUTES, MAX_SEGMENTS,
+    MAX_VRFS, neighbours_beside,
 };
 use overlay_common::id::Vlan;
 
@@ -41,6 +41,17 @@ pub fn check(draft: &Draft, problems: &mut Problems) {
         }
         unique(&segment.neighbours, |entry| entry.ip.as_ref(), "ip of this segment", problems);
         unheard(segment, problems);
+        bound(segment, problems);
+    }
+}
+
+/// Behind a port, each address is one host's.
+fn bound(segment: &DraftSegment, problems: &mut Problems) {
+    for port in &segment.ports {
+        unique(&port.hosts, |host| host.mac.as_ref(), "mac of this port", problems);
+        let ips: Vec<_> = port.hosts.iter().filter_map(|host| host.ips.as_ref()).collect();
+        let ips: Vec<_> = ips.into_iter().flat_map(|at| &at.value).collect();
+        unique(&ips, |at| Some(*at), "ip of this port", problems);
     }
 }
 
@@ -69,6 +80,9 @@ pub fn unique<'a, T, K: Ord + Display + 'a>(
 /// The kernel's tables have a fixed number of entries; index 0 is never used.
 fn sizes(draft: &Draft, problems: &mut Problems) {
     let access: usize = draft.segments.iter().map(|s| s.ports.len()).sum();
+    let hosts = draft.segments.iter().flat_map(|s| &s.ports).flat_map(|port| &port.hosts);
+    // The MAC address and the link-local one as well.
+    let bindings: usize = hosts.map(|h| 2 + h.ips.as_ref().map_or(0, |at| at.value.len())).sum();
     let fdb: usize = draft.segments.iter().map(|s| s.fdb.len()).sum();
     let names =
         |list: &'_ Option<At<Vec<At<String>>>>| list.as_ref().map_or(0, |at| at.value.len());
@@ -102,6 +116,8 @@ fn sizes(draft: &Draft, problems: &mut Problems) {
     limit(routes, MAX_ROUTES / 4, "routes", 0..0, "use shorter prefixes for several of them");
     limit(draft.peers.len(), MAX_PEERS - 1, "peers", 0..0, spread);
     let what = "receivers of floods (ports and peers of all segments)";
+    let guards = "addresses of hosts behind ports";
+    limit(bindings, MAX_GUARDS / 2, guards, 0..0, spread);
     limit(receivers, MAX_FLOOD_SLOTS / 2, what, 0..0, spread);
     let what = "permissions (segments of peers, equal sets counted once)";
     let alike = "give more peers the same segments, or spread them over several gateways";

@@ -7,14 +7,14 @@ use overlay_common::wire::Mac;
 use super::cross_vrf::segment_of;
 use super::host::Places;
 use super::read::{
-    Draft, DraftNeighbour, DraftNode, DraftPeer, DraftPort, DraftRoute, DraftSegment, DraftStatic,
-    DraftUplink, DraftVrf, Nowhere,
+    Draft, DraftHost, DraftNeighbour, DraftNode, DraftPeer, DraftPort, DraftRoute, DraftSegment,
+    DraftStatic, DraftUplink, DraftVrf, Nowhere,
 };
 use super::routing::ROUTER_MAC;
 use super::source::{At, Position, Problems};
 use super::{
-    AGEING, AccessPort, Config, FDB_ENTRIES, Mode, Node, Peer, Place, RouteTo, Segment, StaticMac,
-    StaticNeighbour, StaticRoute, UdpPorts, Uplink, Vrf,
+    AGEING, AccessPort, Config, Dscp, FDB_ENTRIES, Host, Mode, Node, Peer, Place, RouteTo, Segment,
+    StaticMac, StaticNeighbour, StaticRoute, UdpPorts, Uplink, Vrf,
 };
 
 /// `None` where a required value is missing, which was reported.
@@ -22,6 +22,7 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
     let node = draft.node.as_ref()?;
     let places = places(&draft, problems, file);
     let modes = modes(&draft);
+    let dscp = node.dscp.as_ref().map(|at| at.value).unwrap_or_default();
     let router_mac = node.router_mac.as_ref().map_or(ROUTER_MAC, |at| at.value);
     let vrfs = draft.vrfs.iter().map(|vrf| finished(vrf, &draft)).collect::<Option<_>>()?;
     Some(Config {
@@ -32,6 +33,7 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
             ageing: node.ageing.as_ref().map_or(AGEING, |at| at.value),
             fdb_entries: node.fdb_entries.as_ref().map_or(FDB_ENTRIES, |at| at.value),
             mss_clamp: node.mss_clamp.as_ref().is_none_or(|at| at.value),
+            dscp,
             router_mac,
         },
         vrfs,
@@ -48,7 +50,7 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
         peers: draft
             .peers
             .into_iter()
-            .map(|draft| peer(draft, router_mac))
+            .map(|draft| peer(draft, router_mac, dscp))
             .collect::<Option<_>>()?,
         places,
     })
@@ -124,7 +126,13 @@ fn port(draft: DraftPort, modes: &BTreeMap<String, Mode>) -> Option<AccessPort> 
         mode,
         sticky: draft.sticky.is_some_and(|at| at.value),
         limits: draft.limits,
+        hosts: draft.hosts.into_iter().map(host).collect::<Option<_>>()?,
     })
+}
+
+fn host(draft: DraftHost) -> Option<Host> {
+    let ips = draft.ips.into_iter().flat_map(|at| at.value).map(|at| at.value).collect();
+    Some(Host { mac: draft.mac?.value, ips })
 }
 
 fn static_mac(draft: DraftStatic) -> Option<StaticMac> {
@@ -172,7 +180,7 @@ fn route(draft: &DraftRoute, vrf: &str, file: &Draft) -> Option<StaticRoute> {
     Some(StaticRoute { prefix: draft.prefix.as_ref()?.value, to })
 }
 
-fn peer(draft: DraftPeer, router_mac: Mac) -> Option<Peer> {
+fn peer(draft: DraftPeer, router_mac: Mac, dscp: Dscp) -> Option<Peer> {
     Some(Peer {
         name: draft.name?.value,
         vtep: draft.vtep?.value,
@@ -182,6 +190,7 @@ fn peer(draft: DraftPeer, router_mac: Mac) -> Option<Peer> {
         segments: draft.segments?.value.into_iter().map(|at| at.value).collect(),
         vrfs: draft.vrfs.into_iter().flat_map(|at| at.value).map(|at| at.value).collect(),
         router_mac: draft.router_mac.map_or(router_mac, |at| at.value),
+        dscp: draft.dscp.map_or(dscp, |at| at.value),
         limits: draft.limits,
     })
 }

@@ -98,6 +98,8 @@ pub struct Node {
     pub fdb_entries: u32,
     /// Whether TCP is told what fits when it connects.
     pub mss_clamp: bool,
+    /// The DSCP of tunnels, where a peer has no other.
+    pub dscp: Dscp,
     /// The MAC address of the router in every segment that has one.
     pub router_mac: Mac,
 }
@@ -214,6 +216,17 @@ pub struct AccessPort {
     pub sticky: bool,
     /// `[segment.port.limit]`: of what comes from it.
     pub limits: Limits,
+    /// `[[segment.port.host]]`: where there is one, no other may send from it.
+    pub hosts: Vec<Host>,
+}
+
+/// `[[segment.port.host]]`: a station behind a port, and the addresses that it may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its MAC address.
+    pub mac: Mac,
+    /// Its IP addresses.
+    pub ips: Vec<IpAddr>,
 }
 
 /// What may come from a port or a peer, or enter a segment; `None`: without limit.
@@ -283,8 +296,25 @@ pub struct Peer {
     pub vrfs: Vec<String>,
     /// The MAC address of its router.
     pub router_mac: Mac,
+    /// The DSCP of the tunnel to it.
+    pub dscp: Dscp,
     /// `[peer.limit]`: of what comes from it.
     pub limits: Limits,
+}
+
+/// The DSCP of a tunnel's packets (RFC 2983).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dscp {
+    /// That of the packet in it.
+    Copy,
+    /// Always this, 0 to 63.
+    Set(u8),
+}
+
+impl Default for Dscp {
+    fn default() -> Self {
+        Self::Set(0)
+    }
 }
 
 /// The hook that a port asks for.

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::document::Section;
 use super::source::{At, Problems};
-use super::{Encap, Limits, Mode, Prefix, Vteps, values};
+use super::{Dscp, Encap, Limits, Mode, Prefix, Vteps, values};
 
 /// The file. A `None` where a value is required was reported.
 pub struct Draft {
@@ -28,6 +28,7 @@ pub struct DraftNode {
     pub ageing: Option<At<u32>>,
     pub fdb_entries: Option<At<u32>>,
     pub mss_clamp: Option<At<bool>>,
+    pub dscp: Option<At<Dscp>>,
     pub router_mac: Option<At<Mac>>,
 }
 
@@ -77,6 +78,12 @@ pub struct DraftPort {
     pub mode: Option<At<Mode>>,
     pub sticky: Option<At<bool>>,
     pub limits: Limits,
+    pub hosts: Vec<DraftHost>,
+}
+
+pub struct DraftHost {
+    pub mac: Option<At<Mac>>,
+    pub ips: Option<At<Vec<At<IpAddr>>>>,
 }
 
 pub struct DraftStatic {
@@ -101,6 +108,7 @@ pub struct DraftPeer {
     pub mtu: Option<At<u16>>,
     pub segments: Option<At<Vec<At<String>>>>,
     pub vrfs: Option<At<Vec<At<String>>>>,
+    pub dscp: Option<At<Dscp>>,
     pub router_mac: Option<At<Mac>>,
     pub limits: Limits,
 }
@@ -169,6 +177,7 @@ fn read_node(mut s: Section, p: &mut Problems) -> DraftNode {
         ageing: s.optional(p, "ageing", values::ageing),
         fdb_entries: s.optional(p, "fdb_entries", values::fdb_entries),
         mss_clamp: s.optional(p, "mss_clamp", values::boolean),
+        dscp: s.optional(p, "dscp", values::dscp),
         router_mac: s.optional(p, "router_mac", values::mac),
     };
     s.finish(p);
@@ -209,9 +218,19 @@ fn port(mut s: Section, p: &mut Problems) -> DraftPort {
         mode: s.optional(p, "mode", values::mode),
         sticky: s.optional(p, "sticky", values::boolean),
         limits: limits(s.table(p, "limit", "[segment.port.limit]"), p),
+        hosts: each(s.tables(p, "host", "[[segment.port.host]]"), p, host),
     };
     s.finish(p);
     port
+}
+
+fn host(mut s: Section, p: &mut Problems) -> DraftHost {
+    let host = DraftHost {
+        mac: s.required(p, "mac", values::mac, "add mac = \"02:00:00:00:01:01\""),
+        ips: s.optional(p, "ip", values::hosts),
+    };
+    s.finish(p);
+    host
 }
 
 /// A VLAN: its number, and the kind of its tags.
@@ -311,6 +330,7 @@ fn peer(mut s: Section, p: &mut Problems) -> DraftPeer {
         mtu: s.optional(p, "mtu", values::mtu),
         segments: s.required(p, "segments", values::segments, segments),
         vrfs: s.optional(p, "vrfs", values::vrfs),
+        dscp: s.optional(p, "dscp", values::dscp),
         router_mac: s.optional(p, "router_mac", values::mac),
         limits: limits(s.table(p, "limit", "[peer.limit]"), p),
     };

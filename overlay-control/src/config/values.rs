@@ -13,7 +13,7 @@ use super::mtu::LEAST_OVER_IPV4;
 use super::nearest::nearest;
 use super::read::Nowhere;
 use super::source::At;
-use super::{Encap, Mode, Prefix, TagKind, Vteps};
+use super::{Dscp, Encap, Mode, Prefix, TagKind, Vteps};
 
 /// The longest name of a node, segment or peer.
 const NAME_MAX: usize = 64;
@@ -134,6 +134,17 @@ pub fn host(value: &DeValue) -> Result<IpAddr, Wrong> {
     }
 }
 
+/// The addresses of a host, each with its place.
+pub fn hosts(value: &DeValue) -> Result<Vec<At<IpAddr>>, Wrong> {
+    let help = "the host's addresses, such as [\"10.0.0.5\", \"2001:db8::5\"]";
+    let DeValue::Array(items) = value else {
+        return Err(Wrong::new(format!("is {}, not a list", type_name(value)), help));
+    };
+    let read =
+        |item: &toml::Spanned<DeValue>| Ok(At { value: host(item.get_ref())?, span: item.span() });
+    items.iter().map(read).collect()
+}
+
 /// The addresses of a segment's router, each with its place.
 pub fn router(value: &DeValue) -> Result<Vec<At<Prefix>>, Wrong> {
     let help = "the router's addresses, such as [\"10.1.0.1/24\", \"fd00:1::1/64\"]";
@@ -195,6 +206,18 @@ pub fn nowhere(value: &DeValue) -> Result<Nowhere, Wrong> {
         text => {
             let all = ["unreachable", "blackhole"];
             Err(Wrong::new(format!("{text:?} does not exist"), suggest(text, all, choice)))
+        }
+    }
+}
+
+/// The DSCP of tunnels.
+pub fn dscp(value: &DeValue) -> Result<Dscp, Wrong> {
+    let help = "\"copy\", or a number from 0 to 63: 46 is expedited forwarding";
+    match value {
+        DeValue::String(text) if text == "copy" => Ok(Dscp::Copy),
+        DeValue::String(text) => Err(Wrong::new(format!("{text:?} does not exist"), help)),
+        value => {
+            Ok(Dscp::Set(integer(value, 0..=63, "or \"copy\", that of the packet inside")? as u8))
         }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use overlay_common::abi::{
-    Access, AccessKey, Egress, FdbKey, Meter, Peer, Permit, PermitKey, Policed, Policer,
+    Access, AccessKey, Egress, FdbKey, GuardKey, Meter, Peer, Permit, PermitKey, Policed, Policer,
     PolicerKey, Port, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
@@ -41,6 +41,7 @@ pub struct Installed {
     vteps: BTreeMap<IpAddr, Vtep>,
     permits: BTreeMap<PermitKey, Permit>,
     policers: BTreeMap<PolicerKey, Policer>,
+    guards: BTreeMap<GuardKey, ()>,
     routers: BTreeMap<SegmentId, Router>,
     routes: BTreeMap<RouteKey, Route>,
     vrfs: BTreeMap<u16, String>,
@@ -86,6 +87,7 @@ impl Controller {
             self.put_segments(self.topology.segments.keys().copied().collect());
             self.put_admission();
             self.put_routing();
+            self.put_guards();
             let (statics, epoch) = (&self.topology.statics, self.epoch());
             self.fdb.put_configured(statics, epoch, &mut self.actions);
             self.neighbours.put_configured(&self.topology.neighbours, &mut self.actions);
@@ -237,6 +239,14 @@ impl Controller {
         put(&mut self.installed.vteps, &vteps, &mut self.actions, put_vtep);
     }
 
+    /// Before the ports' frames are held against them.
+    fn put_guards(&mut self) {
+        let guards = self.topology.ports.values().flat_map(|port| &port.guards);
+        let wanted = guards.map(|key| (*key, ())).collect();
+        let action = |key, ()| Action::PutGuard(key);
+        put(&mut self.installed.guards, &wanted, &mut self.actions, action);
+    }
+
     /// Routes first: the FDB leads to routers, and those to routes.
     fn put_routing(&mut self) {
         let (wanted, out) = (&self.topology.routing, &mut self.actions);
@@ -291,7 +301,8 @@ impl Controller {
             let limits =
                 limited(spec.limits, Policed::PORT) | limited(of_segment, Policed::SEGMENT);
             let neighbours = if self.topology.suppresses(segment) { Access::NEIGHBOURS } else { 0 };
-            let flags = limits | neighbours;
+            let guarded = if spec.guards.is_empty() { 0 } else { Access::GUARDED };
+            let flags = limits | neighbours | guarded;
             wanted.insert(key, Access { port: id.0, segment: segment.0, flags });
         }
         put(&mut self.installed.access, &wanted, &mut self.actions, Action::PutAccess);
@@ -322,6 +333,12 @@ impl Controller {
         let listens = |segment| topology.suppresses(SegmentId(segment));
         self.neighbours.drop_others(&topology.neighbours, listens, out);
 
+        let is_bound = |key: &GuardKey| {
+            let port = topology.ports.get(&PortId(key.port.into()));
+            port.is_some_and(|port| port.guards.contains(key))
+        };
+        let guards = gone(&mut installed.guards, is_bound);
+        out.extend(guards.into_iter().map(Action::DelGuard));
         let routing = &topology.routing;
         let routers = gone(&mut installed.routers, |id| routing.routers.contains_key(id));
         out.extend(routers.into_iter().map(Action::DelRouter));

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use overlay_common::abi::{
-    FdbKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, MAX_VRFS, Neighbour, NeighbourKey, Target,
+    FdbKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, MAX_VRFS, Neighbour, NeighbourKey, Target,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 
 use super::fdb::Bounds;
 use super::indices::Indices;
 use super::profiles::Profiles;
-use super::routing::{Routing, transit};
-use crate::config::{self, Config, Encap, Limits, Place};
+use super::routing::{Routing, link_local, transit};
+use crate::config::{self, Config, Dscp, Encap, Limits, Place};
 
 /// Who owns which index. A port that changes its segment is another port: no
 /// entry of the old segment may lead to it.
@@ -42,6 +42,8 @@ pub struct Port {
     pub segment: Option<SegmentId>,
     pub sticky: bool,
     pub limits: Limits,
+    /// What its hosts may use; empty where they may use anything.
+    pub guards: BTreeSet<GuardKey>,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ pub struct Peer {
     pub mtu: Option<u16>,
     /// Whether TCP is told what fits.
     pub clamps: bool,
+    pub dscp: Dscp,
     pub segments: BTreeSet<SegmentId>,
     pub profile: u32,
     pub limits: Limits,
@@ -162,6 +165,19 @@ fn ports(config: &Config) -> impl Iterator<Item = (PortKey, Option<&config::Acce
         segment.ports.iter().map(|port| (PortKey::access(&segment.name, port), Some(port)))
     });
     uplinks.chain(access)
+}
+
+/// What hosts behind a port may use: their addresses, the link-local one that is made of the MAC
+/// address (RFC 4291, appendix A), and that MAC address by itself.
+fn guards(id: PortId, hosts: &[config::Host]) -> BTreeSet<GuardKey> {
+    let of = |host: &config::Host| {
+        let station = GuardKey::station(id.0, host.mac);
+        let own = IpAddr::V6(link_local(host.mac));
+        let keys = host.ips.iter().copied().chain([own]).filter_map(|ip| NeighbourKey::of(ip, 0));
+        let addresses = keys.map(|key| GuardKey { address: key.address, ..station });
+        addresses.chain([station]).collect::<Vec<_>>()
+    };
+    hosts.iter().flat_map(of).collect()
 }
 
 impl Topology {
@@ -264,6 +280,7 @@ impl Topology {
                 segment,
                 sticky: access.is_some_and(|port| port.sticky),
                 limits: access.map(|port| port.limits).unwrap_or_default(),
+                guards: access.map(|port| guards(id, &port.hosts)).unwrap_or_default(),
             };
             self.ports.insert(id, spec);
         }
@@ -290,7 +307,9 @@ impl Topology {
             let port = peer.port.unwrap_or_else(|| config.node.ports.of(peer.encap));
             let (name, vtep, encap) = (peer.name.clone(), peer.vtep, peer.encap);
             let (mtu, clamps, limits) = (peer.mtu, config.node.mss_clamp, peer.limits);
-            let spec = Peer { name, vtep, encap, port, mtu, clamps, segments, profile, limits };
+            let dscp = peer.dscp;
+            let spec =
+                Peer { name, vtep, encap, port, mtu, clamps, dscp, segments, profile, limits };
             self.peers.insert(id, spec);
         }
         let used = self.peers.values().map(|peer| peer.profile).collect();

@@ -9,7 +9,7 @@ use overlay_common::wire::{Ends, Ethernet, Family, Mac, Template};
 
 use super::links::Links;
 use super::{LinkInfo, NextHop, topology};
-use crate::config::{Encap, Vteps};
+use crate::config::{Dscp, Encap, Vteps};
 
 /// What a tunnel takes of an uplink's MTU: IP, UDP and tunnel headers. The inner
 /// Ethernet header counts as part of the frame.
@@ -128,6 +128,7 @@ pub struct Tunnel {
     pub port: u16,
     mtu: Option<u16>,
     clamps: bool,
+    dscp: Dscp,
 }
 
 impl Tunnel {
@@ -138,8 +139,8 @@ impl Tunnel {
             (IpAddr::V6(from), IpAddr::V6(to)) => Ends::V6(from.octets(), to.octets()),
             _ => return None,
         };
-        let topology::Peer { encap, port, mtu, clamps, .. } = *peer;
-        Some(Self { ends, encap, port, mtu, clamps })
+        let topology::Peer { encap, port, mtu, clamps, dscp, .. } = *peer;
+        Some(Self { ends, encap, port, mtu, clamps, dscp })
     }
 
     /// The longest inner frame that fits.
@@ -181,7 +182,14 @@ impl Tunnel {
 
     fn peer(&self, next_hop: Mac, uplink: Mac) -> Peer {
         let Self { ends, encap, port, .. } = *self;
-        Peer::new(&Template { next_hop, uplink, ends, encap, port })
+        let mut peer = Peer::new(&Template { next_hop, uplink, ends, encap, port });
+        match self.dscp {
+            Dscp::Set(dscp) => peer.with_dscp(dscp),
+            Dscp::Copy => {
+                peer.flags |= Peer::COPY_DSCP;
+                peer
+            }
+        }
     }
 }
 

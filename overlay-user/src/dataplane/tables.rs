@@ -9,9 +9,10 @@ use aya::Ebpf;
 use aya::maps::lpm_trie::{Key as Prefix, LpmTrie};
 use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
 use overlay_common::abi::{
-    Access, AccessKey, Counters, DropKey, FdbEntry, FdbKey, FloodKey, MAX_PEERS, MAX_PORTS, Masks,
-    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, PuntLimit,
-    Record, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
+    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, FloodKey, GuardKey, MAX_PEERS,
+    MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey,
+    Port, PuntLimit, Record, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey,
+    Way, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
@@ -38,6 +39,7 @@ pub struct KernelTables {
     flood: Hash<FloodKey, Target>,
     policers: Hash<PolicerKey, Policer>,
     neighbours: Hash<NeighbourKey, Neighbour>,
+    guards: Hash<GuardKey, Bound>,
     routers: Slots<Router>,
     routes: LpmTrie<MapData, Wire<Asked>, Wire<Route>>,
     punt_limits: Slots<PuntLimit>,
@@ -63,6 +65,7 @@ const PINNED: &[&str] = &[
     maps::FLOOD,
     maps::POLICERS,
     maps::NEIGHBOURS,
+    maps::GUARDS,
     maps::ROUTERS,
     maps::ROUTES,
     maps::TC_SIDES,
@@ -92,6 +95,7 @@ impl KernelTables {
             flood: take(ebpf, maps::FLOOD)?,
             policers: take(ebpf, maps::POLICERS)?,
             neighbours: take(ebpf, maps::NEIGHBOURS)?,
+            guards: take(ebpf, maps::GUARDS)?,
             routers: take(ebpf, maps::ROUTERS)?,
             routes: take(ebpf, maps::ROUTES)?,
             punt_limits: take(ebpf, maps::PUNT_LIMITS)?,
@@ -175,6 +179,8 @@ impl KernelTables {
                 self.neighbours.insert(Wire(key), Wire(neighbour), 0)?;
             }
             Action::DelNeighbour(key) => remove(&mut self.neighbours, key)?,
+            Action::PutGuard(key) => self.guards.insert(Wire(key), Wire(Bound(1)), 0)?,
+            Action::DelGuard(key) => remove(&mut self.guards, key)?,
             Action::PutRouter(id, router) => {
                 self.routers.set(u32::from(id.0), Wire(router), 0)?;
             }

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, MAX_PORTS, Neighbour,
-    NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntLimit,
-    PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, GuardKey, MAX_PORTS,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket,
+    PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -116,6 +116,10 @@ impl Tables for PortTables<'_> {
 
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         self.set.neighbour(key)
+    }
+
+    fn is_bound(&self, key: &GuardKey) -> bool {
+        self.set.is_bound(key)
     }
 
     fn router(&self, segment: u16) -> Option<&Router> {

@@ -20,6 +20,8 @@ pub struct Frame {
     pub limits: u16,
     /// Whether ARP and neighbour discovery are heard and answered.
     pub neighbours: bool,
+    /// Whether its source has to be one of the port's.
+    pub guarded: bool,
     /// Whether it carries a VLAN tag.
     pub tagged: bool,
     /// Destination address, in its segment.
@@ -96,6 +98,7 @@ pub fn again<P: Packet, T: Tables>(
         segment,
         limits: access.flags,
         neighbours: false,
+        guarded: false,
         tagged: false,
         destination: FdbKey::new(ethernet.destination, segment),
         source: FdbKey::new(ethernet.source, segment),
@@ -121,6 +124,7 @@ pub fn run<P: Packet, T: Tables>(
         segment: access.segment,
         limits: access.flags,
         neighbours: access.flags & Access::NEIGHBOURS != 0,
+        guarded: access.flags & Access::GUARDED != 0,
         tagged: tag.is_some(),
         destination: FdbKey::new(ethernet.destination, access.segment),
         source: FdbKey::new(ethernet.source, access.segment),

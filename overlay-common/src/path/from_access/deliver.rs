@@ -1,11 +1,11 @@
-//! To another local port of the same segment, or to its router.
+//! To another local port of the same segment.
 
 use super::classify::Frame;
 use super::{strip, too_big};
-use crate::abi::{Charge, Direction, Target};
+use crate::abi::{Charge, Direction};
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
-use crate::path::{local, police, router};
+use crate::path::{local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 
@@ -17,10 +17,7 @@ pub fn run<P: Packet, T: Tables>(
     frame: &Frame,
     index: u32,
 ) -> Result<Verdict, DropReason> {
-    let port = match local::port(tables, index) {
-        Ok(port) => port,
-        Err(why) => return to_router::<P, T>(tables, frame, index, why),
-    };
+    let port = local::port(tables, index)?;
     let max_frame = port.max_frame;
     if !packet.reaches(port.egress) || too_big::is_so(packet, max_frame) {
         return Ok(Verdict::Defer);
@@ -35,18 +32,4 @@ pub fn run<P: Packet, T: Tables>(
     let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
     Ok(verdict)
-}
-
-/// The router is no port.
-#[inline(always)]
-fn to_router<P: Packet, T: Tables>(
-    tables: &T,
-    frame: &Frame,
-    index: u32,
-    why: DropReason,
-) -> Result<Verdict, DropReason> {
-    if !Target::port(index).is_router() {
-        return Err(why);
-    }
-    router::hand_on::<P, T>(tables, frame.arrival())
 }

@@ -9,6 +9,7 @@ mod admit;
 mod classify;
 mod deliver;
 pub(super) mod flood;
+mod guard;
 mod neighbours;
 mod resolve;
 pub(super) mod strip;
@@ -91,12 +92,13 @@ fn place<P: Packet>(packet: &P) -> Option<(u16, usize)> {
 
 #[inline(always)]
 fn admitted<P: Packet, T: Tables>(
-    packet: &P,
+    packet: &mut P,
     tables: &T,
     ingress: Ingress,
 ) -> Result<Frame, DropReason> {
     let frame = classify::run(packet, tables, ingress)?;
     admit::run(&frame)?;
+    guard::run(packet, tables, &frame)?;
     Ok(frame)
 }
 
@@ -136,7 +138,7 @@ fn fit<P: Packet, T: Tables>(
             (peer.max_frame as u32, peer.clamps())
         }
         Destination::Port(index) => (local::port(tables, index).ok()?.max_frame, false),
-        Destination::Flood => return None,
+        Destination::Router | Destination::Flood => return None,
     };
     if too_big::is_so(packet, max_frame) {
         return Some(too_big::run(packet, tables, frame, max_frame));
@@ -226,6 +228,7 @@ fn forward<P: Packet, T: Tables>(
     match resolve::run(tables, frame)? {
         Destination::Peer(peer) => transmit::run(packet, tables, frame, peer),
         Destination::Port(port) => deliver::run(packet, tables, frame, port),
+        Destination::Router => router::hand_on::<P, T>(tables, frame.arrival()),
         Destination::Flood => flood::run(packet, tables, frame),
     }
 }

@@ -10,6 +10,8 @@ pub enum Destination {
     Port(u32),
     /// A peer, by its index.
     Peer(u32),
+    /// The router of its segment.
+    Router,
     /// Everywhere: broadcast, multicast, or an unknown address.
     Flood,
 }
@@ -26,6 +28,8 @@ pub fn run<T: Tables>(tables: &T, frame: &Frame) -> Result<Destination, DropReas
     let index = entry.target.index();
     if entry.target.is_peer() {
         Ok(Destination::Peer(index))
+    } else if entry.target.is_router() {
+        Ok(Destination::Router)
     } else if index == frame.port {
         Err(DropReason::SamePort)
     } else {

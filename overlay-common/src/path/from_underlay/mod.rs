@@ -161,6 +161,7 @@ fn forward<P: Packet, T: Tables>(
 ) -> Result<Verdict, DropReason> {
     match resolve::run(tables, frame)? {
         Destination::Port(port) => deliver::run(packet, tables, frame, port),
+        Destination::Router => router::hand_on::<P, T>(tables, frame.arrival()),
         Destination::Flood => flood::run(packet, tables, frame),
     }
 }

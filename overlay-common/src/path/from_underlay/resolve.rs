@@ -8,6 +8,8 @@ use crate::verdict::DropReason;
 pub enum Destination {
     /// A local port, by its index.
     Port(u32),
+    /// The router of its segment.
+    Router,
     /// Every local port of the segment.
     Flood,
 }
@@ -22,6 +24,7 @@ pub fn run<T: Tables>(tables: &T, frame: &Frame) -> Result<Destination, DropReas
     match tables.fdb(&frame.destination) {
         None => Ok(Destination::Flood),
         Some(entry) if entry.target.is_peer() => Err(DropReason::SplitHorizon),
+        Some(entry) if entry.target.is_router() => Ok(Destination::Router),
         Some(entry) => Ok(Destination::Port(entry.target.index())),
     }
 }
