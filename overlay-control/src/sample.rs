@@ -9,7 +9,7 @@
 //! | peers | see [`PEERS`]; 2 is not reachable by XDP and lets TCP be, 3 is not resolved, the floods of 6 are over its limit, 7 has two ways: to its next hop and to that of an eighth |
 
 use overlay_common::abi::{
-    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter,
+    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, GuardKey, Meter,
     Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port,
     PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
     VtepKey, Way,
@@ -96,6 +96,9 @@ pub const CALM_PORT: u32 = 10;
 /// Port 11: VLAN 70 of the ingress device, segment 5.
 pub const SHUT_PORT: u32 = 11;
 
+/// Port 12: VLAN 80 of the ingress device, segment 1; its hosts are bound to their addresses.
+pub const GUARDED_PORT: u32 = 12;
+
 /// The station behind a port, by the port's index, or behind a peer, by 0x10 + the
 /// peer's index.
 pub const fn station(index: u8) -> Mac {
@@ -144,7 +147,16 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
     actions.extend(stations());
     actions.extend(neighbours());
     actions.extend(routing());
+    actions.extend(guards(GUARDED_PORT, GUARDED_PORT as u8).map(Action::PutGuard));
     actions
+}
+
+/// The addresses of a station, bound to it behind a port.
+pub fn guards(port: u32, last: u8) -> [GuardKey; 3] {
+    let own = GuardKey::station(port, station(last));
+    let v4 = NeighbourKey::v4(ipv4_of(last), 0).map_or([0; 2], |key| key.address);
+    let v6 = address_words(&ipv6_of(last));
+    [own, GuardKey { address: v4, ..own }, GuardKey { address: v6, ..own }]
 }
 
 /// A limit is used up for good, or far from it.
@@ -165,6 +177,7 @@ fn ports(devices: &Devices) -> Vec<Action> {
         let flags = match port {
             CALM_PORT => Policed::PORT,
             SHUT_PORT => Policed::SEGMENT,
+            GUARDED_PORT => Access::GUARDED,
             _ => 0,
         };
         Action::PutAccess(key, Access { port, segment, flags: flags | Access::NEIGHBOURS })
@@ -181,6 +194,7 @@ fn ports(devices: &Devices) -> Vec<Action> {
         access(50, OVER_IPV6_PORT, 4),
         access(60, CALM_PORT, 1),
         access(70, SHUT_PORT, 5),
+        access(80, GUARDED_PORT, 1),
         access(SERVICE_VLAN, SERVICE_PORT, 1),
         port(INGRESS_PORT, devices.ingress, Egress::XDP, 1514, 0, 1),
         port(PLAIN_PORT, plain, Egress::XDP | Egress::FRAGS, LONG, 0, 1),
@@ -192,6 +206,7 @@ fn ports(devices: &Devices) -> Vec<Action> {
         port(OVER_IPV6_PORT, devices.ingress, Egress::XDP, 1514, 50, 4),
         port(CALM_PORT, devices.ingress, Egress::XDP, 1514, 60, 1),
         port(SHUT_PORT, devices.ingress, Egress::XDP, 1514, 70, 5),
+        port(GUARDED_PORT, devices.ingress, Egress::XDP, 1514, 80, 1),
         port(
             SERVICE_PORT,
             devices.ingress,

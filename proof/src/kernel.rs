@@ -289,6 +289,7 @@ fn undo(action: &Action) -> Option<Action> {
         Action::PutFlood(key, _) => Some(Action::DelFlood(key)),
         Action::PutFdb(key, _) => Some(Action::DelFdb(key)),
         Action::PutRoute(key, _) => Some(Action::DelRoute(key)),
+        Action::PutGuard(key) => Some(Action::DelGuard(key)),
         _ => None,
     }
 }

@@ -25,7 +25,7 @@ pub struct Datagram {
     pub encap: Encap,
     /// The VNI.
     pub vni: u32,
-    /// The outer ECN field.
+    /// The outer ECN field, and the DSCP where it has one.
     pub ecn: u8,
     /// Geneve's first two bytes: version and length of the options in words, flags.
     pub geneve: [u8; 2],
@@ -91,7 +91,7 @@ impl Datagram {
             }
             Ends::V6(node, peer) => {
                 let (source, destination) = if to_node { (peer, node) } else { (node, peer) };
-                let mut ip = vec![0x60, self.ecn << 4, 0, 0];
+                let mut ip = vec![0x60 | self.ecn >> 4, self.ecn << 4, 0, 0];
                 ip.extend(udp_len.to_be_bytes());
                 ip.extend([17, 64]);
                 ip.extend(source);

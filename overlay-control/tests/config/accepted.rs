@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use overlay_common::id::{Vlan, Vni};
 use overlay_common::wire::Mac;
 use overlay_control::config::{
-    AccessPort, Encap, Limits, Mode, Node, Peer, Place, Segment, StaticMac, StaticNeighbour,
-    TagKind, UdpPorts, Uplink, Vteps,
+    AccessPort, Dscp, Encap, Host, Limits, Mode, Node, Peer, Place, Prefix, RouteTo, Segment,
+    StaticMac, StaticNeighbour, StaticRoute, TagKind, UdpPorts, Uplink, Vrf, Vteps,
 };
 
 use crate::marked::{BLUE, GW2, NODE, UPLINK, accepted};
@@ -23,6 +23,8 @@ geneve_port = 6082
 ageing      = 60
 fdb_entries = 1000
 mss_clamp   = false
+dscp        = "copy"
+router_mac  = "02:00:00:00:0f:0f"
 
 [[uplink]]
 interface = "eth0"
@@ -34,6 +36,8 @@ vni      = 100
 learning = false
 limit    = { macs = 100 }
 suppression = true
+vrf      = "red"
+router   = ["10.1.0.1/24", "fd00:1::1/64"]
 
 [[segment.port]]
 interface = "eth1"
@@ -45,6 +49,9 @@ bits    = 1000000000
 packets = 100000
 floods  = 1000
 macs    = 0
+[[segment.port.host]]
+mac = "02:00:00:00:01:01"
+ip  = ["10.1.0.5", "fd00:1::5"]
 
 [[segment.port]]
 interface = "eth2"
@@ -81,7 +88,33 @@ encap    = "geneve"
 port     = 6083
 mtu      = 1400
 segments = []
+vrfs     = ["red"]
+router_mac = "02:00:00:00:0f:03"
+dscp     = 46
 limit    = { floods = 1 }
+
+[[vrf]]
+name = "red"
+vni  = 5000
+[[vrf.route]]
+prefix = "10.9.0.0/16"
+peer   = "gw3"
+[[vrf.route]]
+prefix = "0.0.0.0/0"
+via    = "10.1.0.254"
+[[vrf.route]]
+prefix  = "fd00:9::/48"
+via     = "fe80::9"
+segment = "blue"
+[[vrf.route]]
+prefix  = "10.1.7.0/24"
+segment = "blue"
+[[vrf.route]]
+prefix = "10.8.0.0/16"
+kind   = "blackhole"
+[[vrf.route]]
+prefix = "fd00:8::/48"
+kind   = "unreachable"
 "#,
     );
     assert_eq!(
@@ -96,12 +129,14 @@ limit    = { floods = 1 }
             ageing: 60,
             fdb_entries: 1000,
             mss_clamp: false,
+            dscp: Dscp::Copy,
+            router_mac: Mac([2, 0, 0, 0, 15, 15]),
         }
     );
     assert_eq!(config.uplinks, [Uplink { interface: "eth0".into(), mode: Mode::Xdp }]);
     let port = |interface: &str, vlan, mode| {
         let (sticky, limits) = (false, Limits::default());
-        AccessPort { interface: interface.into(), vlan, mode, sticky, limits }
+        AccessPort { interface: interface.into(), vlan, mode, sticky, limits, hosts: Vec::new() }
     };
     let limits = Limits {
         bits: Some(1_000_000_000),
@@ -114,6 +149,7 @@ limit    = { floods = 1 }
         let mac = Mac([2, 0, 0, 0, 2, 2]);
         StaticNeighbour { ip: ip.parse().unwrap(), mac, router }
     };
+    let prefix = |text: &str| Prefix::parse(text).unwrap();
     let static_mac = |last, place| StaticMac { mac: Mac([2, 0, 0, 0, 2, last]), place };
     assert_eq!(
         config.segments,
@@ -123,7 +159,15 @@ limit    = { floods = 1 }
             learning: false,
             limits: Limits { macs: Some(100), ..Limits::default() },
             ports: vec![
-                AccessPort { sticky: true, limits, ..port("eth1", Some(ten), Mode::Tc) },
+                AccessPort {
+                    sticky: true,
+                    limits,
+                    hosts: vec![Host {
+                        mac: Mac([2, 0, 0, 0, 1, 1]),
+                        ips: vec!["10.1.0.5".parse().unwrap(), "fd00:1::5".parse().unwrap()],
+                    }],
+                    ..port("eth1", Some(ten), Mode::Tc)
+                },
                 port("eth2", None, Mode::XdpGeneric),
             ],
             suppression: true,
@@ -132,6 +176,26 @@ limit    = { floods = 1 }
                 static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(ten) }),
             ],
             neighbours: vec![neighbour("10.0.0.5", false), neighbour("fe80::1", true)],
+            vrf: Some("red".into()),
+            router: vec![prefix("10.1.0.1/24"), prefix("fd00:1::1/64")],
+        }]
+    );
+    let gateway =
+        |via: &str| RouteTo::Gateway { via: via.parse().unwrap(), segment: "blue".into() };
+    let route = |at: &str, to| StaticRoute { prefix: prefix(at), to };
+    assert_eq!(
+        config.vrfs,
+        [Vrf {
+            name: "red".into(),
+            vni: Vni::new(5000),
+            routes: vec![
+                route("10.9.0.0/16", RouteTo::Peer("gw3".into())),
+                route("0.0.0.0/0", gateway("10.1.0.254")),
+                route("fd00:9::/48", gateway("fe80::9")),
+                route("10.1.7.0/24", RouteTo::Segment("blue".into())),
+                route("10.8.0.0/16", RouteTo::Blackhole),
+                route("fd00:8::/48", RouteTo::Unreachable),
+            ],
         }]
     );
     assert_eq!(
@@ -144,6 +208,9 @@ limit    = { floods = 1 }
                 port: None,
                 mtu: None,
                 segments: vec!["blue".into()],
+                vrfs: vec![],
+                router_mac: Mac([2, 0, 0, 0, 15, 15]),
+                dscp: Dscp::Copy,
                 limits: Limits::default(),
             },
             Peer {
@@ -153,6 +220,9 @@ limit    = { floods = 1 }
                 port: Some(6083),
                 mtu: Some(1400),
                 segments: vec![],
+                vrfs: vec!["red".into()],
+                router_mac: Mac([2, 0, 0, 0, 15, 3]),
+                dscp: Dscp::Set(46),
                 limits: Limits { floods: Some(1), ..Limits::default() },
             }
         ]
@@ -172,6 +242,9 @@ fn what_is_left_out_has_its_default() {
     let limits = [config.segments[0].limits, config.segments[0].ports[0].limits];
     assert_eq!((limits, config.peers[0].limits), (Default::default(), Limits::default()));
     assert!(config.node.mss_clamp);
+    assert_eq!((config.node.dscp, config.peers[0].dscp), (Dscp::Set(0), Dscp::Set(0)));
+    assert_eq!(config.node.router_mac.to_string(), "02:00:5e:00:01:01");
+    assert_eq!(config.peers[0].router_mac, config.node.router_mac);
     assert_eq!(config.peers[0].mtu, None);
     assert_eq!((config.peers[0].encap, config.peers[0].port), (Encap::Vxlan, None));
     assert_eq!(config.node.ports, UdpPorts { vxlan: 4789, geneve: 6081 });

@@ -5,6 +5,7 @@ mod host;
 mod marked;
 mod random;
 mod relations;
+mod routing;
 mod sizes;
 mod structure;
 mod values;

@@ -16,9 +16,14 @@ mode = "xdp"
 name = "blue"
 vni = 100
 learning = false
+vrf = "red"
+router = ["10.1.0.1/24", "fd00:1::1/64"]
 [[segment.port]]
 interface = "eth1"
 vlan = 10
+[[segment.port.host]]
+mac = "02:00:00:00:01:01"
+ip = ["10.1.0.5"]
 [[segment.fdb]]
 mac = "02:00:00:00:02:02"
 peer = "gw2"
@@ -30,6 +35,17 @@ name = "gw2"
 vtep = "192.0.2.2"
 encap = "vxlan"
 segments = ["blue"]
+vrfs = ["red"]
+dscp = "copy"
+[[vrf]]
+name = "red"
+vni = 5000
+[[vrf.route]]
+prefix = "10.9.0.0/16"
+peer = "gw2"
+[[vrf.route]]
+prefix = "10.8.0.0/16"
+via = "10.1.0.9"
 "#;
 
 proptest! {

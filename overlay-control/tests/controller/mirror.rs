@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use overlay_common::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, Neighbour, NeighbourKey, Node, Peer, Permit,
-    PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Segment, Target, Vtep,
-    Vtep6Key, VtepKey, Way,
+    Access, AccessKey, FdbEntry, FdbKey, FloodKey, GuardKey, Neighbour, NeighbourKey, Node, Peer,
+    Permit, PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Route, RouteKey,
+    Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_control::action::Action;
@@ -26,6 +26,9 @@ pub struct Mirror {
     pub neighbours: BTreeMap<NeighbourKey, Neighbour>,
     pub limits: BTreeMap<PuntReason, PuntLimit>,
     pub policers: BTreeMap<PolicerKey, Policer>,
+    pub routers: BTreeMap<SegmentId, Router>,
+    pub routes: BTreeMap<RouteKey, Route>,
+    pub guards: BTreeSet<GuardKey>,
 }
 
 impl Mirror {
@@ -55,6 +58,12 @@ impl Mirror {
             Action::DelPolicer(k) => drop(self.policers.remove(&k)),
             Action::PutNeighbour(k, v) => drop(self.neighbours.insert(k, v)),
             Action::DelNeighbour(k) => drop(self.neighbours.remove(&k)),
+            Action::PutRouter(k, v) => drop(self.routers.insert(k, v)),
+            Action::DelRouter(k) => drop(self.routers.remove(&k)),
+            Action::PutRoute(k, v) => drop(self.routes.insert(k, v)),
+            Action::DelRoute(k) => drop(self.routes.remove(&k)),
+            Action::PutGuard(k) => drop(self.guards.insert(k)),
+            Action::DelGuard(k) => drop(self.guards.remove(&k)),
             Action::PutPuntLimit(k, v) => drop(self.limits.insert(k, v)),
         }
     }
@@ -77,6 +86,27 @@ impl Mirror {
             if access.flags & Policed::SEGMENT != 0 {
                 self.check_policer(PolicerKey::segment(access.segment));
             }
+        }
+        for (key, access) in &self.access {
+            let is_its = |guard: &GuardKey| u32::from(guard.port) == access.port;
+            let is_guarded = access.flags & Access::GUARDED != 0;
+            assert!(!is_guarded || self.guards.iter().any(is_its), "{key:?} lets nobody in");
+        }
+        for (key, route) in &self.routes {
+            let segment = SegmentId(route.segment);
+            let has_segment = !matches!(route.kind, Route::UNREACHABLE | Route::BLACKHOLE);
+            assert!(
+                !has_segment || self.segments.contains_key(&segment),
+                "{key:?}: no {segment:?}"
+            );
+            assert!(route.kind != Route::PEER || self.has(route.target), "{key:?}: no peer");
+        }
+        for id in self.routers.keys() {
+            assert!(self.segments.contains_key(id), "the router of {id:?} is in no segment");
+        }
+        for (key, entry) in self.fdb.iter().filter(|(_, entry)| entry.target.is_router()) {
+            let router = self.routers.get(&SegmentId(key.segment));
+            assert!(router.is_some_and(|router| router.vrf != 0), "{key:?}: no router: {entry:?}");
         }
         for (key, entry) in &self.fdb {
             assert!(self.has(entry.target), "{key:?} leads to {:?}, not there", entry.target);
@@ -152,7 +182,7 @@ impl Mirror {
             assert!(self.fdb.contains_key(&station), "{key:?} of a station that is gone");
         }
         for (key, entry) in &self.fdb {
-            if !entry.target.is_peer() {
+            if !entry.target.is_peer() && !entry.target.is_router() {
                 let port = self.ports[&PortId(entry.target.index())];
                 assert_eq!(port.segment, key.segment, "{key:?} leads into another segment");
             }
@@ -162,6 +192,8 @@ impl Mirror {
     pub fn has(&self, target: Target) -> bool {
         if target.is_peer() {
             self.peers.contains_key(&PeerId(target.index()))
+        } else if target.is_router() {
+            true
         } else {
             self.ports.contains_key(&PortId(target.index()))
         }

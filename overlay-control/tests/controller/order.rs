@@ -145,6 +145,7 @@ impl Plan {
                 text += "suppression = false\n";
             }
             if self.statics {
+                text += &format!("vrf = \"red\"\nrouter = [\"10.{segment}.0.1/24\"]\n");
                 text += "[[segment.neighbour]]\nip = \"10.0.0.1\"\nmac = \"02:01:00:00:00:01\"\n";
             }
             let own = PORTS.iter().zip(&self.ports).filter(|(_, s)| *s == segment);
@@ -152,6 +153,9 @@ impl Plan {
                 text += &format!("[[segment.port]]\ninterface = \"{interface}\"\n");
                 if *vlan != 0 {
                     text += &format!("vlan = {vlan}\n");
+                }
+                if self.statics {
+                    text += "[[segment.port.host]]\nmac = \"02:01:00:00:00:01\"\n";
                 }
             }
             let first = self.peers[0].as_ref().is_some_and(|set| set.contains(segment));
@@ -165,6 +169,15 @@ impl Plan {
             let names: Vec<String> = names.collect();
             text += &format!("[[peer]]\nname = \"peer{i}\"\nvtep = \"{}\"\n", vtep(i as u8));
             text += &format!("segments = [{}]\n", names.join(", "));
+            if self.statics {
+                text += "vrfs = [\"red\"]\n";
+            }
+        }
+        if self.statics {
+            text += "[[vrf]]\nname = \"red\"\nvni = 900\n";
+            if self.peers[0].is_some() {
+                text += "[[vrf.route]]\nprefix = \"10.99.0.0/16\"\npeer = \"peer0\"\n";
+            }
         }
         text
     }

@@ -154,7 +154,7 @@ fn not_clamped(picks: &mut Picks) {
 }
 
 /// One of the sample node's entries, changed.
-fn changed(change: impl Fn(Action) -> Option<Action>) -> Given {
+pub fn changed(change: impl Fn(Action) -> Option<Action>) -> Given {
     let actions = sample::actions(&Devices::default());
     Given { tables: actions.into_iter().filter_map(change).collect(), ..Given::default() }
 }

@@ -233,6 +233,7 @@ pub fn vectors() -> Vec<Picked> {
     crate::rare::add(&mut picks);
     mtu::add(&mut picks);
     crate::routing::add(&mut picks);
+    crate::guard::add(&mut picks);
     picks.0
 }
 

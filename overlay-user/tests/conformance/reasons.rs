@@ -44,8 +44,8 @@ const OF_THE_PATH: &[Exception] = &[
     Exception {
         direction: FromUnderlay,
         hooks: ALL_HOOKS,
-        reasons: &[UnknownVlan, SamePort, PeerUnresolved],
-        why: "uplinks have no tags, and what is routed from them to peers waits in user space",
+        reasons: &[UnknownVlan, SamePort, PeerUnresolved, SourceGuard],
+        why: "uplinks have no tags and no hosts, and what is routed from them to peers waits in user space",
     },
     Exception {
         direction: FromAccess,

@@ -167,8 +167,8 @@ fn inner(seed: &mut Seed, world: &World, segment: u16, is_peer: [bool; 2]) -> Ve
         _ => 20 + seed.below(150),
     };
     let (kind, packet) = match seed.below(20) {
-        0..9 => (0x0800, ipv4(seed, len)),
-        9..14 => (0x86dd, ipv6(seed, len)),
+        0..9 => (0x0800, ipv4(seed, from, len)),
+        9..14 => (0x86dd, ipv6(seed, from, len)),
         14 => (0x0806, seed.bytes(28 + len % 30)),
         15 => (0x0806, padded(arp(seed, from))),
         16 => (0x86dd, padded(discovery(seed, from))),
@@ -236,7 +236,7 @@ fn address(seed: &mut Seed, world: &World, place: (u16, bool), others: usize) ->
     if known.is_empty() || seed.percent(3) { Mac([2, 0, 0, 0, 8, 1]) } else { seed.pick(&known) }
 }
 
-fn ipv4(seed: &mut Seed, len: usize) -> Vec<u8> {
+fn ipv4(seed: &mut Seed, from: Mac, len: usize) -> Vec<u8> {
     let total = (20 + len) as u16;
     let mut packet = vec![0x45, seed.word() as u8];
     packet.extend(total.to_be_bytes());
@@ -251,7 +251,7 @@ fn ipv4(seed: &mut Seed, len: usize) -> Vec<u8> {
     }
     packet.extend([0, 0]);
     if seed.percent(80) {
-        packet.extend(ipv4_of(seed.below(32) as u8));
+        packet.extend(ipv4_of(number(seed, from)));
         packet.extend([10, seed.pick(&[1, 1, 1, 2, 3, 4, 5, 6, 9]), 0, host(seed)]);
     } else {
         packet.extend(seed.bytes(8));
@@ -288,14 +288,14 @@ fn connect_perhaps(seed: &mut Seed, packet: &mut [u8], tcp: usize) {
     }
 }
 
-fn ipv6(seed: &mut Seed, len: usize) -> Vec<u8> {
+fn ipv6(seed: &mut Seed, from: Mac, len: usize) -> Vec<u8> {
     let mut packet = seed.bytes(4);
     packet[0] = packet[0] & 0x0f | if seed.percent(97) { 0x60 } else { 0x50 };
     packet.extend((len as u16).to_be_bytes());
     let hops = seed.pick(&[64, 64, 64, 64, 255, 2, 1, 0]);
     packet.extend([seed.pick(&[6, 6, 17, 17, 58, 0, 44]), hops]);
     if seed.percent(80) {
-        packet.extend(ipv6_of(seed.below(32) as u8));
+        packet.extend(ipv6_of(number(seed, from)));
         let mut to = ipv6_of(host(seed));
         to[1] = seed.pick(&[0, 0, 0, 2, 3, 4, 5, 6, 9]);
         packet.extend(to);

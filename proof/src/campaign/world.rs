@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use overlay_common::abi::{
-    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, Meter,
+    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, GuardKey, Meter,
     Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port,
     PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
     VtepKey, Way,
@@ -147,6 +147,7 @@ impl World {
             Action::PutFdb(key, _) => Some(Action::DelFdb(key)),
             Action::PutPolicer(key, _) => Some(Action::DelPolicer(key)),
             Action::PutNeighbour(key, _) => Some(Action::DelNeighbour(key)),
+            Action::PutGuard(key) => Some(Action::DelGuard(key)),
             Action::PutRouter(id, _) => Some(Action::DelRouter(id)),
             Action::PutRoute(key, _) => Some(Action::DelRoute(key)),
             // Every world has all ports and peers, and their counters go on.
@@ -227,7 +228,9 @@ impl World {
             let key = AccessKey { ifindex, vlan, reserved: 0 };
             let own = self.limit(seed, PolicerKey::source(Target::port(index)));
             let hears = if seed.percent(80) { Access::NEIGHBOURS } else { 0 };
-            let flags = self.policed_segment(segment) | hears | if own { Policed::PORT } else { 0 };
+            let guarded = if seed.percent(15) { Access::GUARDED } else { 0 };
+            let flags = self.policed_segment(segment) | hears | guarded;
+            let flags = flags | if own { Policed::PORT } else { 0 };
             self.actions.push(Action::PutAccess(key, Access { port: index, segment, flags }));
         }
         self.ports.push(PortPlan { ifindex, vlan, segment });
@@ -259,6 +262,8 @@ impl World {
         peer.egress = Egress { ifindex, flags };
         peer.flags |= if seed.percent(88) { Peer::READY } else { 0 };
         peer.flags |= if seed.percent(70) { Peer::CLAMP } else { 0 };
+        peer.flags |= if seed.percent(20) { Peer::COPY_DSCP } else { 0 };
+        peer = peer.with_dscp(seed.pick(&[0, 0, 0, 46, 63]));
         if seed.percent(15) {
             self.ways(seed, index, &mut peer);
         }
@@ -336,6 +341,16 @@ impl World {
         let vni = self.vnis[usize::from(segment) - 1];
         self.actions
             .push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, reserved: 0 }));
+    }
+
+    /// The ingress port of a segment has the segment's index. Where it is guarded, a station may
+    /// use the addresses of its number behind it.
+    fn guard(&mut self, mac: Mac, segment: u16, number: u8) {
+        let own = GuardKey::station(segment.into(), mac);
+        let v4 = NeighbourKey::v4(ipv4_of(number), 0).map_or([0; 2], |key| key.address);
+        let addresses = [[0; 2], v4, address_words(&ipv6_of(number))];
+        let keys = addresses.map(|address| GuardKey { address, ..own });
+        self.actions.extend(keys.map(Action::PutGuard));
     }
 
     /// A station has the addresses of its number, or of another's.
@@ -451,6 +466,9 @@ impl World {
             self.stations.push((mac, segment, target.is_peer()));
             if seed.percent(60) {
                 self.neighbour(seed, mac, segment, number);
+            }
+            if seed.percent(50) {
+                self.guard(mac, segment, number);
             }
         }
     }
