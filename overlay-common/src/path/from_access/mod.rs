@@ -52,7 +52,11 @@ pub fn run<P: Packet, T: Tables>(
     }
     forget();
     let frame = admitted(packet, tables, ingress)?;
-    let result = forward(packet, tables, &frame);
+    let destination = resolve::run(tables, &frame);
+    if let Ok(Destination::Router) = destination {
+        return to_router(packet, tables, &frame);
+    }
+    let result = destination.and_then(|to| forward(packet, tables, &frame, to));
     if let Ok(Verdict::Defer) = result {
         // It is too big for its way out; a hook that makes no copies makes no answers either.
         if P::COPIES
@@ -64,10 +68,22 @@ pub fn run<P: Packet, T: Tables>(
         return result;
     }
     learn(packet, tables, &frame);
-    if let (Ok(Verdict::Route), false) = (result, T::APART) {
-        return router::run(packet, tables, ingress, frame.arrival());
-    }
     result
+}
+
+/// Leaves a frame to its router; apart from the other ways, so that a verifier does not walk
+/// through what they have in common once more.
+#[inline(always)]
+fn to_router<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+) -> Result<Verdict, DropReason> {
+    if !P::COPIES {
+        return Ok(Verdict::Defer);
+    }
+    learn(packet, tables, frame);
+    router::enter(packet, tables, frame.ingress, frame.arrival())
 }
 
 /// Whether a frame may need what is done apart, as far as its headers tell.
@@ -212,9 +228,9 @@ pub fn run_part<P: Packet, T: Tables>(
     punt: &Punt,
 ) -> Result<Verdict, DropReason> {
     let frame = classify::again(packet, tables, ingress, punt)?;
-    match forward(packet, tables, &frame) {
+    let destination = resolve::run(tables, &frame)?;
+    match forward(packet, tables, &frame, destination) {
         Ok(Verdict::Defer) => Err(DropReason::TooBig),
-        Ok(Verdict::Route) => router::run(packet, tables, ingress, frame.arrival()),
         result => result,
     }
 }
@@ -224,11 +240,12 @@ fn forward<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: &Frame,
+    destination: Destination,
 ) -> Result<Verdict, DropReason> {
-    match resolve::run(tables, frame)? {
+    match destination {
         Destination::Peer(peer) => transmit::run(packet, tables, frame, peer),
         Destination::Port(port) => deliver::run(packet, tables, frame, port),
-        Destination::Router => router::hand_on::<P, T>(tables, frame.arrival()),
+        Destination::Router => router::enter(packet, tables, frame.ingress, frame.arrival()),
         Destination::Flood => flood::run(packet, tables, frame),
     }
 }

@@ -83,13 +83,33 @@ fn open<P: Packet, T: Tables>(
         }
     }
     forget();
-    let (source, learning) = (Target::peer(frame.peer), frame.learning);
-    let result = forward(packet, tables, &frame);
-    learn::run(packet, tables, Sighting { key: frame.source, source, learning, ingress });
-    if let (Ok(Verdict::Route), false) = (result, T::APART) {
-        return router::run(packet, tables, ingress, frame.arrival());
+    let destination = resolve::run(tables, &frame);
+    if let Ok(Destination::Router) = destination {
+        return to_router(packet, tables, &frame);
     }
+    let result = destination.and_then(|to| forward(packet, tables, &frame, to));
+    learn(packet, tables, &frame);
     result
+}
+
+#[inline(always)]
+fn learn<P: Packet, T: Tables>(packet: &mut P, tables: &T, frame: &Frame) {
+    let (key, source, ingress) = (frame.source, Target::peer(frame.peer), frame.ingress);
+    learn::run(packet, tables, Sighting { key, source, learning: frame.learning, ingress });
+}
+
+/// Leaves a frame to its router, as from an access port.
+#[inline(always)]
+fn to_router<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+) -> Result<Verdict, DropReason> {
+    if !P::COPIES {
+        return Ok(Verdict::Defer);
+    }
+    learn(packet, tables, frame);
+    router::enter(packet, tables, frame.ingress, frame.arrival())
 }
 
 /// Whether a frame that begins at `at` may need what is done apart, as far as its headers tell.
@@ -158,10 +178,11 @@ fn forward<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: &Frame,
+    destination: Destination,
 ) -> Result<Verdict, DropReason> {
-    match resolve::run(tables, frame)? {
+    match destination {
         Destination::Port(port) => deliver::run(packet, tables, frame, port),
-        Destination::Router => router::hand_on::<P, T>(tables, frame.arrival()),
+        Destination::Router => router::enter(packet, tables, frame.ingress, frame.arrival()),
         Destination::Flood => flood::run(packet, tables, frame),
     }
 }

@@ -25,17 +25,19 @@ use crate::wire::{Ethernet, Family, Ipv4, Ipv6, Tcp};
 use head::Head;
 use next_hop::NextHop;
 
-/// Leaves a frame to the program that routes; XDP leaves it to tc.
+/// Leaves a frame to the program that routes, or routes it here.
 #[inline(always)]
-pub(super) fn hand_on<P: Packet, T: Tables>(
+pub(super) fn enter<P: Packet, T: Tables>(
+    packet: &mut P,
     tables: &T,
+    ingress: Ingress,
     arrival: Arrival,
 ) -> Result<Verdict, DropReason> {
-    if !P::COPIES {
-        return Ok(Verdict::Defer);
+    if T::APART {
+        tables.hand_on(arrival);
+        return Ok(Verdict::Route);
     }
-    tables.hand_on(arrival);
-    Ok(Verdict::Route)
+    run(packet, tables, ingress, arrival)
 }
 
 /// Routes a frame that was sent to a router, and is as it came in.
