@@ -52,11 +52,11 @@ pub fn run<P: Packet, T: Tables>(
     }
     forget();
     let frame = admitted(packet, tables, ingress)?;
-    let destination = resolve::run(tables, &frame);
-    if let Ok(Destination::Router) = destination {
-        return to_router(packet, tables, &frame);
-    }
-    let result = destination.and_then(|to| forward(packet, tables, &frame, to));
+    let result = match resolve::run(tables, &frame) {
+        Ok(Destination::Router) => return to_router(packet, tables, &frame),
+        Ok(destination) => forward(packet, tables, &frame, destination),
+        Err(why) => Err(why),
+    };
     if let Ok(Verdict::Defer) = result {
         // It is too big for its way out; a hook that makes no copies makes no answers either.
         if P::COPIES

@@ -28,10 +28,10 @@ pub fn run<T: Tables>(tables: &T, frame: &Frame) -> Result<Destination, DropReas
     let index = entry.target.index();
     if entry.target.is_peer() {
         Ok(Destination::Peer(index))
-    } else if entry.target.is_router() {
-        Ok(Destination::Router)
     } else if index == frame.port {
         Err(DropReason::SamePort)
+    } else if entry.target.is_router() {
+        Ok(Destination::Router)
     } else {
         Ok(Destination::Port(index))
     }

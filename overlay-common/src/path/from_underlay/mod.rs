@@ -83,11 +83,11 @@ fn open<P: Packet, T: Tables>(
         }
     }
     forget();
-    let destination = resolve::run(tables, &frame);
-    if let Ok(Destination::Router) = destination {
-        return to_router(packet, tables, &frame);
-    }
-    let result = destination.and_then(|to| forward(packet, tables, &frame, to));
+    let result = match resolve::run(tables, &frame) {
+        Ok(Destination::Router) => return to_router(packet, tables, &frame),
+        Ok(destination) => forward(packet, tables, &frame, destination),
+        Err(why) => Err(why),
+    };
     learn(packet, tables, &frame);
     result
 }
