@@ -8,6 +8,7 @@ mod admission;
 mod counters;
 mod egress;
 mod fdb;
+mod filter;
 mod guard;
 mod neighbour;
 mod node;
@@ -20,6 +21,7 @@ pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Ke
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port, Stations, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
+pub use filter::{Branch, Filter, FilterKey, FilterNode, FlowKey};
 pub use guard::{Bound, GuardKey};
 pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};

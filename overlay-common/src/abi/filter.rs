@@ -1,0 +1,175 @@
+//! Access lists, as trees of comparisons.
+//!
+//! A rule is a box in the space of a flow's fields. User space cuts that space up until each part
+//! has one first rule: a packet is compared with one bound after the other, and ends at a rule.
+//! So what a list costs grows with the logarithm of its length. Lists whose boxes cut each other up
+//! too much are several trees, of which the earliest rule counts.
+
+use super::record;
+use crate::wire::Family;
+
+/// A packet's fields, as numbers in host order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FlowKey {
+    /// By the indices below.
+    pub fields: [u64; FlowKey::FIELDS],
+}
+record!(FlowKey, 64);
+
+impl FlowKey {
+    /// How many fields there are.
+    pub const FIELDS: usize = 8;
+    /// The upper half of an IPv6 source address; 0 of IPv4.
+    pub const SOURCE_HIGH: usize = 0;
+    /// The lower half, or the IPv4 source address.
+    pub const SOURCE_LOW: usize = 1;
+    /// The same of the destination.
+    pub const DESTINATION_HIGH: usize = 2;
+    /// The same of the destination.
+    pub const DESTINATION_LOW: usize = 3;
+    /// The protocol or next header.
+    pub const PROTOCOL: usize = 4;
+    /// The source port of TCP, UDP and SCTP; else 0.
+    pub const SOURCE_PORT: usize = 5;
+    /// The destination port; of ICMP, the type, and below it the code in 8 bits; else 0.
+    pub const DESTINATION_PORT: usize = 6;
+    /// 1 of a fragment but the first, which has no ports; else 0.
+    pub const FRAGMENT: usize = 7;
+}
+
+/// Where a comparison leads: to another one, or to a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Branch(pub u32);
+record!(Branch, 4);
+
+impl Branch {
+    const LEAF: u32 = 1 << 31;
+    const DENY: u32 = 1;
+    const INDEX: u32 = (1 << 28) - 1;
+
+    /// To a rule, by its index in `RULES`: of two rules, the one with the lower index counts.
+    pub const fn leaf(rule: u32, denies: bool) -> Self {
+        Self(Self::LEAF | rule << 1 | denies as u32)
+    }
+
+    /// To no rule: less than any.
+    pub const NOWHERE: Self = Self(u32::MAX);
+
+    /// To a comparison, by its index in `FILTER_NODES`.
+    pub const fn node(index: u32) -> Self {
+        Self(index & Self::INDEX)
+    }
+
+    /// Whether this is a rule, or nowhere.
+    #[inline(always)]
+    pub const fn is_leaf(self) -> bool {
+        self.0 & Self::LEAF != 0
+    }
+
+    /// The index of a comparison.
+    #[inline(always)]
+    pub const fn index(self) -> u32 {
+        self.0 & Self::INDEX
+    }
+
+    /// The index of a rule.
+    #[inline(always)]
+    pub const fn rule(self) -> u32 {
+        (self.0 & !Self::LEAF) >> 1
+    }
+
+    /// Whether a rule denies.
+    #[inline(always)]
+    pub const fn denies(self) -> bool {
+        self.0 & Self::DENY != 0
+    }
+}
+
+/// A comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FilterNode {
+    /// What the field is compared with.
+    pub bound: u64,
+    /// The [`Branch`] of what is below the bound, and the field in three bits of it.
+    below: u32,
+    /// That of the rest.
+    above: u32,
+}
+record!(FilterNode, 16);
+
+impl FilterNode {
+    const FIELD_SHIFT: u32 = 28;
+    const FIELD_MASK: u32 = 0b111 << Self::FIELD_SHIFT;
+
+    /// A comparison of a field. (A rule's number is below 2²⁷.)
+    pub const fn new(field: usize, bound: u64, below: Branch, above: Branch) -> Self {
+        let bits = (field as u32) << Self::FIELD_SHIFT;
+        Self { bound, below: below.0 & !Self::FIELD_MASK | bits, above: above.0 }
+    }
+
+    /// Which field.
+    #[inline(always)]
+    pub const fn field(&self) -> usize {
+        (self.below >> Self::FIELD_SHIFT & 0b111) as usize
+    }
+
+    /// Where a value of the field leads.
+    #[inline(always)]
+    pub const fn branch(&self, value: u64) -> Branch {
+        if value >= self.bound {
+            return Branch(self.above);
+        }
+        // Nowhere has all bits.
+        let below = self.below & !Self::FIELD_MASK;
+        let nowhere = Branch::NOWHERE.0 & !Self::FIELD_MASK;
+        if below == nowhere { Branch::NOWHERE } else { Branch(below) }
+    }
+}
+
+/// Which list: that of a segment and direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct FilterKey {
+    /// Index in `SEGMENTS`.
+    pub segment: u16,
+    /// [`FilterKey::IN`] or [`FilterKey::OUT`].
+    pub direction: u16,
+}
+record!(FilterKey, 4);
+
+impl FilterKey {
+    /// What hosts behind this node's ports send.
+    pub const IN: u16 = 0;
+    /// What is sent to them.
+    pub const OUT: u16 = 1;
+}
+
+/// A list: the trees for each family, the rest of them nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Filter {
+    /// Of IPv4 and of IPv6.
+    pub trees: [[Branch; Filter::TREES]; 2],
+}
+record!(Filter, 32);
+
+impl Filter {
+    /// The most trees of one family.
+    pub const TREES: usize = 4;
+    /// The most comparisons on the way to a rule, in one tree.
+    pub const DEPTH: u32 = 44;
+    /// The most turns that a walk takes: with a turn for each tree's rule.
+    pub const TURNS: u32 = Self::TREES as u32 * (Self::DEPTH + 1);
+
+    /// The trees of a family.
+    #[inline(always)]
+    pub const fn of(&self, family: Family) -> &[Branch; Self::TREES] {
+        match family {
+            Family::V4 => &self.trees[0],
+            Family::V6 => &self.trees[1],
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! One tree: the space is cut at a bound of one field after the other, until each part has one
+//! first rule.
+//!
+//! The cut is made where it leaves the fewest rules on the fuller side (after HyperSplit: Qi et
+//! al., INFOCOM 2009). Equal parts are one.
+
+use std::collections::HashMap;
+
+use overlay_common::abi::{Branch, Filter, FilterNode};
+
+use super::{Ranges, Rule};
+
+/// Nodes, each once.
+#[derive(Debug, Default)]
+pub struct Nodes {
+    pub all: Vec<FilterNode>,
+    known: HashMap<FilterNode, u32>,
+}
+
+impl Nodes {
+    fn put(&mut self, node: FilterNode) -> Branch {
+        let next = self.all.len() as u32;
+        let index = *self.known.entry(node).or_insert(next);
+        if index == next {
+            self.all.push(node);
+        }
+        Branch::node(index)
+    }
+}
+
+/// A tree takes more parts, or comparisons on the way to one, than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge;
+
+/// Makes the tree of some rules, which come in their order. `parts` is how many parts may be looked at.
+pub fn build(
+    rules: &[&Rule],
+    space: Ranges,
+    parts: usize,
+    nodes: &mut Nodes,
+) -> Result<Branch, TooLarge> {
+    let mut builder = Builder { nodes, parts };
+    builder.part(rules.to_vec(), space, 0)
+}
+
+struct Builder<'a> {
+    nodes: &'a mut Nodes,
+    parts: usize,
+}
+
+/// Where a part is cut.
+struct Cut {
+    field: usize,
+    bound: u64,
+}
+
+impl Builder<'_> {
+    fn part(
+        &mut self,
+        rules: Vec<&Rule>,
+        space: Ranges,
+        depth: u32,
+    ) -> Result<Branch, TooLarge> {
+        let rules = first_ones(rules, &space);
+        let Some(first) = rules.first() else { return Ok(Branch::NOWHERE) };
+        if covers(&first.ranges, &space) {
+            return Ok(Branch::leaf(first.index, first.denies));
+        }
+        if depth >= Filter::DEPTH || self.parts == 0 {
+            return Err(TooLarge);
+        }
+        self.parts -= 1;
+        let Cut { field, bound } = cut(&rules, &space);
+        let (mut low, mut high) = (space, space);
+        low[field].1 = bound - 1;
+        high[field].0 = bound;
+        let below = self.part(rules.clone(), low, depth + 1)?;
+        let above = self.part(rules, high, depth + 1)?;
+        if below == above {
+            return Ok(below);
+        }
+        Ok(self.nodes.put(FilterNode::new(field, bound, below, above)))
+    }
+}
+
+/// Those that have something of a part, up to one that has all of it.
+fn first_ones<'r>(rules: Vec<&'r Rule>, space: &Ranges) -> Vec<&'r Rule> {
+    let mut kept = Vec::new();
+    for rule in rules {
+        if !meets(&rule.ranges, space) {
+            continue;
+        }
+        kept.push(rule);
+        if covers(&rule.ranges, space) {
+            break;
+        }
+    }
+    kept
+}
+
+fn meets(a: &Ranges, b: &Ranges) -> bool {
+    a.iter().zip(b).all(|((a, b), (c, d))| a <= d && c <= b)
+}
+
+fn covers(a: &Ranges, b: &Ranges) -> bool {
+    a.iter().zip(b).all(|((a, b), (c, d))| a <= c && b >= d)
+}
+
+/// The best of each field's middle bounds.
+fn cut(rules: &[&Rule], space: &Ranges) -> Cut {
+    let cuts = (0..space.len()).filter_map(|field| middle(rules, space, field));
+    let cost = |cut: &Cut| {
+        let ranges = rules.iter().map(|rule| rule.ranges[cut.field]);
+        let (mut below, mut above) = (0_usize, 0_usize);
+        for (from, to) in ranges {
+            below += usize::from(from < cut.bound);
+            above += usize::from(to >= cut.bound);
+        }
+        (below.max(above), below + above)
+    };
+    // A part that no rule has wholly has a bound in it.
+    cuts.min_by_key(cost).expect("a bound")
+}
+
+/// The bound in the middle of those that a field has in a part.
+fn middle(rules: &[&Rule], space: &Ranges, field: usize) -> Option<Cut> {
+    let (start, end) = space[field];
+    let bounds = rules.iter().flat_map(|rule| {
+        let (from, to) = rule.ranges[field];
+        [from, to.saturating_add(1)]
+    });
+    let mut bounds: Vec<u64> = bounds.filter(|bound| *bound > start && *bound <= end).collect();
+    bounds.sort_unstable();
+    bounds.dedup();
+    let bound = *bounds.get(bounds.len() / 2)?;
+    Some(Cut { field, bound })
+}
