@@ -3,12 +3,13 @@
 //! The kernel programs implement this on maps, the host on a mirror of them.
 
 use crate::abi::{
-    Access, AccessKey, Arrival, Charge, Direction, FdbEntry, FdbKey, FloodKey, GuardKey, Neighbour,
-    NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, Route, RouteKey, Router,
-    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Arrival, Charge, Direction, FdbEntry, FdbKey, FilterKey, FloodKey, FlowKey,
+    GuardKey, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt,
+    Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
+use crate::wire::Family;
 
 /// The node's tables. Look-ups return `None` where there is no entry.
 pub trait Tables {
@@ -53,6 +54,15 @@ pub trait Tables {
     fn refresh(&self, key: &FdbKey, epoch: u32);
     /// Whose an IP address is.
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour>;
+    /// Holds a packet against an access list; everything passes where there is none. `fill` writes
+    /// its fields into a key of zeroes.
+    fn filter(
+        &self,
+        key: &FilterKey,
+        family: Family,
+        charge: Charge,
+        fill: impl FnOnce(&mut FlowKey),
+    ) -> Result<(), DropReason>;
     /// Whether a host behind a guarded port may use an address.
     fn is_bound(&self, key: &GuardKey) -> bool;
     /// The router of a segment.

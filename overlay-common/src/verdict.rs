@@ -131,6 +131,8 @@ drop_reasons! {
     NeighbourUnresolved = 35, "neighbour-unresolved";
     /// The source is no address that a host behind this port may use.
     SourceGuard = 36, "source-guard";
+    /// A rule of an access list of the segment, or its default, denies the packet.
+    AclDenied = 37, "acl-denied";
 }
 
 impl DropReason {

@@ -298,7 +298,7 @@ fn floods() -> Vec<Action> {
         let [ports, peers, rest] = [ports, peers, rest].map(|list| list.len() as u16);
         let flood = FloodList::new(1, ports, family, peers, rest);
         let vni = u32::from(segment) * 100;
-        actions.push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, reserved: 0 }));
+        actions.push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, flags: 0 }));
     }
     actions
 }

@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, GuardKey,
-    Hook, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
-    Policer, PolicerKey, Port, Punt, PuntLimit, PuntReason, Route, RouteKey, Router, Segment,
-    Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, Filter, FilterKey,
+    FilterNode, FloodKey, FlowKey, GuardKey, Hook, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour,
+    NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, Punt, PuntLimit,
+    PuntReason, Route, RouteKey, Router, RuleCount, Segment, Target, Vtep, Vtep6Key, VtepKey, Walk,
+    Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
 use overlay_common::verdict::DropReason;
-use overlay_common::wire::{Mac, Octet};
+use overlay_common::wire::{Family, Mac, Octet};
 
 use crate::action::Action;
 use crate::quick::Quick;
@@ -68,6 +69,9 @@ pub struct TableSet {
     /// In ns of the monotonic clock.
     time: AtomicU64,
     neighbours: HashMap<NeighbourKey, Neighbour>,
+    filters: HashMap<FilterKey, Filter>,
+    filter_nodes: Vec<FilterNode>,
+    rules: Mutex<HashMap<u32, RuleCount>>,
     guards: HashSet<GuardKey>,
     routers: HashMap<u16, Router, Quick>,
     routes: Routes,
@@ -127,6 +131,9 @@ impl TableSet {
             policers: HashMap::default(),
             time: AtomicU64::new(0),
             neighbours: HashMap::new(),
+            filters: HashMap::new(),
+            filter_nodes: Vec::new(),
+            rules: Mutex::default(),
             guards: HashSet::new(),
             routers: HashMap::default(),
             routes: Routes::default(),
@@ -216,6 +223,22 @@ impl TableSet {
             Action::DelNeighbour(key) => {
                 self.neighbours.remove(&key);
             }
+            Action::PutFilterNode(index, node) => {
+                let index = index as usize;
+                if self.filter_nodes.len() <= index {
+                    self.filter_nodes.resize(index + 1, FilterNode::default());
+                }
+                self.filter_nodes[index] = node;
+            }
+            Action::PutFilter(key, filter) => {
+                self.filters.insert(key, filter);
+            }
+            Action::DelFilter(key) => {
+                self.filters.remove(&key);
+            }
+            Action::DelRule(index) => {
+                lock(&self.rules).remove(&index);
+            }
             Action::PutGuard(key) => {
                 self.guards.insert(key);
             }
@@ -279,6 +302,11 @@ impl TableSet {
     /// The counters of a peer.
     pub fn peer_counters(&self, index: u32) -> Counters {
         lock(&self.counted).peers.get(&index).copied().unwrap_or_default()
+    }
+
+    /// What a rule has held.
+    pub fn rule_count(&self, index: u32) -> RuleCount {
+        lock(&self.rules).get(&index).copied().unwrap_or_default()
     }
 
     /// Takes the punts that came since the last call, oldest first.
@@ -350,6 +378,28 @@ impl Tables for TableSet {
 
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         self.neighbours.get(key).copied()
+    }
+
+    fn filter(
+        &self,
+        key: &FilterKey,
+        family: Family,
+        charge: Charge,
+        fill: impl FnOnce(&mut FlowKey),
+    ) -> Result<(), DropReason> {
+        let Some(filter) = self.filters.get(key) else { return Ok(()) };
+        let mut flow = FlowKey::default();
+        fill(&mut flow);
+        let trees = filter.of(family);
+        let mut walk = Walk::new(trees);
+        let node = |index: u32| self.filter_nodes.get(index as usize);
+        let _ = (0..Filter::TURNS).any(|_| walk.turn(trees, &flow, node));
+        let rule = walk.rule().ok_or(DropReason::AclDenied)?;
+        let mut rules = lock(&self.rules);
+        let count = rules.entry(rule.rule()).or_default();
+        count.packets += u64::from(charge.packets);
+        count.bytes += u64::from(charge.bytes);
+        if rule.denies() { Err(DropReason::AclDenied) } else { Ok(()) }
     }
 
     fn is_bound(&self, key: &GuardKey) -> bool {

@@ -10,16 +10,17 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
 use overlay_common::abi::{
-    Access, AccessKey, Arrival, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry,
-    FdbKey, FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer,
-    Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntReason, Route, RouteKey, Router,
-    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Arrival, BOUNDED_COPIES, Branch, Charge, Count, Direction, DropKey,
+    FdbEntry, FdbKey, Filter, FilterKey, FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket,
+    PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
 use overlay_common::path::Ingress;
 use overlay_common::tables::{Tables, Turns};
 use overlay_common::verdict::DropReason;
+use overlay_common::wire::Family;
 
 use crate::{hash, maps};
 
@@ -59,6 +60,9 @@ pub trait Form {
 
     /// Takes the turns 0, 1, … `count` − 1, and returns how many were left out.
     fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32;
+
+    /// Takes turns until one is the last, and no more than `most`.
+    fn repeat_until(most: u32, turns: &mut Turning<'_>);
 }
 
 /// With `bpf_loop` (Linux 5.17): a loop's body is verified once, whatever the count.
@@ -78,6 +82,13 @@ impl Form for Looping {
         unsafe { bpf_loop(count, step::<R> as *mut c_void, context, 0) };
         0
     }
+
+    #[inline(always)]
+    fn repeat_until(most: u32, turns: &mut Turning<'_>) {
+        let context = core::ptr::from_mut(turns).cast::<c_void>();
+        // SAFETY: as in `repeat`.
+        unsafe { bpf_loop(most, compare as *mut c_void, context, 0) };
+    }
 }
 
 impl Form for Bounded {
@@ -94,6 +105,14 @@ impl Form for Bounded {
             index = next(index);
         }
         count.saturating_sub(BOUNDED_COPIES)
+    }
+
+    #[inline(always)]
+    fn repeat_until(most: u32, turns: &mut Turning<'_>) {
+        let mut index = 0;
+        while index < most && !turns.turn() {
+            index = next(index);
+        }
     }
 }
 
@@ -219,6 +238,22 @@ impl<R: Form> Tables for KernelTables<R> {
         unsafe { maps::NEIGHBOURS.get(key).copied() }
     }
 
+    /// The fields are in a map: a program may look there at a place that it does not know before.
+    #[inline(always)]
+    fn filter(
+        &self,
+        key: &FilterKey,
+        family: Family,
+        charge: Charge,
+        fill: impl FnOnce(&mut FlowKey),
+    ) -> Result<(), DropReason> {
+        let Some(flow) = maps::FLOW.get_ptr_mut(0) else { return Err(DropReason::AclDenied) };
+        // SAFETY: this CPU's own; what comes between two looks at it, on a real-time kernel, is
+        // another packet's: see `judged`.
+        fill(unsafe { &mut *flow });
+        judged::<R>(key, family, charge)
+    }
+
     #[inline(always)]
     fn is_bound(&self, key: &GuardKey) -> bool {
         maps::GUARDS.get_ptr(key).is_some()
@@ -302,6 +337,14 @@ unsafe extern "C" fn step<R: Turns>(index: u64, context: *mut c_void) -> i64 {
     0
 }
 
+/// One turn of a walk; 1 ends it.
+#[inline(never)]
+unsafe extern "C" fn compare(_index: u64, context: *mut c_void) -> i64 {
+    // SAFETY: as in `step`.
+    let turns = unsafe { &mut *context.cast::<Turning<'_>>() };
+    turns.turn() as i64
+}
+
 /// Counts for this CPU. In soft interrupts, where XDP and tc ingress run, programs on
 /// one CPU do not interrupt each other; where a real-time kernel lets them, a count in a
 /// thousand million may be lost, as in any per-CPU map.
@@ -325,6 +368,39 @@ fn drop_counted_here(key: DropKey, packets: u32) {
         unsafe { *counter += packets as u64 };
     } else {
         let _ = maps::DROPS.insert(key, packets as u64, BPF_ANY as u64);
+    }
+}
+
+/// What a list says of the packet whose fields are in the map.
+#[inline(always)]
+fn judged<R: Form>(key: &FilterKey, family: Family, charge: Charge) -> Result<(), DropReason> {
+    // SAFETY: a record that is replaced, not changed.
+    let Some(filter) = (unsafe { maps::FILTERS.get(key) }) else { return Ok(()) };
+    let trees = filter.of(family);
+    let mut turns = Turning { trees, walk: Walk::new(trees) };
+    R::repeat_until(Filter::TURNS, &mut turns);
+    let Some(rule) = turns.walk.rule() else { return Err(DropReason::AclDenied) };
+    if let Some(count) = maps::RULES.get_ptr_mut(rule.rule()) {
+        // SAFETY: this CPU's own slot.
+        unsafe {
+            (*count).packets += charge.packets as u64;
+            (*count).bytes += charge.bytes as u64;
+        }
+    }
+    if rule.denies() { Err(DropReason::AclDenied) } else { Ok(()) }
+}
+
+/// A turn of a walk through a list.
+struct Turning<'a> {
+    trees: &'a [Branch; Filter::TREES],
+    walk: Walk,
+}
+
+impl Turning<'_> {
+    #[inline(always)]
+    fn turn(&mut self) -> bool {
+        let Some(flow) = maps::FLOW.get(0) else { return true };
+        self.walk.turn(self.trees, flow, |index| maps::FILTER_NODES.get(index))
     }
 }
 

@@ -110,6 +110,11 @@ impl FilterNode {
         Self { bound, below: below.0 & !Self::FIELD_MASK | bits, above: above.0 }
     }
 
+    /// Where it leads, from below and from above.
+    pub const fn branches(&self) -> [Branch; 2] {
+        [self.branch(0), Branch(self.above)]
+    }
+
     /// Which field.
     #[inline(always)]
     pub const fn field(&self) -> usize {
@@ -173,3 +178,60 @@ impl Filter {
         }
     }
 }
+
+/// A walk through a list's trees, one after the other.
+#[derive(Clone, Copy)]
+pub struct Walk {
+    at: Branch,
+    tree: u32,
+    best: Branch,
+}
+
+impl Walk {
+    /// From the first tree on.
+    #[inline(always)]
+    pub const fn new(trees: &[Branch; Filter::TREES]) -> Self {
+        Self { at: trees[0], tree: 0, best: Branch::NOWHERE }
+    }
+
+    /// One turn, and whether it was the last. `node` has the comparisons by their indices.
+    #[inline(always)]
+    pub fn turn<'n>(
+        &mut self,
+        trees: &[Branch; Filter::TREES],
+        flow: &FlowKey,
+        node: impl Fn(u32) -> Option<&'n FilterNode>,
+    ) -> bool {
+        if !self.at.is_leaf() {
+            let Some(node) = node(self.at.index()) else { return true };
+            self.at = node.branch(flow.fields[node.field() & (FlowKey::FIELDS - 1)]);
+            return false;
+        }
+        if self.at.0 < self.best.0 {
+            self.best = self.at;
+        }
+        self.tree += 1;
+        if self.tree >= Filter::TREES as u32 {
+            return true;
+        }
+        self.at = trees[self.tree as usize & (Filter::TREES - 1)];
+        self.at.0 == Branch::NOWHERE.0
+    }
+
+    /// The rule, where the walk came to one.
+    #[inline(always)]
+    pub const fn rule(&self) -> Option<Branch> {
+        if self.best.0 == Branch::NOWHERE.0 { None } else { Some(self.best) }
+    }
+}
+
+/// Packets and bytes that a rule has held, on one CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct RuleCount {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+record!(RuleCount, 16);

@@ -21,7 +21,7 @@ pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Ke
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port, Stations, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
-pub use filter::{Branch, Filter, FilterKey, FilterNode, FlowKey};
+pub use filter::{Branch, Filter, FilterKey, FilterNode, FlowKey, RuleCount, Walk};
 pub use guard::{Bound, GuardKey};
 pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
@@ -82,6 +82,12 @@ pub mod maps {
     pub const POLICERS: &str = "POLICERS";
     /// Hash: [`NeighbourKey`](super::NeighbourKey) → [`Neighbour`](super::Neighbour).
     pub const NEIGHBOURS: &str = "NEIGHBOURS";
+    /// Hash: [`FilterKey`](super::FilterKey) → [`Filter`](super::Filter).
+    pub const FILTERS: &str = "FILTERS";
+    /// Array: index → [`FilterNode`](super::FilterNode).
+    pub const FILTER_NODES: &str = "FILTER_NODES";
+    /// Per-CPU array: rule index → [`RuleCount`](super::RuleCount).
+    pub const RULES: &str = "RULES";
     /// Hash: [`GuardKey`](super::GuardKey) → [`Bound`](super::Bound).
     pub const GUARDS: &str = "GUARDS";
     /// Array: segment index → [`Router`](super::Router).
@@ -246,6 +252,13 @@ pub const MAX_POLICERS: u32 = MAX_PORTS + MAX_PEERS + MAX_SEGMENTS;
 /// Entries in [`maps::GUARDS`]. A change puts new ones beside the old, so a configuration may use
 /// half of them.
 pub const MAX_GUARDS: u32 = 1 << 19;
+/// Entries in [`maps::FILTERS`]: two for each segment.
+pub const MAX_FILTERS: u32 = 2 * MAX_SEGMENTS;
+/// Entries in [`maps::FILTER_NODES`]. A change puts new lists beside the old, so a configuration
+/// may use half of them.
+pub const MAX_FILTER_NODES: u32 = 1 << 19;
+/// Entries in [`maps::RULES`], likewise.
+pub const MAX_RULES: u32 = 1 << 16;
 /// VRFs of a node.
 pub const MAX_VRFS: u32 = 4096;
 /// Entries in [`maps::ROUTES`]. A change puts new ones beside the old, so a configuration may

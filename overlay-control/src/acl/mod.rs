@@ -2,9 +2,11 @@
 //! ([`abi::FilterNode`](overlay_common::abi::FilterNode)).
 
 mod build;
+mod list;
 mod tree;
 
 pub use build::{Compiled, TooComplex, compile};
+pub use list::{Entry, List, Protocol};
 
 use overlay_common::abi::FlowKey;
 
@@ -25,6 +27,9 @@ pub struct Rule {
 impl Rule {
     /// Whether it is for a flow.
     pub fn holds(&self, flow: &FlowKey) -> bool {
-        self.ranges.iter().zip(flow.fields).all(|((from, to), value)| (*from..=*to).contains(&value))
+        self.ranges
+            .iter()
+            .zip(flow.fields)
+            .all(|((from, to), value)| (*from..=*to).contains(&value))
     }
 }

@@ -55,12 +55,7 @@ struct Cut {
 }
 
 impl Builder<'_> {
-    fn part(
-        &mut self,
-        rules: Vec<&Rule>,
-        space: Ranges,
-        depth: u32,
-    ) -> Result<Branch, TooLarge> {
+    fn part(&mut self, rules: Vec<&Rule>, space: Ranges, depth: u32) -> Result<Branch, TooLarge> {
         let rules = first_ones(rules, &space);
         let Some(first) = rules.first() else { return Ok(Branch::NOWHERE) };
         if covers(&first.ranges, &space) {

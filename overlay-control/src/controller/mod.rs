@@ -8,6 +8,7 @@
 //! follows from them is then computed once.
 
 mod fdb;
+mod filters;
 mod flood;
 mod groups;
 mod indices;
@@ -52,6 +53,7 @@ pub use view::{
 };
 
 use fdb::Fdb;
+use filters::Filters;
 use flood::FloodLists;
 use groups::Groups;
 use links::Links;
@@ -112,6 +114,9 @@ pub struct Controller {
     fdb: Fdb,
     neighbours: Neighbours,
     flood: FloodLists,
+    filters: Filters,
+    /// Access lists wait for the place of others.
+    filters_wait: bool,
     installed: Installed,
     node: Option<Node>,
     dirty: Dirty,
@@ -136,6 +141,8 @@ impl Controller {
             ways: Ways::default(),
             groups: Groups::default(),
             flood: FloodLists::default(),
+            filters: Filters::default(),
+            filters_wait: false,
             installed: Installed::default(),
             node: None,
             dirty: Dirty { config: true, ..Dirty::default() },
@@ -320,7 +327,7 @@ impl Controller {
         self.advance(now);
         self.put_node();
         self.remove_retired();
-        if self.topology.waiting && self.retired.is_empty() {
+        if (self.topology.waiting || self.filters_wait) && self.retired.is_empty() {
             self.handle_config(self.config.clone(), now);
         }
     }

@@ -7,12 +7,15 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key as Prefix, LpmTrie};
-use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
+use aya::maps::{
+    Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues,
+};
+use aya::util::nr_cpus;
 use overlay_common::abi::{
-    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, FloodKey, GuardKey, MAX_PEERS,
-    MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey,
-    Port, PuntLimit, Record, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey,
-    Way, maps,
+    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, Filter, FilterKey, FilterNode,
+    FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit,
+    PermitKey, Policer, PolicerKey, Port, PuntLimit, Record, Route, RouteKey, Router, RuleCount,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
@@ -39,6 +42,9 @@ pub struct KernelTables {
     flood: Hash<FloodKey, Target>,
     policers: Hash<PolicerKey, Policer>,
     neighbours: Hash<NeighbourKey, Neighbour>,
+    filters: Hash<FilterKey, Filter>,
+    filter_nodes: Slots<FilterNode>,
+    rules: PerCpuArray<MapData, Wire<RuleCount>>,
     guards: Hash<GuardKey, Bound>,
     routers: Slots<Router>,
     routes: LpmTrie<MapData, Wire<Asked>, Wire<Route>>,
@@ -65,6 +71,9 @@ const PINNED: &[&str] = &[
     maps::FLOOD,
     maps::POLICERS,
     maps::NEIGHBOURS,
+    maps::FILTERS,
+    maps::FILTER_NODES,
+    maps::RULES,
     maps::GUARDS,
     maps::ROUTERS,
     maps::ROUTES,
@@ -95,6 +104,9 @@ impl KernelTables {
             flood: take(ebpf, maps::FLOOD)?,
             policers: take(ebpf, maps::POLICERS)?,
             neighbours: take(ebpf, maps::NEIGHBOURS)?,
+            filters: take(ebpf, maps::FILTERS)?,
+            filter_nodes: take(ebpf, maps::FILTER_NODES)?,
+            rules: take(ebpf, maps::RULES)?,
             guards: take(ebpf, maps::GUARDS)?,
             routers: take(ebpf, maps::ROUTERS)?,
             routes: take(ebpf, maps::ROUTES)?,
@@ -179,6 +191,13 @@ impl KernelTables {
                 self.neighbours.insert(Wire(key), Wire(neighbour), 0)?;
             }
             Action::DelNeighbour(key) => remove(&mut self.neighbours, key)?,
+            Action::PutFilterNode(index, node) => self.filter_nodes.set(index, Wire(node), 0)?,
+            Action::PutFilter(key, filter) => self.filters.insert(Wire(key), Wire(filter), 0)?,
+            Action::DelFilter(key) => remove(&mut self.filters, key)?,
+            Action::DelRule(index) => {
+                let zeroes = vec![Wire(RuleCount::default()); nr_cpus()?];
+                self.rules.set(index, PerCpuValues::try_from(zeroes)?, 0)?;
+            }
             Action::PutGuard(key) => self.guards.insert(Wire(key), Wire(Bound(1)), 0)?,
             Action::DelGuard(key) => remove(&mut self.guards, key)?,
             Action::PutRouter(id, router) => {
@@ -231,6 +250,16 @@ impl KernelTables {
             let _ = self.devices.remove(ifindex);
         }
         Ok(())
+    }
+
+    /// What a rule has held, over all CPUs.
+    pub fn rule_count(&self, index: u32) -> RuleCount {
+        let values = self.rules.get(&index, 0);
+        let sum = |sum: RuleCount, Wire(count): &Wire<RuleCount>| RuleCount {
+            packets: sum.packets + count.packets,
+            bytes: sum.bytes + count.bytes,
+        };
+        values.map(|values| values.iter().fold(RuleCount::default(), sum)).unwrap_or_default()
     }
 
     /// A port's counters, over all CPUs.

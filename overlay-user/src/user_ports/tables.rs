@@ -5,13 +5,15 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, GuardKey, MAX_PORTS,
-    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket,
-    PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FilterKey, FloodKey, FlowKey, GuardKey,
+    MAX_PORTS, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt,
+    PuntBucket, PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key,
+    VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
 use overlay_common::verdict::DropReason;
+use overlay_common::wire::Family;
 use overlay_control::tables::{TableSet, bytes_of};
 
 use super::tally::Tally;
@@ -116,6 +118,16 @@ impl Tables for PortTables<'_> {
 
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         self.set.neighbour(key)
+    }
+
+    fn filter(
+        &self,
+        key: &FilterKey,
+        family: Family,
+        charge: Charge,
+        fill: impl FnOnce(&mut FlowKey),
+    ) -> Result<(), DropReason> {
+        self.set.filter(key, family, charge, fill)
     }
 
     fn is_bound(&self, key: &GuardKey) -> bool {

@@ -339,8 +339,7 @@ impl World {
         let [ports, ours, rest] = [ports.len(), ours.len(), rest.len()].map(|len| len as u16);
         let flood = FloodList::new(generation, ports, family, ours, rest);
         let vni = self.vnis[usize::from(segment) - 1];
-        self.actions
-            .push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, reserved: 0 }));
+        self.actions.push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, flags: 0 }));
     }
 
     /// The ingress port of a segment has the segment's index. Where it is guarded, a station may

@@ -11,7 +11,9 @@ mod head;
 mod next_hop;
 mod too_big;
 
-use crate::abi::{Arrival, Charge, Direction, Punt, PuntReason, Route, RouteKey, Router, Target};
+use crate::abi::{
+    Arrival, Charge, Direction, Policed, Punt, PuntReason, Route, RouteKey, Router, Target,
+};
 use crate::packet::{Inner, Packet};
 use crate::path::flow::{Flow, counted, wire_len};
 use crate::path::from_access::strip;
@@ -180,7 +182,7 @@ impl Routed {
             mss::clamp(packet, tcp, max_frame);
         }
         forget();
-        let sizes = self.admit(packet, tables, wire_len)?;
+        let sizes = self.admit(packet, tables, wire_len, None)?;
         rewrite(packet, head, router, next_hop)?;
         let verdict = encapsulate(packet, tables, peer, index, segment.vni, sizes)?;
         self.count(tables, sizes);
@@ -202,25 +204,35 @@ impl Routed {
         if wire_len > max_frame {
             return too_big::run(packet, tables, self, router, max_frame);
         }
-        let sizes = self.admit(packet, tables, wire_len)?;
+        let sizes = self.admit(packet, tables, wire_len, Some(next_hop.segment))?;
         rewrite(packet, head, router, next_hop)?;
         let verdict = local::deliver(packet, tables, index, port, sizes)?;
         self.count(tables, sizes);
         Ok(verdict)
     }
 
-    /// Holds the frame against the limits of where it came from.
+    /// Holds the frame against the list and the limits of where it came from, and the list of where
+    /// it goes.
     #[inline(always)]
     fn admit<P: Packet, T: Tables>(
         &self,
-        packet: &P,
+        packet: &mut P,
         tables: &T,
         wire_len: u32,
+        to: Option<u16>,
     ) -> Result<(u32, u32), DropReason> {
         let Arrival { source, segment, limits, .. } = self.arrival;
         let (packets, bytes) = counted(packet, wire_len);
         let charge = Charge { packets, bytes, is_flood: false };
-        police::run(tables, Sender { source, segment, limits }, charge)?;
+        let sender = Sender { source, segment, limits };
+        police::filter(packet, tables, sender, charge, false)?;
+        if let Some(to) = to
+            && let Some(segment) = tables.segment(to)
+            && segment.flags & Policed::FILTER_OUT as u32 != 0
+        {
+            police::out(packet, tables, to, charge)?;
+        }
+        police::run(tables, sender, charge)?;
         Ok((packets, bytes))
     }
 

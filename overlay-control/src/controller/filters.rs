@@ -1,0 +1,140 @@
+//! Access lists in the tables: a list that changes is put beside the old one, which goes when no
+//! program can be in it any more. One that stays the same keeps its place, and its counters.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use overlay_common::abi::{FilterKey, MAX_FILTER_NODES, MAX_RULES};
+
+use crate::acl::List;
+use crate::action::Action;
+
+/// Indices that are handed out and come back, in no order.
+#[derive(Debug)]
+struct Pool {
+    freed: Vec<u32>,
+    next: u32,
+    end: u32,
+}
+
+impl Pool {
+    const fn below(end: u32) -> Self {
+        Self { freed: Vec::new(), next: 0, end }
+    }
+
+    fn room(&self) -> usize {
+        self.freed.len() + (self.end - self.next) as usize
+    }
+
+    /// So many, which rise.
+    fn take(&mut self, count: usize) -> Vec<u32> {
+        let from_freed = count.min(self.freed.len());
+        let mut taken = self.freed.split_off(self.freed.len() - from_freed);
+        let more = (count - from_freed) as u32;
+        taken.extend(self.next..self.next + more);
+        self.next += more;
+        taken.sort_unstable();
+        taken
+    }
+}
+
+/// Where a list is.
+#[derive(Debug)]
+pub struct Placed {
+    list: Arc<List>,
+    nodes: Vec<u32>,
+    /// By the places of the rules.
+    pub rules: Vec<u32>,
+}
+
+/// The lists in the tables, and what is free there.
+#[derive(Debug)]
+pub struct Filters {
+    placed: BTreeMap<FilterKey, Placed>,
+    retired: BTreeMap<u64, Placed>,
+    last: u64,
+    nodes: Pool,
+    rules: Pool,
+}
+
+impl Default for Filters {
+    fn default() -> Self {
+        Self {
+            placed: BTreeMap::new(),
+            retired: BTreeMap::new(),
+            last: 0,
+            nodes: Pool::below(MAX_FILTER_NODES),
+            rules: Pool::below(MAX_RULES),
+        }
+    }
+}
+
+impl Filters {
+    /// Where the list of a segment and direction is.
+    pub fn get(&self, key: &FilterKey) -> Option<&Placed> {
+        self.placed.get(key)
+    }
+
+    /// Puts the lists that are wanted and not there; returns what is out of use, to be freed a
+    /// moment later, and whether all found room.
+    pub fn put(
+        &mut self,
+        wanted: &BTreeMap<FilterKey, Arc<List>>,
+        out: &mut VecDeque<Action>,
+    ) -> (Vec<u64>, bool) {
+        let (mut retired, mut has_room) = (Vec::new(), true);
+        for (key, list) in wanted {
+            if self.placed.get(key).is_some_and(|placed| placed.list == *list) {
+                continue;
+            }
+            if self.nodes.room() < list.nodes() || self.rules.room() < list.rules() {
+                has_room = false;
+                continue;
+            }
+            let placed = Placed {
+                nodes: self.nodes.take(list.nodes()),
+                rules: self.rules.take(list.rules()),
+                list: Arc::clone(list),
+            };
+            let (filter, nodes) = list.placed(&placed.nodes, &placed.rules);
+            out.extend(nodes.map(|(index, node)| Action::PutFilterNode(index, node)));
+            out.push_back(Action::PutFilter(*key, filter));
+            if let Some(old) = self.placed.insert(*key, placed) {
+                retired.push(self.retire(old));
+            }
+        }
+        (retired, has_room)
+    }
+
+    /// Takes the lists out that are not wanted; returns what is out of use.
+    pub fn remove_gone(
+        &mut self,
+        wanted: &BTreeMap<FilterKey, Arc<List>>,
+        out: &mut VecDeque<Action>,
+    ) -> Vec<u64> {
+        let gone: Vec<FilterKey> =
+            self.placed.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+        let mut retired = Vec::new();
+        for key in gone {
+            out.push_back(Action::DelFilter(key));
+            if let Some(old) = self.placed.remove(&key) {
+                retired.push(self.retire(old));
+            }
+        }
+        retired
+    }
+
+    fn retire(&mut self, old: Placed) -> u64 {
+        self.last += 1;
+        self.retired.insert(self.last, old);
+        self.last
+    }
+
+    /// Lets the place of a list be used again.
+    pub fn free(&mut self, retired: u64, out: &mut VecDeque<Action>) {
+        let Some(old) = self.retired.remove(&retired) else { return };
+        out.extend(old.rules.iter().copied().map(Action::DelRule));
+        self.nodes.freed.extend(old.nodes);
+        self.rules.freed.extend(old.rules);
+    }
+}
