@@ -163,7 +163,7 @@ mod tests {
             .map(|index| {
                 let mut ranges = SPACE;
                 let kind = numbers.below(10);
-                let mut network = |len: u64, numbers: &mut Numbers| {
+                let network = |len: u64, numbers: &mut Numbers| {
                     let size = 1_u64 << (32 - len);
                     let at = (10 << 24 | numbers.below(1 << 24)) / size * size;
                     (at, at + size - 1)

@@ -183,10 +183,9 @@ fn halves(prefix: Prefix, family: Family) -> Option<((u64, u64), (u64, u64))> {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.permits { "permit" } else { "deny" })?;
         match self.protocol {
-            None => f.write_str(" any")?,
-            Some(number) => write!(f, " {}", Protocol(number))?,
+            None => f.write_str("any")?,
+            Some(number) => write!(f, "{}", Protocol(number))?,
         }
         let end = |f: &mut fmt::Formatter<'_>, what, prefix: Option<Prefix>, ports| {
             if let Some(prefix) = prefix {
@@ -267,11 +266,11 @@ mod tests {
             destination_port: Some((80, 443)),
             ..Entry::default()
         };
-        let text = "permit tcp source 10.0.0.0/8 destination_port 80-443";
+        let text = "tcp source 10.0.0.0/8 destination_port 80-443";
         assert_eq!(entry.to_string(), text);
         let entry = Entry { protocol: Some(89), source_port: Some((5, 5)), ..Entry::default() };
-        assert_eq!(entry.to_string(), "deny 89 source_port 5");
-        assert_eq!(Entry::default().to_string(), "deny any");
+        assert_eq!(entry.to_string(), "89 source_port 5");
+        assert_eq!(Entry::default().to_string(), "any");
     }
 
     #[test]

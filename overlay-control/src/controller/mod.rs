@@ -21,6 +21,7 @@ mod profiles;
 mod routing;
 mod settle;
 mod show;
+mod show_acls;
 mod show_routes;
 mod topology;
 mod view;
@@ -48,8 +49,8 @@ pub use load::Refusal;
 pub use names::Names;
 pub use routing::link_local;
 pub use view::{
-    FdbTotals, FdbView, NeighbourTotals, NeighbourView, PeerState, PeerView, PortView, Role,
-    RouteView, SegmentView, WayView,
+    AclView, FdbTotals, FdbView, NeighbourTotals, NeighbourView, PeerState, PeerView, PortView,
+    Role, RouteView, SegmentView, WayView,
 };
 
 use fdb::Fdb;

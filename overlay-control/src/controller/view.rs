@@ -184,6 +184,23 @@ pub struct NeighbourView<'a> {
     pub router: bool,
 }
 
+/// A rule of an access list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AclView<'a> {
+    /// Its segment.
+    pub segment: &'a str,
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// Its place in the list, from 1; `None` of neighbour discovery and the default.
+    pub position: Option<usize>,
+    /// Whether packets pass.
+    pub permits: bool,
+    /// What it is for, in the configuration's words.
+    pub text: String,
+    /// Its index in the tables; `None` while the list waits for room.
+    pub index: Option<u32>,
+}
+
 /// A route of a VRF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteView<'a> {
