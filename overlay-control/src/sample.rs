@@ -162,9 +162,12 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
     actions
 }
 
+/// A rule of the sample node.
+type SampleRule = (u16, bool, Option<u8>, Option<&'static str>, Option<u16>);
+
 /// The rules of the lists of segment 6: direction, whether it permits, protocol, source and
 /// destination port or ICMP type. Both deny what no rule is for.
-pub const RULES: [(u16, bool, Option<u8>, Option<&str>, Option<u16>); 8] = [
+pub const RULES: [SampleRule; 8] = [
     (FilterKey::IN, false, Some(6), None, Some(22)),
     (FilterKey::IN, true, Some(6), Some("10.1.0.0/24"), None),
     (FilterKey::IN, true, Some(17), Some("10.1.0.13/32"), Some(53)),
@@ -181,17 +184,17 @@ fn lists() -> Vec<Action> {
     let mut next = (100, 50);
     for direction in [FilterKey::IN, FilterKey::OUT] {
         let own = RULES.iter().filter(|(of, ..)| *of == direction);
-        let entry = |&(_, permits, protocol, source, number): &_| Entry {
-            permits,
-            protocol,
-            source: source.and_then(Prefix::parse),
-            destination_port: number
-                .filter(|_| protocol != Some(1) && protocol != Some(58))
-                .map(|n: u16| (n, n)),
-            icmp_type: number
-                .filter(|_| protocol == Some(1) || protocol == Some(58))
-                .map(|n| n as u8),
-            ..Entry::default()
+        let is_icmp = |protocol: Option<u8>| matches!(protocol, Some(1 | 58));
+        let entry = |rule: &SampleRule| {
+            let (_, permits, protocol, source, number) = *rule;
+            Entry {
+                permits,
+                protocol,
+                source: source.and_then(Prefix::parse),
+                destination_port: number.filter(|_| !is_icmp(protocol)).map(|port| (port, port)),
+                icmp_type: number.filter(|_| is_icmp(protocol)).map(|kind| kind as u8),
+                ..Entry::default()
+            }
         };
         let Ok(list) = List::new(own.map(entry).collect(), false) else { continue };
         let nodes: Vec<u32> = (next.0..).take(list.nodes()).collect();

@@ -388,12 +388,11 @@ impl Tables for TableSet {
         fill: impl FnOnce(&mut FlowKey),
     ) -> Result<(), DropReason> {
         let Some(filter) = self.filters.get(key) else { return Ok(()) };
-        let mut flow = FlowKey::default();
-        fill(&mut flow);
-        let trees = filter.of(family);
-        let mut walk = Walk::new(trees);
+        let mut walk = Walk::default();
+        fill(&mut walk.flow);
+        walk.begin(filter.of(family));
         let node = |index: u32| self.filter_nodes.get(index as usize);
-        let _ = (0..Filter::TURNS).any(|_| walk.turn(trees, &flow, node));
+        let _ = (0..Filter::TURNS).any(|_| walk.turn(node));
         let rule = walk.rule().ok_or(DropReason::AclDenied)?;
         let mut rules = lock(&self.rules);
         let count = rules.entry(rule.rule()).or_default();

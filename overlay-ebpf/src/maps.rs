@@ -8,11 +8,11 @@ use aya_ebpf::maps::{
 };
 use overlay_common::abi::sides;
 use overlay_common::abi::{
-    ACCESS_BUCKETS, Bound, Count, DropKey, Filter, FilterKey, FilterNode, FloodKey, FlowKey,
-    GuardKey, MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS, MAX_POLICERS,
-    MAX_PORTS, MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, Neighbour, NeighbourKey, Node,
-    PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason,
-    Route, RouteKey, Router, RuleCount, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Way,
+    ACCESS_BUCKETS, Bound, Count, DropKey, Filter, FilterKey, FilterNode, FloodKey, GuardKey,
+    MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
+    MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS,
+    Peer, Policer, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Route, RouteKey,
+    Router, RuleCount, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Walk, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -71,9 +71,9 @@ pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
 /// real-time kernel another frame may come between the two: for that one it is not done.
 #[map]
 pub static BACK: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
-/// The fields of the packet that is held against a list.
+/// The packet that is held against a list.
 #[map]
-pub static FLOW: PerCpuArray<FlowKey> = PerCpuArray::with_max_entries(1, 0);
+pub static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static FILTERS: HashMap<FilterKey, Filter> =
     HashMap::with_max_entries(MAX_FILTERS, BPF_F_NO_PREALLOC);
@@ -87,8 +87,7 @@ pub static GUARDS: HashMap<GuardKey, Bound> =
 #[map]
 pub static ROUTERS: Array<Router> = Array::with_max_entries(MAX_SEGMENTS, 0);
 #[map]
-pub static ROUTES: LpmTrie<Asked, Route> =
-    LpmTrie::with_max_entries(MAX_ROUTES, MAX_RULES, BPF_F_NO_PREALLOC);
+pub static ROUTES: LpmTrie<Asked, Route> = LpmTrie::with_max_entries(MAX_ROUTES, BPF_F_NO_PREALLOC);
 #[map]
 pub static TC_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
 #[map]

@@ -10,10 +10,10 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
 use overlay_common::abi::{
-    Access, AccessKey, Arrival, BOUNDED_COPIES, Branch, Charge, Count, Direction, DropKey,
-    FdbEntry, FdbKey, Filter, FilterKey, FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks,
-    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket,
-    PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
+    Access, AccessKey, Arrival, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry,
+    FdbKey, Filter, FilterKey, FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour,
+    NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntReason,
+    Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -58,11 +58,14 @@ pub trait Form {
     /// commit be2ef8161572), and go back through all turns of a loop for that.
     const OUTLINED: bool;
 
+    /// Whether floods are left to another program.
+    const FLOODS_APART: bool = false;
+
     /// Takes the turns 0, 1, … `count` − 1, and returns how many were left out.
     fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32;
 
-    /// Takes turns until one is the last, and no more than `most`.
-    fn repeat_until(most: u32, turns: &mut Turning<'_>);
+    /// Walks through a list until a turn is the last, for no more than `most`.
+    fn repeat_until(most: u32);
 }
 
 /// With `bpf_loop` (Linux 5.17): a loop's body is verified once, whatever the count.
@@ -70,6 +73,9 @@ pub struct Looping;
 
 /// With loops of at most [`BOUNDED_COPIES`] turns, each of which is verified.
 pub struct Bounded;
+
+/// The same, but for floods.
+pub struct BoundedFew;
 
 impl Form for Looping {
     const OUTLINED: bool = true;
@@ -84,10 +90,9 @@ impl Form for Looping {
     }
 
     #[inline(always)]
-    fn repeat_until(most: u32, turns: &mut Turning<'_>) {
-        let context = core::ptr::from_mut(turns).cast::<c_void>();
-        // SAFETY: as in `repeat`.
-        unsafe { bpf_loop(most, compare as *mut c_void, context, 0) };
+    fn repeat_until(most: u32) {
+        // SAFETY: the callback looks at nothing of the caller's.
+        unsafe { bpf_loop(most, compare as *mut c_void, core::ptr::null_mut(), 0) };
     }
 }
 
@@ -108,9 +113,9 @@ impl Form for Bounded {
     }
 
     #[inline(always)]
-    fn repeat_until(most: u32, turns: &mut Turning<'_>) {
+    fn repeat_until(most: u32) {
         let mut index = 0;
-        while index < most && !turns.turn() {
+        while index < most && !turned() {
             index = next(index);
         }
     }
@@ -126,6 +131,21 @@ fn next(index: u32) -> u32 {
         core::arch::asm!("{word} += 1", word = inout(reg) word, options(pure, nomem, nostack));
     }
     word as u32
+}
+
+impl Form for BoundedFew {
+    const OUTLINED: bool = false;
+    const FLOODS_APART: bool = true;
+
+    #[inline(always)]
+    fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32 {
+        Bounded::repeat(count, turns)
+    }
+
+    #[inline(always)]
+    fn repeat_until(most: u32) {
+        Bounded::repeat_until(most);
+    }
 }
 
 impl<R> KernelTables<R> {
@@ -152,6 +172,7 @@ impl<R> KernelTables<R> {
 impl<R: Form> Tables for KernelTables<R> {
     const SHORT: bool = !R::OUTLINED;
     const APART: bool = true;
+    const FLOODS_APART: bool = R::FLOODS_APART;
 
     #[inline(always)]
     fn is_back(&self) -> bool {
@@ -238,7 +259,8 @@ impl<R: Form> Tables for KernelTables<R> {
         unsafe { maps::NEIGHBOURS.get(key).copied() }
     }
 
-    /// The fields are in a map: a program may look there at a place that it does not know before.
+    /// On a real-time kernel another packet may come between two turns, and this one be judged as
+    /// that one.
     #[inline(always)]
     fn filter(
         &self,
@@ -247,11 +269,15 @@ impl<R: Form> Tables for KernelTables<R> {
         charge: Charge,
         fill: impl FnOnce(&mut FlowKey),
     ) -> Result<(), DropReason> {
-        let Some(flow) = maps::FLOW.get_ptr_mut(0) else { return Err(DropReason::AclDenied) };
-        // SAFETY: this CPU's own; what comes between two looks at it, on a real-time kernel, is
-        // another packet's: see `judged`.
-        fill(unsafe { &mut *flow });
-        judged::<R>(key, family, charge)
+        // SAFETY: a record that is replaced, not changed.
+        let Some(filter) = (unsafe { maps::FILTERS.get(key) }) else { return Ok(()) };
+        let Some(walk) = maps::WALK.get_ptr_mut(0) else { return Err(DropReason::AclDenied) };
+        // SAFETY: this CPU's own.
+        let walk = unsafe { &mut *walk };
+        fill(&mut walk.flow);
+        walk.begin(filter.of(family));
+        R::repeat_until(Filter::TURNS);
+        judged(charge)
     }
 
     #[inline(always)]
@@ -339,10 +365,8 @@ unsafe extern "C" fn step<R: Turns>(index: u64, context: *mut c_void) -> i64 {
 
 /// One turn of a walk; 1 ends it.
 #[inline(never)]
-unsafe extern "C" fn compare(_index: u64, context: *mut c_void) -> i64 {
-    // SAFETY: as in `step`.
-    let turns = unsafe { &mut *context.cast::<Turning<'_>>() };
-    turns.turn() as i64
+unsafe extern "C" fn compare(_index: u64, _context: *mut c_void) -> i64 {
+    turned() as i64
 }
 
 /// Counts for this CPU. In soft interrupts, where XDP and tc ingress run, programs on
@@ -371,15 +395,10 @@ fn drop_counted_here(key: DropKey, packets: u32) {
     }
 }
 
-/// What a list says of the packet whose fields are in the map.
+/// What a list says of the packet that has walked through it.
 #[inline(always)]
-fn judged<R: Form>(key: &FilterKey, family: Family, charge: Charge) -> Result<(), DropReason> {
-    // SAFETY: a record that is replaced, not changed.
-    let Some(filter) = (unsafe { maps::FILTERS.get(key) }) else { return Ok(()) };
-    let trees = filter.of(family);
-    let mut turns = Turning { trees, walk: Walk::new(trees) };
-    R::repeat_until(Filter::TURNS, &mut turns);
-    let Some(rule) = turns.walk.rule() else { return Err(DropReason::AclDenied) };
+fn judged(charge: Charge) -> Result<(), DropReason> {
+    let rule = maps::WALK.get(0).and_then(Walk::rule).ok_or(DropReason::AclDenied)?;
     if let Some(count) = maps::RULES.get_ptr_mut(rule.rule()) {
         // SAFETY: this CPU's own slot.
         unsafe {
@@ -390,18 +409,12 @@ fn judged<R: Form>(key: &FilterKey, family: Family, charge: Charge) -> Result<()
     if rule.denies() { Err(DropReason::AclDenied) } else { Ok(()) }
 }
 
-/// A turn of a walk through a list.
-struct Turning<'a> {
-    trees: &'a [Branch; Filter::TREES],
-    walk: Walk,
-}
-
-impl Turning<'_> {
-    #[inline(always)]
-    fn turn(&mut self) -> bool {
-        let Some(flow) = maps::FLOW.get(0) else { return true };
-        self.walk.turn(self.trees, flow, |index| maps::FILTER_NODES.get(index))
-    }
+/// A turn of a walk through a list, and whether it was the last.
+#[inline(always)]
+fn turned() -> bool {
+    let Some(walk) = maps::WALK.get_ptr_mut(0) else { return true };
+    // SAFETY: this CPU's own.
+    unsafe { (*walk).turn(|index| maps::FILTER_NODES.get(index)) }
 }
 
 /// Not inlined: most have no limits.

@@ -179,42 +179,63 @@ impl Filter {
     }
 }
 
-/// A walk through a list's trees, one after the other.
-#[derive(Clone, Copy)]
+/// A walk of a packet through a list's trees, one after the other. It is a record so that a kernel
+/// program may have it in a map: what is in a map a verifier does not follow, so that one turn is to
+/// it like the next.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Walk {
+    /// The packet.
+    pub flow: FlowKey,
+    trees: [Branch; Filter::TREES],
     at: Branch,
     tree: u32,
     best: Branch,
+    reserved: u32,
+}
+record!(Walk, 96);
+
+impl Default for Walk {
+    fn default() -> Self {
+        let nowhere = Branch::NOWHERE;
+        Self {
+            flow: FlowKey::default(),
+            trees: [nowhere; Filter::TREES],
+            at: nowhere,
+            tree: 0,
+            best: nowhere,
+            reserved: 0,
+        }
+    }
 }
 
 impl Walk {
-    /// From the first tree on.
+    /// Begins with the first tree.
     #[inline(always)]
-    pub const fn new(trees: &[Branch; Filter::TREES]) -> Self {
-        Self { at: trees[0], tree: 0, best: Branch::NOWHERE }
+    pub const fn begin(&mut self, trees: &[Branch; Filter::TREES]) {
+        self.trees = *trees;
+        self.at = trees[0];
+        self.tree = 0;
+        self.best = Branch::NOWHERE;
     }
 
     /// One turn, and whether it was the last. `node` has the comparisons by their indices.
     #[inline(always)]
-    pub fn turn<'n>(
-        &mut self,
-        trees: &[Branch; Filter::TREES],
-        flow: &FlowKey,
-        node: impl Fn(u32) -> Option<&'n FilterNode>,
-    ) -> bool {
+    pub fn turn<'n>(&mut self, node: impl Fn(u32) -> Option<&'n FilterNode>) -> bool {
         if !self.at.is_leaf() {
             let Some(node) = node(self.at.index()) else { return true };
-            self.at = node.branch(flow.fields[node.field() & (FlowKey::FIELDS - 1)]);
+            self.at = node.branch(self.flow.fields[node.field() & (FlowKey::FIELDS - 1)]);
             return false;
         }
         if self.at.0 < self.best.0 {
             self.best = self.at;
         }
-        self.tree += 1;
-        if self.tree >= Filter::TREES as u32 {
+        let tree = self.tree as usize + 1;
+        self.tree = tree as u32;
+        if tree >= Filter::TREES {
             return true;
         }
-        self.at = trees[self.tree as usize & (Filter::TREES - 1)];
+        self.at = self.trees[tree & (Filter::TREES - 1)];
         self.at.0 == Branch::NOWHERE.0
     }
 

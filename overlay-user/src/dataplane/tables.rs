@@ -195,7 +195,8 @@ impl KernelTables {
             Action::PutFilter(key, filter) => self.filters.insert(Wire(key), Wire(filter), 0)?,
             Action::DelFilter(key) => remove(&mut self.filters, key)?,
             Action::DelRule(index) => {
-                let zeroes = vec![Wire(RuleCount::default()); nr_cpus()?];
+                let cpus = nr_cpus().map_err(|(what, error)| anyhow!("{what}: {error}"))?;
+                let zeroes = vec![Wire(RuleCount::default()); cpus];
                 self.rules.set(index, PerCpuValues::try_from(zeroes)?, 0)?;
             }
             Action::PutGuard(key) => self.guards.insert(Wire(key), Wire(Bound(1)), 0)?,
