@@ -20,6 +20,11 @@ pub trait Tables {
     /// ([`Verdict::Defer`](crate::verdict::Verdict::Defer)): a verifier then meets it there alone.
     const APART: bool = false;
 
+    /// Whether floods from access ports are left to another program
+    /// ([`Verdict::Flood`](crate::verdict::Verdict::Flood)): a verifier that walks through every turn
+    /// of a loop meets them there alone.
+    const FLOODS_APART: bool = false;
+
     /// Whether this frame comes from that other program; to be asked once.
     fn is_back(&self) -> bool {
         false

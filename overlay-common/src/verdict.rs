@@ -14,6 +14,9 @@ pub enum Verdict {
     /// Untouched so far, and sent to a router: another program routes it, which is told what there
     /// is to know of it ([`Tables::hand_on`](crate::tables::Tables::hand_on)).
     Route,
+    /// Untouched so far, and to be flooded by another program
+    /// ([`Tables::FLOODS_APART`](crate::tables::Tables::FLOODS_APART)).
+    Flood,
     /// Encapsulated and finished: send it out of the uplink.
     Transmit(Egress),
     /// An inner frame: send it out of an access port.

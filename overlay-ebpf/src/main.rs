@@ -38,7 +38,7 @@ use overlay_common::verdict::Verdict;
 use overlay_common::tables::Tables as _;
 use overlay_common::verdict::DropReason;
 use packet::{TcPacket, XdpPacket};
-use tables::{Bounded, Form, KernelTables, Looping};
+use tables::{Bounded, BoundedFew, Form, KernelTables, Looping};
 
 /// XDP on an uplink.
 #[xdp(frags)]
@@ -168,7 +168,17 @@ pub fn tc_uplink_bounded(ctx: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 pub fn tc_access_bounded(ctx: TcContext) -> i32 {
-    tc_access_with::<Bounded>(&ctx)
+    tc_access_with::<BoundedFew>(&ctx)
+}
+
+/// Floods from access ports, for kernels without `bpf_loop`.
+#[classifier]
+#[inline(always)]
+pub fn tc_flood_bounded(ctx: TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
+    packet.pull(packet::ACCESS_HEADERS);
+    let result = from_access::flood(&mut packet, &tables, ingress);
+    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
 }
 
 /// tc ingress on an uplink that user space carries. Its socket has had the frame by now:
@@ -258,6 +268,7 @@ fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
     match from_access::run(&mut packet, &tables, ingress) {
         Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::APART_ACCESS),
         Ok(Verdict::Route) => go_on(ctx, &tables, ingress, sides::ROUTE),
+        Ok(Verdict::Flood) => go_on(ctx, &tables, ingress, sides::FLOOD),
         result => outcome::tc(ctx, &mut packet, &tables, ingress, result),
     }
 }

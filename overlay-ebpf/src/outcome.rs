@@ -26,7 +26,9 @@ pub fn xdp<C: EbpfContext, F: Form>(
     result: Result<Verdict, DropReason>,
 ) -> u32 {
     match result {
-        Ok(Verdict::Pass | Verdict::Defer | Verdict::Route) => xdp_action::XDP_PASS,
+        Ok(Verdict::Pass | Verdict::Defer | Verdict::Route | Verdict::Flood) => {
+            xdp_action::XDP_PASS
+        }
         Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
             if egress.ifindex == ingress.ifindex && egress.flags & Egress::TX != 0 {
                 return xdp_action::XDP_TX;
@@ -58,7 +60,7 @@ pub fn tc<C: EbpfContext, F: Form>(
     result: Result<Verdict, DropReason>,
 ) -> i32 {
     match result {
-        Ok(Verdict::Pass | Verdict::Defer | Verdict::Route) => TC_ACT_UNSPEC,
+        Ok(Verdict::Pass | Verdict::Defer | Verdict::Route | Verdict::Flood) => TC_ACT_UNSPEC,
         Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => send(packet, egress),
         Ok(Verdict::Consumed) => TC_ACT_SHOT,
         Err(reason) => {

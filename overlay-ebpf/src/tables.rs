@@ -57,6 +57,9 @@ pub trait Form {
     /// commit be2ef8161572), and go back through all turns of a loop for that.
     const OUTLINED: bool;
 
+    /// Whether floods are left to another program.
+    const FLOODS_APART: bool = false;
+
     /// Takes the turns 0, 1, … `count` − 1, and returns how many were left out.
     fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32;
 }
@@ -66,6 +69,9 @@ pub struct Looping;
 
 /// With loops of at most [`BOUNDED_COPIES`] turns, each of which is verified.
 pub struct Bounded;
+
+/// The same, but for floods.
+pub struct BoundedFew;
 
 impl Form for Looping {
     const OUTLINED: bool = true;
@@ -109,6 +115,16 @@ fn next(index: u32) -> u32 {
     word as u32
 }
 
+impl Form for BoundedFew {
+    const OUTLINED: bool = false;
+    const FLOODS_APART: bool = true;
+
+    #[inline(always)]
+    fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32 {
+        Bounded::repeat(count, turns)
+    }
+}
+
 impl<R> KernelTables<R> {
     /// For a packet that came in at `ingress`; `context` is the running program's.
     #[inline(always)]
@@ -133,6 +149,7 @@ impl<R> KernelTables<R> {
 impl<R: Form> Tables for KernelTables<R> {
     const SHORT: bool = !R::OUTLINED;
     const APART: bool = true;
+    const FLOODS_APART: bool = R::FLOODS_APART;
 
     #[inline(always)]
     fn is_back(&self) -> bool {

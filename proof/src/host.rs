@@ -259,6 +259,6 @@ fn outcome<const COPIES: bool>(
             if is_back { Outcome::SentBack(bytes) } else { Outcome::Sent(bytes) }
         }
         Ok(Verdict::Consumed) | Err(_) => Outcome::Ended,
-        Ok(Verdict::Route) => unreachable!("the host routes by itself"),
+        Ok(Verdict::Route | Verdict::Flood) => unreachable!("the host does all by itself"),
     }
 }

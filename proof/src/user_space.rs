@@ -115,7 +115,7 @@ impl UserSpace {
             }
             Ok(Verdict::Transmit(_) | Verdict::Deliver(_)) => Outcome::Sent(frame.bytes().to_vec()),
             Ok(Verdict::Consumed) => Outcome::Ended,
-            Ok(Verdict::Route) => unreachable!("user space routes by itself"),
+            Ok(Verdict::Route | Verdict::Flood) => unreachable!("user space does all by itself"),
             Err(reason) => {
                 self.tally.count_drop(reason, 1);
                 Outcome::Ended

@@ -48,6 +48,7 @@ fn vnis(draft: &Draft, problems: &mut Problems) {
 fn router(draft: &Draft, segment: &DraftSegment, problems: &mut Problems) {
     match (&segment.vrf, &segment.router) {
         (None, None) => return,
+        (Some(_), None) if segment.has_router => return,
         (Some(vrf), None) => {
             let help = "add router = [\"10.1.0.1/24\"], or leave vrf out";
             problems.add(&vrf.span, "vrf without router", help);

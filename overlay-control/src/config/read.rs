@@ -48,6 +48,8 @@ pub struct DraftSegment {
     pub neighbours: Vec<DraftNeighbour>,
     pub vrf: Option<At<String>>,
     pub router: Option<At<Vec<At<Prefix>>>>,
+    /// Whether there is a `router`, right or wrong.
+    pub has_router: bool,
 }
 
 pub struct DraftVrf {
@@ -195,6 +197,7 @@ fn uplink(mut s: Section, p: &mut Problems) -> DraftUplink {
 
 fn segment(mut s: Section, p: &mut Problems) -> DraftSegment {
     let segment = DraftSegment {
+        has_router: s.has("router"),
         name: s.required(p, "name", values::name, "add name = \"blue\""),
         vni: s.required(p, "vni", values::vni, "add vni = 100, the same on every gateway"),
         learning: s.optional(p, "learning", values::boolean),

@@ -105,30 +105,34 @@ fn routes_lead_somewhere() {
     );
     route(
         "prefix = ¦\"10.9.0.1/16\"\nkind = \"blackhole\"",
-        { "prefix \"10.9.0.1/16\" has bits behind its length" },
+        "prefix \"10.9.0.1/16\" has bits behind its length",
         "did you mean \"10.9.0.0/16\"?",
     );
     route(
         "prefix = ¦\"10.9.0.0\"\nkind = \"blackhole\"",
-        { "prefix \"10.9.0.0\" is no address with a length" },
+        "prefix \"10.9.0.0\" is no address with a length",
         "a network such as",
     );
-    route(&format!("{ten}kind = ¦\"blackhoel\""), "kind \"blackhoel\" does not exist", {
-        "did you mean \"blackhole\"?"
-    });
+    route(
+        &format!("{ten}kind = ¦\"blackhoel\""),
+        "kind \"blackhoel\" does not exist",
+        "did you mean \"blackhole\"?",
+    );
     route(&format!("{ten}peer = ¦\"gw3\""), "there is no peer \"gw3\"", "did you mean");
     route(&format!("{ten}peer = ¦\"gw2\""), "peer gw2 may not use VRF red", "add vrfs");
-    route(&format!("{ten}via = ¦\"10.2.0.1\""), "via 10.2.0.1 is in no network of VRF red", {
-        "or name the segment too"
-    });
+    route(
+        &format!("{ten}via = ¦\"10.2.0.1\""),
+        "via 10.2.0.1 is in no network of VRF red",
+        "or name the segment too",
+    );
     route(
         &format!("{ten}via = ¦\"10.1.0.1\""),
-        { "via 10.1.0.1 is this router itself (line 10)" },
+        "via 10.1.0.1 is this router itself (line 10)",
         "another router",
     );
     route(
         &format!("{ten}via = ¦\"fd00::1\""),
-        { "via fd00::1 is of another family than the prefix" },
+        "via fd00::1 is of another family than the prefix",
         "in the prefix's family",
     );
     route(&format!("{ten}segment = ¦\"blau\""), "there is no segment \"blau\"", "did you mean");

@@ -88,6 +88,9 @@ pub fn program_names(features: Features) -> Vec<&'static str> {
         programs::TC_APART_ACCESS,
         programs::TC_ROUTE,
     ]);
+    if !features.has(Feature::Loop) {
+        names.push(programs::TC_FLOOD_BOUNDED);
+    }
     for is_native in [true, false] {
         names.extend(xdp_programs(features, is_native));
     }
@@ -185,7 +188,11 @@ fn further(features: Features, name: &str) -> Vec<(&'static str, u32, &'static s
         }
         _ if name == tc_access => {
             let apart = tc(sides::APART_ACCESS, programs::TC_APART_ACCESS);
-            vec![apart, route, tc(sides::ACCESS, tc_access)]
+            let mut further = vec![apart, route, tc(sides::ACCESS, tc_access)];
+            if name == programs::TC_ACCESS_BOUNDED {
+                further.push(tc(sides::FLOOD, programs::TC_FLOOD_BOUNDED));
+            }
+            further
         }
         _ => Vec::new(),
     }

@@ -298,7 +298,13 @@ impl Worker {
             Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
                 self.send(ifindex, egress, frame);
             }
-            Ok(Verdict::Pass | Verdict::Defer | Verdict::Route | Verdict::Consumed) => {}
+            Ok(
+                Verdict::Pass
+                | Verdict::Defer
+                | Verdict::Route
+                | Verdict::Flood
+                | Verdict::Consumed,
+            ) => {}
             Err(reason) => self.count(ifindex, reason),
         }
     }

@@ -52,7 +52,13 @@ impl Gate {
                 unsafe { frame.transmit(egress) };
             }
             // The host's own stack has what is not the overlay's.
-            Ok(Verdict::Pass | Verdict::Defer | Verdict::Route | Verdict::Consumed) => {}
+            Ok(
+                Verdict::Pass
+                | Verdict::Defer
+                | Verdict::Route
+                | Verdict::Flood
+                | Verdict::Consumed,
+            ) => {}
             Err(reason) => tables.count_drop(self.ifindex, reason, 1),
         }
     }

@@ -79,9 +79,8 @@ fn neighbours_told(picks: &mut Picks) {
     refused("half of ARP", tagged(&short, VLAN));
     let mut cut = advertisement(target);
     cut.truncate(14 + 40 + 20);
-    picks.access("guarded: half an advertisement", tagged(&cut, VLAN), {
-        Expect::Dropped(Why::SourceGuard)
-    });
+    let name = "guarded: half an advertisement";
+    picks.access_by_tc(name, tagged(&cut, VLAN), Expect::Dropped(Why::SourceGuard));
 }
 
 fn dscp(picks: &mut Picks) {

@@ -54,6 +54,7 @@ pub fn run<P: Packet, T: Tables>(
     let frame = admitted(packet, tables, ingress)?;
     let result = match resolve::run(tables, &frame) {
         Ok(Destination::Router) => return to_router(packet, tables, &frame),
+        Ok(Destination::Flood) if T::FLOODS_APART => return Ok(Verdict::Flood),
         Ok(destination) => forward(packet, tables, &frame, destination),
         Err(why) => Err(why),
     };
@@ -67,6 +68,23 @@ pub fn run<P: Packet, T: Tables>(
         }
         return result;
     }
+    learn(packet, tables, &frame);
+    result
+}
+
+/// Floods a frame that was left to another program.
+///
+/// # Errors
+///
+/// As for [`run`].
+#[inline(always)]
+pub fn flood<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    ingress: Ingress,
+) -> Result<Verdict, DropReason> {
+    let frame = admitted(packet, tables, ingress)?;
+    let result = flood::run(packet, tables, &frame);
     learn(packet, tables, &frame);
     result
 }
