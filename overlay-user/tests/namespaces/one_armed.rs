@@ -184,7 +184,7 @@ fn a_tap_that_is_both() -> Result<()> {
     if !require_root("a_tap_that_is_both") {
         return Ok(());
     }
-    for mode in ["tc", "xdp"] {
+    for mode in ["tc", "xdp", "user"] {
         let gateway = Gateway::new("gw1", TwoGateways::VTEP1)?;
         let netns = &gateway.netns;
         let mut tap = Tap::new(netns, "tap0")?;
@@ -322,7 +322,7 @@ fn on_each_hook(name: &str, check: impl Fn(&OneSwitch, &str) -> Result<()>) -> R
     if !require_root(name) || !require_tools(name, TOOLS) {
         return Ok(());
     }
-    for mode in ["tc", "xdp"] {
+    for mode in ["tc", "xdp", "user"] {
         let bed = OneSwitch::new()?;
         check(&bed, mode).with_context(|| format!("the device on {mode}"))?;
     }
