@@ -2,6 +2,7 @@
 
 mod applications;
 mod attached;
+mod both_ours;
 mod capture;
 mod gateway;
 mod ping;
@@ -11,6 +12,7 @@ pub use applications::{
     Echoes, alone, arp, between_hosts, http_download, over_ipv6, stream, tcp, udp_sizes,
 };
 pub use attached::attached;
+pub use both_ours::{EVERY_HOOK, Modes, both_ours, check_hooks, prepare_for_xdp};
 pub use capture::Capture;
 pub use gateway::{Overlay, binary, doctor, has_feature, overlay};
 pub use ping::{Answers, answers, ping};
