@@ -30,6 +30,7 @@ mod one_armed;
 mod protocols;
 mod real_peer;
 mod reload;
+mod replication;
 mod segments;
 mod storms;
 mod trunk;
