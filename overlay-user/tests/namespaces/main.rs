@@ -13,6 +13,7 @@ mod closed;
 mod devices;
 mod dhcp;
 mod doctor;
+mod faults;
 mod filters;
 mod guests;
 mod hook_changes;

@@ -21,12 +21,7 @@ const LEFT: &str = "its far end takes no redirected frames";
 /// Starts a gateway of ours on each side, and waits until they reach each other.
 pub fn both_ours(testbed: &TwoGateways, first: Modes, second: Modes) -> Result<[Overlay<'_>; 2]> {
     prepare_for_xdp(testbed, &[first.1, second.1])?;
-    if [first.0, second.0].iter().any(|mode| mode.starts_with("xdp")) {
-        // Redirected frames arrive in a veth only where its far end polls.
-        let polling = Offloads { gro: Some(true), ..Offloads::default() };
-        set_offloads(&testbed.gw1.netns, "eth0", polling)?;
-        set_offloads(&testbed.gw2.netns, "eth0", polling)?;
-    }
+    prepare_uplinks(testbed, &[first.0, second.0])?;
     let (gw1, gw2) = (&testbed.gw1, &testbed.gw2);
     let ours = [start(gw1, first, ("second", gw2))?, start(gw2, second, ("first", gw1))?];
     for ours in &ours {
@@ -37,7 +32,7 @@ pub fn both_ours(testbed: &TwoGateways, first: Modes, second: Modes) -> Result<[
 }
 
 /// Until a gateway has seen that redirected frames arrive, tc sends what XDP would.
-fn wait_for_redirects(ours: &Overlay<'_>) -> Result<()> {
+pub fn wait_for_redirects(ours: &Overlay<'_>) -> Result<()> {
     wait_until("redirects of XDP", Duration::from_secs(10), || {
         let ports = ours.show("ports").ok()?;
         let is_left_to_tc = |port: &Value| port["why"].as_str().is_some_and(|w| w.contains(LEFT));
@@ -66,6 +61,16 @@ pub fn prepare_for_xdp(testbed: &TwoGateways, access: &[&str]) -> Result<()> {
     let plain = Offloads { tx: Some(false), gro: Some(true), ..Offloads::default() };
     set_offloads(&testbed.host1, "eth0", plain)?;
     set_offloads(&testbed.host2, "eth0", plain)
+}
+
+/// Redirected frames arrive in a veth only where its far end polls.
+pub fn prepare_uplinks(testbed: &TwoGateways, uplinks: &[&str]) -> Result<()> {
+    if uplinks.iter().all(|mode| !mode.starts_with("xdp")) {
+        return Ok(());
+    }
+    let polling = Offloads { gro: Some(true), ..Offloads::default() };
+    set_offloads(&testbed.gw1.netns, "eth0", polling)?;
+    set_offloads(&testbed.gw2.netns, "eth0", polling)
 }
 
 /// A mode asked for by name is the hook that carries the port.
