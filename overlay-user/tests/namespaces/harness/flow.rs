@@ -154,7 +154,7 @@ pub fn pin(core: Core) -> Result<()> {
     let mut cores = (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false));
     let chosen = match core {
         Core::First => cores.next(),
-        Core::Last => cores.last(),
+        Core::Last => cores.next_back(),
     };
     let mut set = CpuSet::new();
     set.set(chosen.context("no core")?)?;
