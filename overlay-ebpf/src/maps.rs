@@ -3,14 +3,14 @@
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{
-    Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray, ProgramArray,
+    Array, DevMapHash, HashMap, PerCpuArray, PerCpuHashMap, PerfEventArray, ProgramArray, XskMap,
 };
 use overlay_common::abi::sides;
 use overlay_common::abi::{
     ACCESS_BUCKETS, Count, DropKey, FloodKey, MAX_FLOOD_SLOTS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
-    MAX_SEGMENTS, MAX_WAYS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer,
-    PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Segment, Target, VTEP_BUCKETS, Vtep,
-    Vtep6Key, Way,
+    MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer,
+    PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Queue, Segment, Target,
+    VTEP_BUCKETS, Vtep, Vtep6Key, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -75,6 +75,11 @@ pub static TC_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT,
 pub static XDP_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
 #[map]
 pub static XDP_SIDES_ONE: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
+
+#[map]
+pub static XSK_SLOTS: HashMap<Queue, u32> = HashMap::with_max_entries(MAX_XSKS, BPF_F_NO_PREALLOC);
+#[map]
+pub static XSKS: XskMap = XskMap::with_max_entries(MAX_XSKS, 0);
 
 #[map]
 pub static PTB_BUCKETS: PerCpuArray<PuntBucket> = PerCpuArray::with_max_entries(MAX_PORTS, 0);

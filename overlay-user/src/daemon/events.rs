@@ -220,7 +220,7 @@ impl Daemon {
         let Some(port) = self.ports.get_mut(name) else { return };
         port.failure = None;
         if let Some(live) = port.live.take() {
-            self.user_ports.stop(live.ifindex);
+            self.stop_user(live.ifindex);
             self.dataplane.forget(live.ifindex);
             let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
         }

@@ -57,6 +57,32 @@ fn xdp_uplink_user_access() -> Result<()> {
 }
 
 #[test]
+fn af_xdp_on_both() -> Result<()> {
+    against_kernel("af_xdp_on_both", "user-xdp", "user-xdp")
+}
+
+#[test]
+fn af_xdp_uplink_user_access() -> Result<()> {
+    against_kernel("af_xdp_uplink_user_access", "user-xdp", "user")
+}
+
+#[test]
+fn af_xdp_uplink_tc_access() -> Result<()> {
+    against_kernel("af_xdp_uplink_tc_access", "user-xdp", "tc")
+}
+
+#[test]
+fn xdp_uplink_af_xdp_access() -> Result<()> {
+    against_kernel("xdp_uplink_af_xdp_access", "xdp", "user-xdp")
+}
+
+#[test]
+fn af_xdp_between_two_of_ours() -> Result<()> {
+    let both = ("user-xdp", "user-xdp");
+    between_ours("af_xdp_between_two_of_ours", both, both)
+}
+
+#[test]
 fn user_space_between_two_of_ours() -> Result<()> {
     between_ours("user_space_between_two_of_ours", ("user", "user"), ("user", "user"))
 }
@@ -111,7 +137,7 @@ fn a_far_end_that_stops_polling() -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    prepare_for_xdp(&testbed, &["xdp"])?;
+    prepare_for_xdp(&testbed, &[("xdp", "xdp")])?;
     let poll = |on: bool| -> Result<()> {
         let gro = Offloads { gro: Some(on), ..Offloads::default() };
         set_offloads(&testbed.gw2.netns, "eth0", gro)?;
@@ -139,7 +165,7 @@ fn against_kernel(name: &str, uplink: &str, access: &str) -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    prepare_for_xdp(&testbed, &[access])?;
+    prepare_for_xdp(&testbed, &[(uplink, access)])?;
     // Redirected frames arrive in a veth only where its far end polls.
     let polling = Offloads { gro: Some(true), ..Offloads::default() };
     set_offloads(&testbed.gw2.netns, "eth0", polling)?;
@@ -156,7 +182,7 @@ fn between_ours(name: &str, first: (&str, &str), second: (&str, &str)) -> Result
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    prepare_for_xdp(&testbed, &[first.1, second.1])?;
+    prepare_for_xdp(&testbed, &[first, second])?;
     let (gw1, gw2) = (&testbed.gw1, &testbed.gw2);
     let one = gw1.config(first.0, first.1, &[("second", TwoGateways::VTEP2)]);
     let two = gw2.config(second.0, second.1, &[("first", TwoGateways::VTEP1)]);
@@ -170,9 +196,13 @@ fn between_ours(name: &str, first: (&str, &str), second: (&str, &str)) -> Result
 }
 
 /// Where an access port is on XDP, hosts must finish their checksums: the note
-/// that one is only half done does not survive an XDP redirect.
-fn prepare_for_xdp(testbed: &TwoGateways, access: &[&str]) -> Result<()> {
-    if access.iter().all(|mode| !mode.starts_with("xdp")) {
+/// that one is only half done does not survive an XDP redirect. Nor does it survive AF_XDP on
+/// an uplink without a wire in front.
+fn prepare_for_xdp(testbed: &TwoGateways, modes: &[(&str, &str)]) -> Result<()> {
+    let loses = |(uplink, access): &(&str, &str)| {
+        access.starts_with("xdp") || [*uplink, *access].contains(&"user-xdp")
+    };
+    if !modes.iter().any(loses) {
         return Ok(());
     }
     let plain = Offloads { tx: Some(false), gro: Some(true), ..Offloads::default() };
@@ -180,10 +210,12 @@ fn prepare_for_xdp(testbed: &TwoGateways, access: &[&str]) -> Result<()> {
     set_offloads(&testbed.host2, "eth0", plain)
 }
 
-/// A mode asked for by name is the hook that carries the port.
+/// A mode asked for by name is the hook that carries the port; user space is one, whatever its
+/// sockets.
 fn check_hooks(ours: &Overlay<'_>, uplink: &str, access: &str) -> Result<()> {
     for (interface, wanted) in [("eth0", uplink), ("eth1", access)] {
         let hook = ours.hook(interface)?;
+        let wanted = if wanted == "user-xdp" { "user" } else { wanted };
         ensure!(hook == wanted, "{interface} is on {hook}, not on {wanted}:\n{}", ours.log());
     }
     Ok(())

@@ -157,7 +157,8 @@ fn wait_for_hooks(client: &Client, daemon: &Process, mode: &str) -> Result<()> {
             return Some(false);
         }
         let ports = client.show("ports").ok()?;
-        let hooked = ports.len() >= 2 && ports.iter().all(|port| port["hook"] == mode);
+        let hook = if mode.starts_with("user") { "user" } else { mode };
+        let hooked = ports.len() >= 2 && ports.iter().all(|port| port["hook"] == hook);
         let peers = client.show("peers").ok()?;
         (hooked && peers.iter().all(|peer| peer["state"] == "ready")).then_some(true)
     });
