@@ -15,6 +15,7 @@ use crate::netlink::Link;
 use crate::netlink::link::Kind;
 use crate::state::DeviceState;
 use crate::user_ports::Prepared;
+use crate::user_ports::xsk::frame_for;
 
 /// How a device is to be used. VLANs of one device share its programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,6 +237,13 @@ impl Daemon {
         }
         self.user_ports.start(ifindex, device.role, prepared)?;
         Ok(attached)
+    }
+
+    /// Whether a port's packets, which become as long as that, want sockets of another kind or
+    /// with other frames.
+    pub(super) fn outgrows(&self, name: &str, old: &Link, new: &Link) -> bool {
+        let over_xdp = |port: &Port| hook::choose(port.wanted.mode, new.kind).hook == Hook::UserXdp;
+        frame_for(old.mtu) != frame_for(new.mtu) && self.ports.get(name).is_some_and(over_xdp)
     }
 
     /// Has no thread carry a device.

@@ -211,7 +211,7 @@ impl Outbox {
             let Some(mut sender) = sender(ifindex) else { continue };
             sender.begin();
             for frame in &mut queued[first..] {
-                let is_plain = frame.offload == Offload::default();
+                let is_plain = frame.offload.is_nothing();
                 if frame.ifindex != ifindex || !is_plain || frame.len > sender.longest() {
                     continue;
                 }

@@ -7,7 +7,7 @@ use overlay_testbed::{
     Netns, Offloads, TwoGateways, require_root, require_tools, set_offloads, wait_until,
 };
 
-use crate::harness::{Overlay, answers, between_hosts, has_feature, ping};
+use crate::harness::{Overlay, answers, between_hosts, has_feature, hook_of, ping};
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "bridge", "ping"];
 
@@ -215,7 +215,7 @@ fn prepare_for_xdp(testbed: &TwoGateways, modes: &[(&str, &str)]) -> Result<()> 
 fn check_hooks(ours: &Overlay<'_>, uplink: &str, access: &str) -> Result<()> {
     for (interface, wanted) in [("eth0", uplink), ("eth1", access)] {
         let hook = ours.hook(interface)?;
-        let wanted = if wanted == "user-xdp" { "user" } else { wanted };
+        let wanted = hook_of(wanted);
         ensure!(hook == wanted, "{interface} is on {hook}, not on {wanted}:\n{}", ours.log());
     }
     Ok(())

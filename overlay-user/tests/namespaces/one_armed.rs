@@ -22,7 +22,9 @@ use overlay_testbed::{
 };
 
 use crate::devices::Tap;
-use crate::harness::{Overlay, arp, http_download, marked, octets, ping, stream, tcp, udp_sizes};
+use crate::harness::{
+    Overlay, arp, hook_of, http_download, marked, octets, ping, stream, tcp, udp_sizes,
+};
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "bridge", "ping", "ethtool"];
 const SOON: Duration = Duration::from_secs(2);
@@ -113,8 +115,8 @@ fn a_gateway_with_one_device() -> Result<()> {
             .collect();
         let eth0 = Some("eth0");
         let wanted = [
-            (eth0, Some("uplink"), None, Some(mode)),
-            (eth0, Some("access"), Some(10), Some(mode)),
+            (eth0, Some("uplink"), None, Some(hook_of(mode))),
+            (eth0, Some("access"), Some(10), Some(hook_of(mode))),
         ];
         ensure!(shown == wanted, "{ports:?}");
 
@@ -129,7 +131,7 @@ fn a_gateway_with_one_device() -> Result<()> {
         ping(&bed.host1, HOST2)?;
         // Ten requests and ten answers. A veth sends nothing back by XDP_TX.
         let sent = redirected(&bed.gw1.netns)? - before;
-        let is_right = if mode == "xdp" { sent >= 20 } else { sent == 0 };
+        let is_right = if mode.ends_with("xdp") { sent >= 20 } else { sent == 0 };
         ensure!(is_right, "{sent} frames were redirected by XDP\n{}", ours.log());
         match &bed.relay {
             None => tcp(&bed.host1, (&bed.host2, HOST2))?,
@@ -322,7 +324,7 @@ fn on_each_hook(name: &str, check: impl Fn(&OneSwitch, &str) -> Result<()>) -> R
     if !require_root(name) || !require_tools(name, TOOLS) {
         return Ok(());
     }
-    for mode in ["tc", "xdp"] {
+    for mode in ["tc", "xdp", "user-xdp"] {
         let bed = OneSwitch::new()?;
         check(&bed, mode).with_context(|| format!("the device on {mode}"))?;
     }

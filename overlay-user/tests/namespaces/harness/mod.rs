@@ -4,6 +4,7 @@ mod applications;
 mod attached;
 mod capture;
 mod gateway;
+mod modes;
 mod ping;
 mod two_ports;
 
@@ -13,6 +14,7 @@ pub use applications::{
 pub use attached::attached;
 pub use capture::Capture;
 pub use gateway::{Overlay, binary, doctor, has_feature, overlay};
+pub use modes::{hook_of, suit};
 pub use ping::{Answers, answers, ping};
 pub use two_ports::{SOON, TwoPorts};
 
