@@ -19,6 +19,7 @@ pub mod sender;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::socket::setsockopt;
@@ -45,6 +46,10 @@ const SEND_BUFFER: usize = 8 << 20;
 const SEND_AT_ONCE: u32 = 256;
 /// `XDP_MAX_TX_SKB_BUDGET`.
 const SEND_BUDGET: libc::c_int = 9;
+
+/// How long a queue is waited for that is another socket's, and how long between two tries.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How long a frame's memory has to be for packets of `mtu` bytes; `None` where no frame
 /// holds them.
@@ -132,7 +137,7 @@ impl Socket {
         let (received, empty, to_send, sent) = unsafe {
             (Consumer::new(rx), Producer::new(fill), Producer::new(tx), Consumer::new(done))
         };
-        bind(&fd, ifindex, number)?;
+        bind_patiently(&fd, ifindex, number)?;
         let options: u32 = option(&fd, libc::SOL_XDP, libc::XDP_OPTIONS).unwrap_or(0);
         let is_zero_copy = options & libc::XDP_OPTIONS_ZEROCOPY != 0;
         let rings = [rx_map, tx_map, fill_map, done_map];
@@ -193,6 +198,18 @@ fn map<T>(
         size: FRAMES,
     };
     Ok((mapping, place))
+}
+
+/// A socket that was closed, here or by a process that is dead, leaves its queue a moment later
+/// (`xp_release_deferred` of the kernel).
+fn bind_patiently(fd: &OwnedFd, ifindex: u32, number: u32) -> io::Result<()> {
+    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+        match bind(fd, ifindex, number) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(PAUSE),
+            bound => return bound,
+        }
+    }
+    bind(fd, ifindex, number)
 }
 
 /// The kernel takes the driver's zero-copy mode where there is one, and copies elsewhere.
