@@ -111,9 +111,12 @@ fn a_daemon_that_dies_takes_its_ports_along_and_the_next_one_has_them() -> Resul
         ping(gateway, TwoGateways::VTEP2)?;
         stream(peer, gateway, &format!("{}:4000", TwoGateways::VTEP1), 1 << 20, SOON)?;
         ensure!(!answers(&testbed.host1, TwoGateways::HOST2), "who carried that?");
-        // Tunnels' packets are not refused to their senders.
+        // Tunnels' packets are not refused to their senders. They come as far as the guard.
+        let arriving = Capture::start(&testbed.gw1.netns, "eth0")?;
         let capture = Capture::start(&testbed.gw2.netns, "eth0")?;
         let _ = answers(&testbed.host2, TwoGateways::HOST1);
+        let arrived = arriving.stop()?.fields("vxlan", &["frame.number"])?;
+        ensure!(!arrived.is_empty(), "a program without sockets lets nothing pass");
         let refused = capture.stop()?.fields("icmp.type == 3", &["frame.number"])?;
         ensure!(refused.is_empty(), "refused to the peer: {refused:?}");
         ours.restart()?;
