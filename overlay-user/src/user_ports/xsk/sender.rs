@@ -76,20 +76,19 @@ impl Sender {
             if self.to_send.pending() == 0 || !self.to_send.needs_wakeup() {
                 break;
             }
-            if let Err(error) = self.socket.wake_sending()
-                && !is_passing(&error)
-            {
-                tracing::debug!(%error, "frames cannot be sent");
-                self.is_stuck = true;
-                return false;
-            }
-            self.reap();
-            if self.socket.is_zero_copy {
+            match self.socket.wake_sending() {
                 // The driver goes on by itself.
-                return false;
+                Ok(()) if self.socket.is_zero_copy => break,
+                Err(error) if !is_passing(&error) => {
+                    tracing::debug!(%error, "frames cannot be sent");
+                    self.is_stuck = true;
+                    break;
+                }
+                Ok(()) | Err(_) => {}
             }
         }
-        self.to_send.pending() != 0 && self.to_send.needs_wakeup()
+        self.reap();
+        !self.is_stuck && self.to_send.pending() != 0 && self.to_send.needs_wakeup()
     }
 
     fn reap(&mut self) {
