@@ -267,13 +267,16 @@ fn every_queue_has_a_thread(testbed: &TwoGateways, mode: &str) -> Result<()> {
     let status: Value = serde_json::from_str(&ours.run(&["status", "--json"])?)?;
     let tasks = format!("/proc/{}/task", status["pid"]);
     let prefix = format!("port-{}-", gateway.netns.ifindex("eth1")?);
-    let names = std::fs::read_dir(tasks)?
-        .map(|task| Ok(std::fs::read_to_string(task?.path().join("comm"))?))
-        .collect::<Result<Vec<_>>>()?;
-    let threads = names.iter().filter(|name| name.starts_with(&prefix)).count();
+    let names = || -> Result<Vec<String>> {
+        let names = std::fs::read_dir(&tasks)?
+            .map(|task| Ok(std::fs::read_to_string(task?.path().join("comm"))?));
+        names.filter(|name| name.as_ref().is_ok_and(|name| name.starts_with(&prefix))).collect()
+    };
     let cores = std::thread::available_parallelism()?.get();
     let wanted = if mode == "user-xdp" { 4 } else { cores.min(4) };
-    ensure!(threads == wanted, "{threads} threads on {cores} cores: {names:?}");
+    // A thread has its name from the moment on that it runs.
+    wait_until("a thread for each queue", SOON, || (names().ok()?.len() == wanted).then_some(()))
+        .with_context(|| format!("{wanted} wanted on {cores} cores: {:?}", names()))?;
     // None is lost, and none comes twice.
     between_hosts(testbed)?;
     let outside = RawSocket::open(&testbed.host2, "eth0")?;
