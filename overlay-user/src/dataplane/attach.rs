@@ -115,6 +115,9 @@ impl Attachments {
                 device.choice.hook.name()
             );
         }
+        if device.choice.hook == Hook::UserXdp && !self.features.has(Feature::XdpSockets) {
+            bail!("this kernel has no AF_XDP (XDP_SOCKETS)");
+        }
         let names = OfDevice::new(self.features, device.role, device.choice.hook);
         names.require(ebpf, self.features)?;
         // A link of this process is adopted through its pin like a former one's. A filter
@@ -126,14 +129,15 @@ impl Attachments {
         let links = Links { tc, xdp: None };
         let links = self.links.entry(device.ifindex).insert_entry(links).into_mut();
 
-        let Choice { hook, why, or_tc } = &device.choice;
+        let Choice { hook, why, or_next } = &device.choice;
         let path = self.pins.link(LinkKind::Xdp, device.ifindex);
         let Some(xdp) = names.xdp else {
             // A former process, or a former configuration, may have had XDP here.
             link::remove(&path);
             return Ok(Attached { hook: *hook, why: why.clone(), filter });
         };
-        if device.inherited.map(|former| former.hook) != Some(*hook) {
+        let is_generic = |hook| hook == Hook::XdpGeneric;
+        if device.inherited.is_none_or(|former| is_generic(former.hook) != is_generic(*hook)) {
             // Generic and native XDP exclude each other on a device.
             link::remove(&path);
         }
@@ -142,9 +146,12 @@ impl Attachments {
                 links.xdp = Some(link);
                 Ok(Attached { hook: *hook, why: why.clone(), filter })
             }
-            Err(refusal) if *or_tc => {
+            Err(refusal) if *or_next && *hook == Hook::Xdp => {
                 let why = format!("auto: {} takes no XDP program: {refusal:#}", device.name);
                 Ok(Attached { hook: Hook::Tc, why, filter })
+            }
+            Err(refusal) if *hook == Hook::UserXdp => {
+                Err(refusal.context(format!("{} takes no XDP program", device.name)))
             }
             Err(refusal) => Err(refusal.context(format!(
                 "interface {} takes no {} program; mode = \"auto\" or \"tc\" would do",
@@ -258,7 +265,7 @@ fn attach_xdp(
         link::remove(path);
     }
     let mode = match hook {
-        Hook::Xdp => XdpMode::Driver,
+        Hook::Xdp | Hook::UserXdp => XdpMode::Driver,
         Hook::XdpGeneric => XdpMode::Skb,
         Hook::Tc | Hook::User => bail!("{} is not an XDP hook", hook.name()),
     };

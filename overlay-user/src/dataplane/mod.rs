@@ -13,6 +13,7 @@
 //! - [`probe`]: whether a device takes redirected frames.
 //! - [`pins`], [`bpffs`]: what outlives the process, and where.
 //! - [`log`]: the programs' log records.
+//! - [`sockets`]: which AF_XDP socket has the frames of a queue.
 //! - [`shared`]: maps in memory shared with the programs.
 //! - [`wire`]: records as bytes.
 //! - `xdp_features`: what drivers say of their XDP.
@@ -31,6 +32,7 @@ pub mod probe;
 pub mod programs;
 pub mod punts;
 pub mod shared;
+pub mod sockets;
 pub mod sys;
 pub mod tables;
 pub mod wire;
@@ -51,6 +53,7 @@ use hook::Hook;
 use pins::Pins;
 use programs::{Kept, OfDevice};
 use punts::{Punted, Readers};
+use sockets::Sockets;
 use tables::KernelTables;
 
 use crate::netlink::Link;
@@ -70,6 +73,8 @@ pub struct Dataplane {
     punts: PerfEventArray<MapData>,
     /// The tables.
     pub tables: KernelTables,
+    /// Where frames for user space go.
+    pub sockets: Sockets,
     attachments: Option<Attachments>,
     pins: Option<Pins>,
     features: Features,
@@ -96,7 +101,16 @@ impl Dataplane {
         features.suffice()?;
         let abilities = features.abilities();
         let seed = shared::seed()?;
-        let mut ebpf = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        if let Some(pins) = &pins {
+            pins.discard_new_maps()?;
+            pins.create()?;
+            if !features.has(Feature::XdpSockets) {
+                let path = sockets::stand_in(&pins.new_maps())?;
+                loader.map_pin_path(maps::XSKS, path);
+            }
+        }
+        let mut ebpf = loader
             .map_max_entries(maps::PORT_COUNTERS, counts::entries(MAX_PORTS)?)
             .map_max_entries(maps::PEER_COUNTERS, counts::entries(MAX_PEERS)?)
             .map_max_entries(maps::FDB, Spread::buckets_for(fdb_entries))
@@ -110,13 +124,12 @@ impl Dataplane {
         let punts = ebpf.take_map(maps::PUNTS).context("the BPF object has no map PUNTS")?;
         let punts = PerfEventArray::try_from(punts)?;
         if let Some(pins) = &pins {
-            pins.discard_new_maps()?;
-            pins.create()?;
             KernelTables::pin(&ebpf, &pins.new_maps())?;
         }
         let tables = KernelTables::take(&mut ebpf, seed)?;
+        let sockets = Sockets::take(&mut ebpf)?;
         let attachments = pins.clone().map(|pins| Attachments::new(pins, features));
-        Ok(Self { ebpf, maps, punts, tables, attachments, pins, features })
+        Ok(Self { ebpf, maps, punts, tables, sockets, attachments, pins, features })
     }
 
     /// What is used of the kernel.

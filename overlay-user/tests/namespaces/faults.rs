@@ -241,7 +241,7 @@ fn learnt(ours: &Overlay<'_>) -> Result<u64> {
 impl Bed {
     fn new(modes: Modes) -> Result<Self> {
         let testbed = TwoGateways::new()?;
-        prepare_for_xdp(&testbed, &[modes.1])?;
+        prepare_for_xdp(&testbed, &[modes])?;
         prepare_uplinks(&testbed, &[modes.0])?;
         let netns = Netns::new("hostile")?;
         veth(&testbed.gw1.netns, "eth2", &netns, "eth0")?;

@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 use overlay_testbed::{TwoGateways, require_root, require_tools, set_mtu};
 
-use crate::harness::{Overlay, attached, ping};
+use crate::harness::{Overlay, attached, hook_of, ping};
 
 /// Uplink and access port, in an order in which each hook follows each other one.
-const MODES: [(&str, &str); 12] = [
+const MODES: [(&str, &str); 16] = [
     ("xdp", "xdp"),
     ("xdp-generic", "xdp-generic"),
     ("xdp", "tc"),
@@ -18,6 +18,10 @@ const MODES: [(&str, &str); 12] = [
     ("user", "xdp"),
     ("xdp-generic", "user"),
     ("user", "user"),
+    ("user-xdp", "user"),
+    ("user-xdp", "user-xdp"),
+    ("xdp-generic", "user-xdp"),
+    ("user-xdp", "xdp"),
     ("xdp", "xdp"),
 ];
 
@@ -42,11 +46,11 @@ fn with_first_modes(
 }
 
 fn check(testbed: &TwoGateways, ours: &Overlay<'_>, (uplink, access): (&str, &str)) -> Result<()> {
-    ensure!(ours.hook("eth0")? == uplink, "uplink is not on {uplink}");
-    ensure!(ours.hook("eth1")? == access, "access port is not on {access}");
+    ensure!(ours.hook("eth0")? == hook_of(uplink), "uplink is not on {uplink}");
+    ensure!(ours.hook("eth1")? == hook_of(access), "access port is not on {access}");
     for (interface, mode) in [("eth0", uplink), ("eth1", access)] {
         let programs = format!("{:?}", attached(&testbed.gw1.netns, interface)?);
-        let is_xdp = mode.starts_with("xdp");
+        let is_xdp = mode.starts_with("xdp") || mode == "user-xdp";
         ensure!(programs.contains("prog/xdp") == is_xdp, "{interface}, {mode}: {programs}");
     }
     ping(&testbed.host1, TwoGateways::HOST2)

@@ -60,6 +60,32 @@ fn xdp_uplink_user_access() -> Result<()> {
 }
 
 #[test]
+fn af_xdp_on_both() -> Result<()> {
+    against_kernel("af_xdp_on_both", "user-xdp", "user-xdp")
+}
+
+#[test]
+fn af_xdp_uplink_user_access() -> Result<()> {
+    against_kernel("af_xdp_uplink_user_access", "user-xdp", "user")
+}
+
+#[test]
+fn af_xdp_uplink_tc_access() -> Result<()> {
+    against_kernel("af_xdp_uplink_tc_access", "user-xdp", "tc")
+}
+
+#[test]
+fn xdp_uplink_af_xdp_access() -> Result<()> {
+    against_kernel("xdp_uplink_af_xdp_access", "xdp", "user-xdp")
+}
+
+#[test]
+fn af_xdp_between_two_of_ours() -> Result<()> {
+    let both = ("user-xdp", "user-xdp");
+    between_ours("af_xdp_between_two_of_ours", both, both)
+}
+
+#[test]
 fn user_space_between_two_of_ours() -> Result<()> {
     between_ours("user_space_between_two_of_ours", ("user", "user"), ("user", "user"))
 }
@@ -114,7 +140,7 @@ fn a_far_end_that_stops_polling() -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    prepare_for_xdp(&testbed, &["xdp"])?;
+    prepare_for_xdp(&testbed, &[("xdp", "xdp")])?;
     let poll = |on: bool| -> Result<()> {
         let gro = Offloads { gro: Some(on), ..Offloads::default() };
         set_offloads(&testbed.gw2.netns, "eth0", gro)?;
@@ -142,7 +168,7 @@ fn against_kernel(name: &str, uplink: &str, access: &str) -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    prepare_for_xdp(&testbed, &[access])?;
+    prepare_for_xdp(&testbed, &[(uplink, access)])?;
     // Redirected frames arrive in a veth only where its far end polls.
     let polling = Offloads { gro: Some(true), ..Offloads::default() };
     set_offloads(&testbed.gw2.netns, "eth0", polling)?;

@@ -23,7 +23,7 @@ use overlay_testbed::{
 
 use crate::devices::Tap;
 use crate::harness::{
-    Overlay, arp, has_feature, http_download, marked, octets, ping, stream, tcp, udp_sizes,
+    Overlay, arp, has_feature, hook_of, http_download, marked, octets, ping, stream, tcp, udp_sizes,
 };
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "bridge", "ping", "ethtool"];
@@ -115,8 +115,8 @@ fn a_gateway_with_one_device() -> Result<()> {
             .collect();
         let eth0 = Some("eth0");
         let wanted = [
-            (eth0, Some("uplink"), None, Some(mode)),
-            (eth0, Some("access"), Some(10), Some(mode)),
+            (eth0, Some("uplink"), None, Some(hook_of(mode))),
+            (eth0, Some("access"), Some(10), Some(hook_of(mode))),
         ];
         ensure!(shown == wanted, "{ports:?}");
 
@@ -132,7 +132,10 @@ fn a_gateway_with_one_device() -> Result<()> {
         // Ten requests and ten answers. A veth sends nothing back by XDP_TX; where it cannot be
         // probed, XDP sends nothing there at all.
         let sent = redirected(&bed.gw1.netns)? - before;
-        let by_xdp = mode == "xdp" && has_feature(&bed.gw1.netns, "live-frames")?;
+        let by_xdp = match mode {
+            "xdp" => has_feature(&bed.gw1.netns, "live-frames")?,
+            mode => mode == "user-xdp",
+        };
         let is_right = if by_xdp { sent >= 20 } else { sent == 0 };
         ensure!(is_right, "{sent} frames were redirected by XDP\n{}", ours.log());
         match &bed.relay {
@@ -326,7 +329,7 @@ fn on_each_hook(name: &str, check: impl Fn(&OneSwitch, &str) -> Result<()>) -> R
     if !require_root(name) || !require_tools(name, TOOLS) {
         return Ok(());
     }
-    for mode in ["tc", "xdp", "user"] {
+    for mode in ["tc", "xdp", "user", "user-xdp"] {
         let bed = OneSwitch::new()?;
         check(&bed, mode).with_context(|| format!("the device on {mode}"))?;
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use overlay_testbed::{Gateway, Offloads, TwoGateways, set_offloads, wait_until};
 use serde_json::Value;
 
-use super::Overlay;
+use super::{Overlay, hook_of};
 
 /// The modes of an uplink and of an access port.
 pub type Modes = (&'static str, &'static str);
@@ -20,7 +20,7 @@ const LEFT: &str = "its far end takes no redirected frames";
 
 /// Starts a gateway of ours on each side, and waits until they reach each other.
 pub fn both_ours(testbed: &TwoGateways, first: Modes, second: Modes) -> Result<[Overlay<'_>; 2]> {
-    prepare_for_xdp(testbed, &[first.1, second.1])?;
+    prepare_for_xdp(testbed, &[first, second])?;
     prepare_uplinks(testbed, &[first.0, second.0])?;
     let (gw1, gw2) = (&testbed.gw1, &testbed.gw2);
     let ours = [start(gw1, first, ("second", gw2))?, start(gw2, second, ("first", gw1))?];
@@ -53,9 +53,13 @@ fn start<'n>(
 }
 
 /// Where an access port is on XDP, hosts must finish their checksums: the note
-/// that one is only half done does not survive an XDP redirect.
-pub fn prepare_for_xdp(testbed: &TwoGateways, access: &[&str]) -> Result<()> {
-    if access.iter().all(|mode| !mode.starts_with("xdp")) {
+/// that one is only half done does not survive an XDP redirect. Nor does it survive AF_XDP on
+/// an uplink without a wire in front.
+pub fn prepare_for_xdp(testbed: &TwoGateways, modes: &[(&str, &str)]) -> Result<()> {
+    let loses = |(uplink, access): &(&str, &str)| {
+        access.starts_with("xdp") || [*uplink, *access].contains(&"user-xdp")
+    };
+    if !modes.iter().any(loses) {
         return Ok(());
     }
     let plain = Offloads { tx: Some(false), gro: Some(true), ..Offloads::default() };
@@ -73,10 +77,11 @@ pub fn prepare_uplinks(testbed: &TwoGateways, uplinks: &[&str]) -> Result<()> {
     set_offloads(&testbed.gw2.netns, "eth0", polling)
 }
 
-/// A mode asked for by name is the hook that carries the port.
+/// A mode asked for by name is the hook that carries the port; user space is one, whatever its
+/// sockets.
 pub fn check_hooks(ours: &Overlay<'_>, (uplink, access): (&str, &str)) -> Result<()> {
     for (interface, wanted) in [("eth0", uplink), ("eth1", access)] {
-        let hook = ours.hook(interface)?;
+        let (hook, wanted) = (ours.hook(interface)?, hook_of(wanted));
         ensure!(hook == wanted, "{interface} is on {hook}, not on {wanted}:\n{}", ours.log());
     }
     Ok(())

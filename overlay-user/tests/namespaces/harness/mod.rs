@@ -6,6 +6,7 @@ mod both_ours;
 mod capture;
 mod flow;
 mod gateway;
+mod modes;
 mod ping;
 mod two_ports;
 mod usage;
@@ -20,6 +21,7 @@ pub use both_ours::{
 pub use capture::Capture;
 pub use flow::{Core, Flow, pin};
 pub use gateway::{Overlay, binary, doctor, has_feature, overlay};
+pub use modes::{hook_of, suit};
 pub use ping::{Answers, answers, ping};
 pub use two_ports::{SOON, TwoPorts};
 pub use usage::Usage;
