@@ -12,7 +12,7 @@ use super::strip;
 use crate::abi::{Charge, Direction, FloodKey, FloodList, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
-use crate::path::{encap, forget, local, police, way};
+use crate::path::{encap, local, police, way};
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -32,7 +32,6 @@ pub fn run<P: Packet, T: Tables>(
     let (list, vni) = (segment.flood, segment.vni);
     let ifindex = frame.ingress.ifindex;
     strip::run(packet, frame)?;
-    forget();
     let sizes = Sizes::of(packet);
     let Sizes { packets, bytes, .. } = sizes;
     police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: true })?;
@@ -41,17 +40,13 @@ pub fn run<P: Packet, T: Tables>(
     {
         tables.count_drop(ifindex, reason, list.rest());
     }
-    forget();
     let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
-    forget();
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
 
     let has_ports = local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex);
     if !has_ports && list.peers() + list.rest() == 0 {
         return Err(DropReason::NoReceiver);
     }
-    // Asked for anew, so that a verifier does not keep what a loop over the ports told it.
-    let list = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?.flood;
     if list.peers() != 0 {
         match list.family() {
             Family::V4 => to_peers::<Outer4, P, T>(packet, tables, frame, &flow, list, vni)?,
