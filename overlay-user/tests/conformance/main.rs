@@ -5,6 +5,8 @@
 
 mod guard;
 mod handed;
+mod handed_on;
+mod handed_to_router;
 mod jumbo;
 mod mtu;
 mod neighbours;

@@ -15,6 +15,7 @@ mod dhcp;
 mod doctor;
 mod faults;
 mod filters;
+mod guard;
 mod guests;
 mod hook_changes;
 mod hooks;

@@ -12,7 +12,7 @@ use super::strip;
 use crate::abi::{Charge, Direction, FloodKey, FloodList, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
-use crate::path::{encap, local, police, way};
+use crate::path::{encap, local, police, unknown, way};
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -40,7 +40,6 @@ pub fn run<P: Packet, T: Tables>(
     {
         tables.count_drop(ifindex, reason, list.rest());
     }
-    let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
 
     let has_ports = local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex);
@@ -49,8 +48,8 @@ pub fn run<P: Packet, T: Tables>(
     }
     if list.peers() != 0 {
         match list.family() {
-            Family::V4 => to_peers::<Outer4, P, T>(packet, tables, frame, &flow, list, vni)?,
-            Family::V6 => to_peers::<Outer6, P, T>(packet, tables, frame, &flow, list, vni)?,
+            Family::V4 => to_peers::<Outer4, P, T>(packet, tables, frame, list, vni)?,
+            Family::V6 => to_peers::<Outer6, P, T>(packet, tables, frame, list, vni)?,
         }
     }
     Ok(Verdict::Consumed)
@@ -102,10 +101,15 @@ fn to_peers<O: Outer, P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: &Frame,
-    flow: &Flow,
     list: FloodList,
     vni: u32,
 ) -> Result<(), DropReason> {
+    let flow = &Flow::of(packet).ok_or(DropReason::Truncated)?;
+    let flow = &Flow {
+        inner: flow.inner,
+        tos: unknown(u32::from(flow.tos)) as u8,
+        source_port: unknown(u32::from(flow.source_port)) as u16,
+    };
     let sizes = Sizes::of(packet);
     packet.grow_head(flow.inner, O::FAMILY).map_err(|_| DropReason::ResizeFailed)?;
     let (segment, ifindex) = (frame.segment, frame.ingress.ifindex);
@@ -130,6 +134,7 @@ impl Sizes {
     fn of<P: Packet>(packet: &P) -> Self {
         let wire_len = wire_len(packet);
         let (packets, bytes) = counted(packet, wire_len);
+        let (packets, bytes, wire_len) = (unknown(packets), unknown(bytes), unknown(wire_len));
         Self { packets, bytes, wire_len, len: packet.len() }
     }
 }
