@@ -122,7 +122,7 @@ fn an_answer_goes_back_to_a_port() {
     let sent = answer(&tables, &mut frame, Target::port(TAGGED_PORT), 1);
     assert!(matches!(sent, Ok(Verdict::Deliver(_))), "{sent:?}");
     assert_eq!(frame.bytes(), tagged(&plain, 30));
-    let mut refused = |port, len: usize| {
+    let refused = |port, len: usize| {
         let frame = ethernet(station(2), ROUTER_MAC, 0x0800, &payload(len));
         answer(&tables, &mut Frame::new(&frame), Target::port(port), 1)
     };

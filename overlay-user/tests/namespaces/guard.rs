@@ -1,7 +1,7 @@
 //! Ports whose hosts are bound to their addresses, and the mark that tunnels carry.
 
 use anyhow::{Context, Result, ensure};
-use overlay_testbed::frame::{BROADCAST, IPV4, Tunnel, arp_request, ethernet, ipv4_udp};
+use overlay_testbed::frame::{BROADCAST, Tunnel, arp_request, ethernet, ipv4_udp};
 use overlay_testbed::{RawSocket, require_root};
 
 use crate::harness::{SOON, TwoPorts, has_mark};
@@ -16,7 +16,7 @@ const STOLEN: [u8; 4] = [10, 0, 0, 66];
 /// A packet of a host, marked by its payload.
 fn packet(to: [u8; 6], mac: [u8; 6], address: [u8; 4], mark: &str) -> Vec<u8> {
     let payload = [mark.as_bytes(), &[0]].concat();
-    ethernet(to, mac, IPV4, &ipv4_udp((address, 7), ([10, 0, 0, 9], 7), &payload))
+    ethernet(to, mac, 0x0800, &ipv4_udp((address, 7), ([10, 0, 0, 9], 7), &payload))
 }
 
 #[test]
