@@ -6,7 +6,7 @@ use overlay_common::wire::address_bytes;
 use overlay_control::router::error;
 use proptest::prelude::*;
 
-use crate::packets::{Packet, packet, read, router};
+use crate::packets::{Packet, packet, read, router, udp};
 
 type Reason = Option<DropReason>;
 /// Type and code.
@@ -91,19 +91,8 @@ proptest! {
 
 #[test]
 fn other_reasons_are_nobodys_business() {
-    let packet = Packet {
-        is_v6: false,
-        source: [10; 16],
-        destination: [11; 16],
-        class: 0,
-        fragment: 0,
-        options: 0,
-        protocol: 17,
-        payload: vec![0; 100],
-        padding: 0,
-    };
     let told = |reason: &DropReason| TOLD.iter().any(|(told, ..)| *told == Some(*reason));
-    for packet in [packet.clone(), Packet { is_v6: true, ..packet }] {
+    for packet in [udp(false), udp(true)] {
         let frame = packet.frame(&router());
         for reason in DropReason::ALL {
             let answer = error(&frame, &router(), Some(*reason), 100);
@@ -114,6 +103,9 @@ fn other_reasons_are_nobodys_business() {
 
 #[test]
 fn nothing_fits_where_not_even_a_header_does() {
-    let bytes = [&[0; 12][..], &[8, 0, 0x45], &[0; 30]].concat();
-    assert_eq!(error(&bytes, &router(), Some(DropReason::TooBig), 13), None);
+    let frame = udp(false).frame(&router());
+    for (room, says) in [(0, false), (13, false), (15, true)] {
+        let answer = error(&frame, &router(), Some(DropReason::TooBig), room);
+        assert_eq!(answer.is_some(), says, "{room}");
+    }
 }

@@ -180,6 +180,21 @@ pub fn packet(len: std::ops::Range<usize>) -> impl Strategy<Value = Packet> {
     )
 }
 
+/// One packet.
+pub fn udp(is_v6: bool) -> Packet {
+    Packet {
+        is_v6,
+        source: [10; 16],
+        destination: [11; 16],
+        class: 0,
+        fragment: 0,
+        options: 0,
+        protocol: 17,
+        payload: vec![0; 100],
+        padding: 0,
+    }
+}
+
 /// A router of both families.
 pub fn router() -> Router {
     let v6 = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfe];

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::errors::TOLD;
-use crate::packets::{Packet, checksum, packet, read, router};
+use crate::packets::{Packet, checksum, packet, read, router, udp};
 
 /// All that a router says about a frame.
 fn answers(frame: &[u8], room: u32) -> Vec<Vec<u8>> {
@@ -67,6 +67,37 @@ fn why_silent6_ends(packet: &[u8]) -> Option<&'static str> {
         _ if packet[8..24] == [0; 16] => Some("from nobody"),
         _ => None,
     }
+}
+
+/// Extension headers that have ICMPv6 behind them: the type of each, how long it says it is, and
+/// how long it is (RFC 8200, section 4; RFC 4302, 2.2).
+const EXTENSIONS: [(u8, u8, usize); 5] =
+    [(0, 1, 16), (43, 2, 24), (44, 0, 8), (51, 4, 24), (60, 0, 8)];
+
+#[test]
+fn errors_are_found_behind_extension_headers() {
+    for (header, says, len) in EXTENSIONS {
+        let behind = |packet: &Packet| {
+            let mut payload = vec![58, says];
+            payload.resize(len, 0);
+            payload.extend_from_slice(&packet.payload);
+            Packet { protocol: header, payload, ..packet.clone() }
+        };
+        silent(&behind(&udp(true).with_message(1, 0, &[0; 8])));
+        let asks = behind(&udp(true).with_echo(&[0; 8])).frame(&router());
+        assert_eq!(answers(&asks, 100).len(), TOLD.len() - 1, "all but that nobody listens");
+        // Where the message itself is cut off, it might have been one.
+        let cut = behind(&Packet { payload: Vec::new(), ..udp(true) });
+        silent(&cut);
+    }
+}
+
+#[test]
+fn what_a_later_fragment_holds_is_not_looked_at() {
+    let error = udp(true).with_message(1, 0, &[0; 8]);
+    let payload = [&[58, 0, 0, 8, 0, 0, 0, 1], &error.payload[..]].concat();
+    let fragment = Packet { protocol: 44, payload, ..error };
+    assert_eq!(answers(&fragment.frame(&router()), 100).len(), TOLD.len());
 }
 
 /// Spoils a packet's source or destination.
