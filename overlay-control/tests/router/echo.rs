@@ -42,6 +42,10 @@ proptest! {
         let mut damaged = frame.clone();
         damaged[covered + at.index(frame.len() - covered)] ^= 1_u8 << bit;
         prop_assert_eq!(echo(&damaged, &router()), None, "damaged");
+        // The checksum is right without the zeroes, too.
+        let zeroes = packet.with_echo(&[0; 20]).frame(&router());
+        let cut = zeroes.len() - 1 - at.index(16);
+        prop_assert_eq!(echo(&zeroes[..cut], &router()), None, "cut off");
     }
 
     #[test]
