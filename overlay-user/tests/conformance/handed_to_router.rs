@@ -154,7 +154,7 @@ fn an_answer_goes_back_to_a_peer() {
 fn wrapped(peer: u8, vni: u32, inner: &[u8], sent: &[u8]) -> Vec<u8> {
     let at = sent.len() - inner.len() - 16;
     let port = u16::from_be_bytes([sent[at], sent[at + 1]]);
-    Datagram { vni, ..Datagram::of(peer.into()) }.sent_by_node(port, inner)
+    Datagram { vni, ..Datagram::of(peer) }.sent_by_node(port, inner)
 }
 
 #[test]
