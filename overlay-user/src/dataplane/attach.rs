@@ -6,7 +6,10 @@
 //! redirected frames). tc comes first and goes last, so that at no time a frame
 //! that XDP defers finds nobody.
 
+mod before;
+
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
@@ -21,6 +24,9 @@ use super::hook::{Choice, Hook};
 use super::link;
 use super::pins::{LinkKind, Pins};
 use super::programs::OfDevice;
+
+use before::Before;
+pub use before::FormerFilter;
 
 /// A device that programs are to be attached to.
 #[derive(Clone, Debug)]
@@ -82,12 +88,14 @@ pub struct Attachments {
     pins: Pins,
     features: Features,
     links: HashMap<u32, Links>,
+    /// What was there before, while it can be put back.
+    before: HashMap<u32, Before>,
 }
 
 impl Attachments {
     /// No attachments yet.
     pub fn new(pins: Pins, features: Features) -> Self {
-        Self { pins, features, links: HashMap::new() }
+        Self { pins, features, links: HashMap::new(), before: HashMap::new() }
     }
 
     /// Attaches the programs of a device's role, or moves what is attached to
@@ -141,7 +149,7 @@ impl Attachments {
             // Generic and native XDP exclude each other on a device.
             link::remove(&path);
         }
-        match attach_xdp(program(ebpf, xdp)?, device, *hook, &path) {
+        match attach_xdp(program(ebpf, xdp)?, device.ifindex, *hook, &path) {
             Ok(link) => {
                 links.xdp = Some(link);
                 Ok(Attached { hook: *hook, why: why.clone(), filter })
@@ -168,7 +176,8 @@ impl Attachments {
         former: Option<Filter>,
     ) -> Result<TcLink> {
         if self.features.has(Feature::Tcx) {
-            return self.attach_tcx(program, device).map(TcLink::Tcx).with_context(|| {
+            let link = self.attach_tcx(program, device.name, device.ifindex);
+            return link.map(TcLink::Tcx).with_context(|| {
                 format!("cannot attach to tc ingress of interface {}", device.name)
             });
         }
@@ -180,8 +189,13 @@ impl Attachments {
         Ok(TcLink::Filter(held))
     }
 
-    fn attach_tcx(&self, program: &mut SchedClassifier, device: &Device<'_>) -> Result<FdLink> {
-        let path = self.pins.link(LinkKind::Tc, device.ifindex);
+    fn attach_tcx(
+        &self,
+        program: &mut SchedClassifier,
+        interface: &str,
+        ifindex: u32,
+    ) -> Result<FdLink> {
+        let path = self.pins.link(LinkKind::Tc, ifindex);
         if let Ok(old) = PinnedLink::from_pin(&path) {
             let adopted = FdLink::from(old)
                 .try_into()
@@ -194,7 +208,7 @@ impl Attachments {
             link::remove(&path);
         }
         let id = program.attach_with_options(
-            device.name,
+            interface,
             TcAttachType::Ingress,
             TcAttachOptions::TcxOrder(LinkOrder::first()),
         )?;
@@ -248,12 +262,7 @@ where
     Ok(program.try_into()?)
 }
 
-fn attach_xdp(
-    program: &mut Xdp,
-    device: &Device<'_>,
-    hook: Hook,
-    path: &std::path::Path,
-) -> Result<FdLink> {
+fn attach_xdp(program: &mut Xdp, ifindex: u32, hook: Hook, path: &Path) -> Result<FdLink> {
     if let Ok(old) = PinnedLink::from_pin(path) {
         let adopted = FdLink::from(old)
             .try_into()
@@ -269,7 +278,7 @@ fn attach_xdp(
         Hook::XdpGeneric => XdpMode::Skb,
         Hook::Tc | Hook::User => bail!("{} is not an XDP hook", hook.name()),
     };
-    let id = match program.attach_to_if_index(device.ifindex, mode) {
+    let id = match program.attach_to_if_index(ifindex, mode) {
         Ok(id) => id,
         Err(error) => return Err(explain(error.into())),
     };

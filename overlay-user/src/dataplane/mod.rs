@@ -47,7 +47,7 @@ use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, neighbours_besi
 use overlay_common::hash::Spread;
 use overlay_control::controller::Role;
 
-use attach::{Attached, Attachments, Device};
+use attach::{Attached, Attachments, Device, FormerFilter};
 use features::{Feature, Features};
 use hook::Hook;
 use pins::Pins;
@@ -103,7 +103,7 @@ impl Dataplane {
         let seed = shared::seed()?;
         let mut loader = EbpfLoader::new();
         if let Some(pins) = &pins {
-            pins.discard_new_maps()?;
+            pins.keep_new_maps()?;
             pins.create()?;
             if !features.has(Feature::XdpSockets) {
                 let path = sockets::stand_in(&pins.new_maps())?;
@@ -192,6 +192,42 @@ impl Dataplane {
         attachments.attach(&mut self.ebpf, device)
     }
 
+    /// Takes note of what a former process has attached to a device, before it is changed.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not tell.
+    pub fn remember(
+        &mut self,
+        device: (&str, u32),
+        hook: Hook,
+        filter: Option<FormerFilter>,
+    ) -> Result<()> {
+        let attachments = self.attachments.as_mut().context("loaded without pins")?;
+        attachments.remember(device, hook, filter)
+    }
+
+    /// Puts back what a former process had attached, unless [`commit`](Self::commit) was
+    /// before. Returns the devices that are as they were.
+    pub fn go_back(&mut self) -> Vec<u32> {
+        self.attachments.as_mut().map(Attachments::go_back).unwrap_or_default()
+    }
+
+    /// Unpins the new maps, unless a device keeps programs that use them: the kernel empties
+    /// the arrays of tail calls when nobody holds them any more.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be unpinned.
+    pub fn discard_new_maps(&self) -> Result<()> {
+        match (&self.pins, &self.attachments) {
+            (Some(pins), Some(attachments)) if attachments.devices().is_empty() => {
+                pins.discard_new_maps()
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A device's filter, on kernels without tcx.
     pub fn filter(&self, ifindex: u32) -> Option<filter::Filter> {
         self.attachments.as_ref()?.filter(ifindex)
@@ -249,7 +285,9 @@ impl Dataplane {
                 link::remove(&path);
             }
         }
-        pins.commit_maps()
+        pins.commit_maps()?;
+        attachments.settle();
+        Ok(())
     }
 
     /// Detaches and unpins everything.
