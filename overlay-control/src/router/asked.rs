@@ -1,6 +1,6 @@
 //! What a router makes sure of before it answers a packet.
 
-use overlay_common::wire::{self, Ethernet, Ipv4, Ipv6, checksum};
+use overlay_common::wire::{self, Ethernet, Ipv4, Ipv6, checksum, protocol};
 
 /// The IPv4 packet of a frame, as much of it as is there. Its header is whole, and its checksum
 /// right, which the path leaves to receivers where there are options (RFC 1812, 5.2.2).
@@ -19,9 +19,11 @@ pub fn upper(packet: &[u8]) -> Option<(u8, usize)> {
     while let Some([kind, len, a, b]) = packet.get(at..).and_then(<[u8]>::first_chunk) {
         let is_first = u16::from_be_bytes([*a, *b]) >> 3 == 0;
         at += match next {
-            HOP_BY_HOP | ROUTING | DESTINATION => 8 + 8 * usize::from(*len),
+            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION => {
+                8 + 8 * usize::from(*len)
+            }
             AUTHENTICATION => 8 + 4 * usize::from(*len),
-            FRAGMENT if is_first => 8,
+            protocol::FRAGMENT if is_first => 8,
             _ => break,
         };
         next = *kind;
@@ -29,8 +31,5 @@ pub fn upper(packet: &[u8]) -> Option<(u8, usize)> {
     Some((next, at))
 }
 
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+/// RFC 4302: the length counts words of 4 bytes.
 const AUTHENTICATION: u8 = 51;
-const DESTINATION: u8 = 60;

@@ -77,7 +77,7 @@ pub fn rest<P: Packet, T: Tables>(
     let flow = &Flow::of(packet).ok_or(DropReason::Truncated)?;
     let sizes = Sizes::of(packet);
     let copies = Copies { packet, tables, flow, list, segment: index, vni, ifindex, sizes };
-    tables.repeat(list.rest(), &mut Rest(copies));
+    tables.repeat(list.rest(), &mut Plain(copies, list.ports().wrapping_add(list.peers())));
     Ok(Verdict::Consumed)
 }
 
@@ -91,7 +91,7 @@ pub fn own<P: Packet, T: Tables>(packet: &mut P, tables: &T, index: u16) -> Opti
     let sizes = Sizes::of(packet);
     local::flood(packet, tables, list, index, None, 0);
     let copies = Copies { packet, tables, flow, list, segment: index, vni, ifindex: 0, sizes };
-    tables.repeat(list.peers() + list.rest(), &mut Every(copies));
+    tables.repeat(list.peers() + list.rest(), &mut Plain(copies, list.ports()));
     Some(())
 }
 
@@ -154,11 +154,8 @@ struct Copies<'a, P, T> {
 /// A turn sends a copy to one peer, in room that is open already.
 struct Kernel<'a, O, P, T>(Copies<'a, P, T>, PhantomData<O>);
 
-/// A turn sends a copy to one peer of the whole list, and opens the room for it.
-struct Every<'a, P, T>(Copies<'a, P, T>);
-
-/// A turn sends a copy to one peer of those that the kernel leaves out, and opens the room for it.
-struct Rest<'a, P, T>(Copies<'a, P, T>);
+/// A turn sends a copy to one peer, from this slot on, and opens the room for it.
+struct Plain<'a, P, T>(Copies<'a, P, T>, u32);
 
 impl<O: Outer, P: Packet, T: Tables> Turns for Kernel<'_, O, P, T> {
     #[inline(always)]
@@ -171,22 +168,11 @@ impl<O: Outer, P: Packet, T: Tables> Turns for Kernel<'_, O, P, T> {
     }
 }
 
-impl<P: Packet, T: Tables> Turns for Every<'_, P, T> {
+impl<P: Packet, T: Tables> Turns for Plain<'_, P, T> {
     #[inline(always)]
     fn turn(&mut self, slot: u32) {
-        let copies = &mut self.0;
-        let Some(index) = copies.peer_at(slot.wrapping_add(copies.list.ports())) else { return };
-        let sent = copies.grow_and_send(index);
-        copies.count(index, sent);
-    }
-}
-
-impl<P: Packet, T: Tables> Turns for Rest<'_, P, T> {
-    #[inline(always)]
-    fn turn(&mut self, slot: u32) {
-        let copies = &mut self.0;
-        let before = copies.list.ports().wrapping_add(copies.list.peers());
-        let Some(index) = copies.peer_at(slot.wrapping_add(before)) else { return };
+        let Self(copies, first) = self;
+        let Some(index) = copies.peer_at(slot.wrapping_add(*first)) else { return };
         let sent = copies.grow_and_send(index);
         copies.count(index, sent);
     }
