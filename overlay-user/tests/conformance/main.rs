@@ -15,6 +15,7 @@ mod picked;
 mod rare;
 mod reasons;
 mod routing;
+mod underlay;
 
 use std::collections::BTreeMap;
 
