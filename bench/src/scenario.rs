@@ -21,7 +21,7 @@ pub enum Order {
 /// and ready. Dropping it takes it down.
 pub trait Subject {
     /// The data plane's name: `redirect`, `overlay-xdp`, `overlay-tc`, `overlay-user`,
-    /// `kernel`, `ovs`, …
+    /// `overlay-af-xdp`, `kernel`, `ovs`, …
     fn plane(&self) -> &str;
     /// What tells this subject from others on the same plane; overrides the
     /// scenario's own where keys are equal.

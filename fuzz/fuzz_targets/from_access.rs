@@ -40,6 +40,7 @@ fn cross<const COPIES: bool>(input: &Input) {
             None
         }
         Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => Some(egress),
+        Ok(Verdict::Route | Verdict::Flood) => panic!("there is no other program"),
         Ok(Verdict::Consumed) | Err(_) => None,
     };
     // What user space sends of a flooded frame, which the kernel left as it was.

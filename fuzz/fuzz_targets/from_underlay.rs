@@ -54,7 +54,7 @@ fn wrap(input: &Input) -> Vec<u8> {
     };
     let inner_len = (input.bytes.len() + usize::from(options) * 4) as u32;
     let vni = VNIS[usize::from(input.second_device())];
-    let patch = Patch { inner_len, ecn: 0, source_port: 50_000, vni };
+    let patch = Patch { inner_len, tos: 0, source_port: 50_000, vni };
     let mut bytes = match ends.family() {
         Family::V4 => headers::<Outer4>(&words, &patch),
         Family::V6 => headers::<Outer6>(&words, &patch),
@@ -97,6 +97,7 @@ fn cross<const COPIES: bool>(input: &Input, bytes: &[u8]) {
             None
         }
         Ok(Verdict::Deliver(egress)) => Some(egress),
+        Ok(Verdict::Route | Verdict::Flood) => panic!("there is no other program"),
         Ok(Verdict::Consumed) | Err(_) => None,
     };
     for one in sent(&frame, out) {

@@ -3,7 +3,8 @@
 //! Three programs a hook: for devices that face the underlay, for those that face
 //! segments, and for those that do both. A port with an XDP program also has the tc program: what
 //! XDP cannot finish it leaves untouched to tc ([`Verdict::Defer`]). Most have a
-//! form for older kernels. A port that user space carries has none of them, but a guard on tc.
+//! form for older kernels. A port that user space carries has none of them, but a guard on tc
+//! and, over AF_XDP, a program that hands frames over.
 //!
 //! No protocol decision is made in this crate.
 //!
@@ -29,7 +30,7 @@ use aya_ebpf::helpers::generated::bpf_redirect;
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::maps::ProgramArray;
 use aya_ebpf::programs::{TcContext, XdpContext};
-use overlay_common::abi::{Hook, sides};
+use overlay_common::abi::{Hook, Queue, sides};
 use overlay_common::packet::Packet as _;
 use overlay_common::path::one_armed::Side;
 use overlay_common::path::{Ingress, from_access, from_underlay, one_armed, router};
@@ -211,6 +212,52 @@ pub fn tc_guard_one_armed(ctx: TcContext) -> i32 {
 #[inline(always)]
 pub fn tc_guard_access(_ctx: TcContext) -> i32 {
     TC_ACT_SHOT
+}
+
+/// XDP on an uplink that user space carries over AF_XDP: hands over what is the overlay's, and
+/// leaves the rest to the host. Where no socket takes frames, those go on to the guard on tc,
+/// as where there is no such program.
+#[xdp]
+#[inline(always)]
+pub fn xdp_user_uplink(ctx: XdpContext) -> u32 {
+    let Some(mut packet) = XdpPacket::<false>::new(ctx.ctx) else {
+        return xdp_action::XDP_PASS;
+    };
+    let (tables, _) = xdp_parts::<Bounded>(&ctx);
+    if from_underlay::is_for_overlay(&mut packet, &tables) {
+        outcome::hand_over(queue(&ctx))
+    } else {
+        xdp_action::XDP_PASS
+    }
+}
+
+/// The same on a device that is uplink and access port: of the tagged frames, those of its
+/// VLANs are handed over as well.
+#[xdp]
+#[inline(always)]
+pub fn xdp_user_one_armed(ctx: XdpContext) -> u32 {
+    let Some(mut packet) = XdpPacket::<false>::new(ctx.ctx) else {
+        return xdp_action::XDP_PASS;
+    };
+    let (tables, ingress) = xdp_parts::<Bounded>(&ctx);
+    match one_armed::side(&packet, &tables, ingress) {
+        Side::Underlay if from_underlay::is_for_overlay(&mut packet, &tables) => {}
+        Side::Access => {}
+        Side::Underlay | Side::Host => return xdp_action::XDP_PASS,
+    }
+    outcome::hand_over(queue(&ctx))
+}
+
+/// The same on an access port, all of whose frames are the overlay's.
+#[xdp]
+#[inline(always)]
+pub fn xdp_user_access(ctx: XdpContext) -> u32 {
+    outcome::hand_over(queue(&ctx))
+}
+
+#[inline(always)]
+fn queue(ctx: &XdpContext) -> Queue {
+    Queue { ifindex: ctx.ingress_ifindex() as u32, number: ctx.rx_queue_index() }
 }
 
 #[inline(always)]

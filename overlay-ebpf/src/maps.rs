@@ -5,14 +5,16 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::maps::{
     Array, DevMapHash, HashMap, LpmTrie, PerCpuArray, PerCpuHashMap, PerfEventArray, ProgramArray,
+    XskMap,
 };
 use overlay_common::abi::sides;
 use overlay_common::abi::{
     ACCESS_BUCKETS, Bound, Count, DropKey, Filter, FilterKey, FilterNode, FloodKey, GuardKey,
     MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
-    MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS,
-    Peer, Policer, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Route, RouteKey,
-    Router, RuleCount, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Walk, Way,
+    MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour, NeighbourKey, Node,
+    PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason,
+    Queue, Route, RouteKey, Router, RuleCount, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Walk,
+    Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -94,6 +96,11 @@ pub static TC_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT,
 pub static XDP_SIDES: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
 #[map]
 pub static XDP_SIDES_ONE: ProgramArray = ProgramArray::with_max_entries(sides::COUNT, 0);
+
+#[map]
+pub static XSK_SLOTS: HashMap<Queue, u32> = HashMap::with_max_entries(MAX_XSKS, BPF_F_NO_PREALLOC);
+#[map]
+pub static XSKS: XskMap = XskMap::with_max_entries(MAX_XSKS, 0);
 
 #[map]
 pub static PTB_BUCKETS: PerCpuArray<PuntBucket> = PerCpuArray::with_max_entries(MAX_PORTS, 0);

@@ -5,7 +5,7 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::helpers::generated::{bpf_redirect, bpf_redirect_peer, bpf_skb_change_type};
 use aya_log_ebpf::warn;
-use overlay_common::abi::Egress;
+use overlay_common::abi::{Egress, Queue};
 use overlay_common::path::Ingress;
 use overlay_common::tables::Tables;
 use overlay_common::verdict::{DropReason, Verdict};
@@ -46,6 +46,20 @@ pub fn xdp<C: EbpfContext, F: Form>(
             dropped(ctx, tables, ingress, reason);
             xdp_action::XDP_DROP
         }
+    }
+}
+
+/// Hands a frame to the AF_XDP socket of the queue that it came through. Where there is none,
+/// or no longer, it goes on to the kernel's stack.
+#[inline(always)]
+pub fn hand_over(queue: Queue) -> u32 {
+    // SAFETY: a map without concurrent resizing; the value is read at once.
+    let Some(slot) = (unsafe { maps::XSK_SLOTS.get(queue) }) else {
+        return xdp_action::XDP_PASS;
+    };
+    // The flags are the action where the slot is empty (Linux 5.3, commit 43e74c0267a3).
+    match maps::XSKS.redirect(*slot, u64::from(xdp_action::XDP_PASS)) {
+        Ok(action) | Err(action) => action,
     }
 }
 

@@ -141,11 +141,6 @@ impl Form for BoundedFew {
     fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32 {
         Bounded::repeat(count, turns)
     }
-
-    #[inline(always)]
-    fn repeat_until(most: u32) {
-        Bounded::repeat_until(most);
-    }
 }
 
 impl<R> KernelTables<R> {

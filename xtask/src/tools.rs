@@ -50,6 +50,8 @@ pub const PACKAGES: &[Package] = &[
     package("tshark", "tshark", Scope::Test, "an independent dissector of what was captured"),
     package("curl", "curl", Scope::Test, "HTTP across the overlay"),
     package("python3", "python3", Scope::Test, "an HTTP server behind the overlay"),
+    package("dnsmasq-base", "dnsmasq", Scope::Test, "a DHCP server behind the overlay"),
+    package("isc-dhcp-client", "dhclient", Scope::Test, "a DHCP client on its other side"),
     package("nftables", "nft", Scope::Test, "cutting the underlay in tests of faults"),
     package("g++", "g++", Scope::Test, "libFuzzer, which cargo-fuzz compiles"),
 ];

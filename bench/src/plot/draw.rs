@@ -29,6 +29,7 @@ fn colour(plane: &str) -> &'static str {
         "overlay" | "overlay-xdp" => "#0072b2",
         "overlay-tc" => "#009e73",
         "overlay-user" => "#f0e442",
+        "overlay-af-xdp" => "#e69f00",
         "overlay-xdp-uplink" => "#56b4e9",
         "kernel" => "#d55e00",
         "ovs" => "#cc79a7",

@@ -16,6 +16,8 @@ pub(super) const TARGETS: &[Target] = &[
     rate("XDP encapsulation, 64 B", ENCAP_64, Against::Plane("kernel"), 3.8),
     rate("XDP decapsulation, 64 B", DECAP_64, Against::Plane("redirect"), 0.80),
     rate("XDP decapsulation, 64 B", DECAP_64, Against::Plane("kernel"), 3.8),
+    over_af_xdp("AF_XDP encapsulation, 64 B", ENCAP_64),
+    over_af_xdp("AF_XDP decapsulation, 64 B", DECAP_64),
     scale("scale-fdb", "FDB of 1 M entries, at random", MANY_ENTRIES, &[("entries", "1")], 0.75),
     scale(
         "scale-both",
@@ -43,6 +45,10 @@ pub(super) const TARGETS: &[Target] = &[
 const fn rate(what: &'static str, case: Keys, against: Against, least: f64) -> Target {
     let (scenario, plane, metric) = ("rate", "overlay-xdp", "rate");
     Target { what, scenario, case, plane, metric, against, bound: AtLeast(least) }
+}
+
+const fn over_af_xdp(what: &'static str, case: Keys) -> Target {
+    Target { plane: "overlay-af-xdp", ..rate(what, case, Against::Plane("kernel"), 1.0) }
 }
 
 const fn scale(

@@ -81,17 +81,78 @@ impl RawSocket {
         Ok(())
     }
 
+    /// Makes room for frames that come faster than they are taken: so many bytes, of which a
+    /// short frame takes some 800.
+    pub fn set_room(&self, bytes: usize) -> Result<()> {
+        let size = libc::c_int::try_from(bytes)?;
+        set_value(&self.socket, (libc::SOL_SOCKET, libc::SO_RCVBUFFORCE), size)
+            .with_context(|| format!("a buffer of {bytes} bytes on {}", self.interface))
+    }
+
+    /// Hands over every frame while `take` wants more, and until none has come for exactly
+    /// `quiet`: for very many of them. What is longer than `longest` is cut off, and a VLAN tag
+    /// may be missing.
+    pub fn each(
+        &self,
+        quiet: Duration,
+        longest: usize,
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> Result<()> {
+        let mut buffer = vec![0; longest];
+        loop {
+            // SAFETY: pointer and length are those of one slice.
+            let length = unsafe {
+                let flags = libc::MSG_DONTWAIT;
+                libc::recv(self.socket.as_raw_fd(), buffer.as_mut_ptr().cast(), longest, flags)
+            };
+            if length >= 0 {
+                if !take(&buffer[..length.unsigned_abs()]) {
+                    return Ok(());
+                }
+                continue;
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Err(error).with_context(|| format!("receiving on {}", self.interface));
+            }
+            if !self.waits_for_one(quiet) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many frames found no room since this was last asked.
+    pub fn missed(&self) -> Result<u32> {
+        let mut counts = [0_u32; 2];
+        let mut length = size_of_val(&counts) as libc::socklen_t;
+        // SAFETY: a `tpacket_stats` is two such integers, and `length` is their size.
+        let got = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                counts.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        nix::errno::Errno::result(got).with_context(|| format!("counts of {}", self.interface))?;
+        Ok(counts[1])
+    }
+
     /// The next frame, or `None` when none comes within exactly `timeout`.
     pub fn receive(&self, timeout: Duration) -> Result<Option<Received>> {
+        if !self.waits_for_one(timeout) {
+            return Ok(None);
+        }
+        receive_now(&self.socket).with_context(|| format!("receiving on {}", self.interface))
+    }
+
+    fn waits_for_one(&self, timeout: Duration) -> bool {
         let mut wanted =
             libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let milliseconds = timeout.as_micros().div_ceil(1000).try_into().unwrap_or(i32::MAX);
         // SAFETY: one initialised `pollfd`, as the count says.
-        let ready = unsafe { libc::poll(&raw mut wanted, 1, milliseconds) };
-        if ready <= 0 {
-            return Ok(None);
-        }
-        receive_now(&self.socket).with_context(|| format!("receiving on {}", self.interface))
+        unsafe { libc::poll(&raw mut wanted, 1, milliseconds) > 0 }
     }
 
     /// Every frame that `matches`, until none has come for exactly `quiet`: for frames
@@ -201,17 +262,18 @@ fn open(index: u32) -> io::Result<OwnedFd> {
 }
 
 fn set_option(socket: &OwnedFd, option: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    let length = size_of_val(&on) as libc::socklen_t;
+    set_value(socket, (libc::SOL_PACKET, option), 1)
+}
+
+fn set_value(
+    socket: &OwnedFd,
+    (level, option): (libc::c_int, libc::c_int),
+    value: libc::c_int,
+) -> io::Result<()> {
+    let length = size_of_val(&value) as libc::socklen_t;
     // SAFETY: the value is an initialised integer and `length` is its size.
     let set = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            option,
-            (&raw const on).cast(),
-            length,
-        )
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length)
     };
     if set < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -296,6 +358,18 @@ mod tests {
         assert_eq!(far.expect(1, SOON, is(1))?, [1, 1].map(frame), "one too many is told");
         send(&[1, 2])?;
         assert_eq!(far.find(SOON, is(2))?, Some(frame(2)));
+
+        far.set_room(1 << 20)?;
+        send(&[4; 500])?;
+        let mut lengths = Vec::new();
+        for most in [400, 1000] {
+            far.each(SOON / 20, 20, |frame| {
+                lengths.push(frame.len());
+                lengths.len() < most
+            })?;
+            assert_eq!(lengths.len(), most.min(500));
+        }
+        assert_eq!((lengths, far.missed()?), (vec![20; 500], 0));
 
         let short = Duration::from_millis(1);
         assert!(far.expect(1, short, is(1))?.is_empty());

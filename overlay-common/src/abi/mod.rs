@@ -14,6 +14,7 @@ mod neighbour;
 mod node;
 mod policer;
 mod punt;
+mod queue;
 mod route;
 mod segment;
 
@@ -27,6 +28,7 @@ pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
 pub use policer::{Charge, Meter, Policer, PolicerKey};
 pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
+pub use queue::Queue;
 pub use route::{Arrival, Route, RouteKey, Router};
 pub use segment::{FloodKey, FloodList, Segment};
 
@@ -102,6 +104,10 @@ pub mod maps {
     pub const XDP_SIDES_ONE: &str = "XDP_SIDES_ONE";
     /// Device hash: ifindex → ifindex, the devices that XDP may redirect to.
     pub const DEVICES: &str = "DEVICES";
+    /// Hash: [`Queue`](super::Queue) → where in [`XSKS`] its socket is (`u32`).
+    pub const XSK_SLOTS: &str = "XSK_SLOTS";
+    /// AF_XDP sockets.
+    pub const XSKS: &str = "XSKS";
     /// Per-CPU hash: [`DropKey`](super::DropKey) → packets (`u64`).
     pub const DROPS: &str = "DROPS";
     /// Array: CPU, direction, port index → [`Count`](super::Count), at
@@ -176,6 +182,13 @@ pub mod programs {
     pub const XDP_ACCESS_SINGLE: &str = "xdp_access_single";
     /// [`XDP_ONE_ARMED`] for kernels whose XDP has no frames of several buffers.
     pub const XDP_ONE_ARMED_SINGLE: &str = "xdp_one_armed_single";
+    /// XDP on an uplink that user space carries over AF_XDP: hands it what is the overlay's.
+    pub const XDP_USER_UPLINK: &str = "xdp_user_uplink";
+    /// XDP on such an access port: hands over everything.
+    pub const XDP_USER_ACCESS: &str = "xdp_user_access";
+    /// XDP on such a device that is both: hands over what is the overlay's, and what is of its
+    /// VLANs.
+    pub const XDP_USER_ONE_ARMED: &str = "xdp_user_one_armed";
     /// tc ingress on an uplink.
     pub const TC_UPLINK: &str = "tc_uplink";
     /// tc ingress on an access port.
@@ -251,6 +264,8 @@ const _: () = assert!(2 * MAX_PEERS * 2 <= VTEP_BUCKETS * crate::hash::SLOTS as 
 /// change takes.
 pub const PERMIT_BUCKETS: u32 = 1 << 18;
 const _: () = assert!(MAX_PERMITS / 15 * 16 == PERMIT_BUCKETS * crate::hash::SLOTS as u32);
+/// Entries in [`maps::XSKS`]: queues that user space has frames of over AF_XDP.
+pub const MAX_XSKS: u32 = MAX_PORTS;
 /// Entries in [`maps::POLICERS`]: one a port, peer and segment.
 pub const MAX_POLICERS: u32 = MAX_PORTS + MAX_PEERS + MAX_SEGMENTS;
 /// Entries in [`maps::GUARDS`]. A change puts new ones beside the old, so a configuration may use

@@ -5,6 +5,7 @@
 use crate::abi::{Direction, FloodKey, FloodList, Port};
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
+use crate::path::unknown;
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::Tag;
@@ -43,7 +44,7 @@ pub fn flood<P: Packet, T: Tables>(
     from: Option<u32>,
     ifindex: u32,
 ) -> bool {
-    let wire_len = wire_len(packet);
+    let wire_len = unknown(wire_len(packet));
     let mut copies =
         Copies { packet, tables, list, segment, from, ifindex, wire_len, has_receiver: false };
     tables.repeat(list.ports(), &mut copies);

@@ -43,3 +43,24 @@ fn forget() {
         core::arch::asm!("", options(nostack, preserves_flags));
     }
 }
+
+/// The same number, of which a verifier knows nothing any more. Kernels before 6.2 go through a
+/// loop again for each number that is known on one way there and another or none on the next.
+#[inline(always)]
+fn unknown(number: u32) -> u32 {
+    #[cfg(not(target_arch = "bpf"))]
+    return number;
+    #[cfg(target_arch = "bpf")]
+    {
+        // Verifiers remember what is written to a slot of their stack, but not to its second half.
+        #[repr(align(8))]
+        struct Slot([u32; 2]);
+        let mut slot = Slot([0; 2]);
+        let half = &raw mut slot.0[1];
+        // SAFETY: it points to what lives here.
+        unsafe {
+            half.write_volatile(number);
+            half.read_volatile()
+        }
+    }
+}

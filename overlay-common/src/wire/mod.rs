@@ -41,6 +41,15 @@ pub mod protocol {
     pub const TCP: u8 = 6;
     /// User Datagram Protocol.
     pub const UDP: u8 = 17;
+    /// The extension headers of IPv6 that hosts look behind (RFC 8200, section 4): options for
+    /// every router.
+    pub const HOP_BY_HOP: u8 = 0;
+    /// A list of routers.
+    pub const ROUTING: u8 = 43;
+    /// A part of a packet.
+    pub const FRAGMENT: u8 = 44;
+    /// Options for the destination.
+    pub const DESTINATION: u8 = 60;
     /// Stream Control Transmission Protocol.
     pub const SCTP: u8 = 132;
 }

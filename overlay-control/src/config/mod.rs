@@ -337,13 +337,25 @@ pub enum Mode {
     XdpGeneric,
     /// tc ingress.
     Tc,
-    /// No program: user space carries every frame.
+    /// No program: user space carries every frame, by whatever sockets suit the device best.
     User,
+    /// The same over AF_XDP.
+    UserXdp,
+    /// The same over AF_PACKET.
+    UserPacket,
 }
 
 impl Mode {
     /// Every mode.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::Xdp, Self::XdpGeneric, Self::Tc, Self::User];
+    pub const ALL: [Self; 7] = [
+        Self::Auto,
+        Self::Xdp,
+        Self::XdpGeneric,
+        Self::Tc,
+        Self::User,
+        Self::UserXdp,
+        Self::UserPacket,
+    ];
 
     /// The name in configuration and commands.
     pub const fn name(self) -> &'static str {
@@ -353,6 +365,8 @@ impl Mode {
             Self::XdpGeneric => "xdp-generic",
             Self::Tc => "tc",
             Self::User => "user",
+            Self::UserXdp => "user-xdp",
+            Self::UserPacket => "user-packet",
         }
     }
 }

@@ -391,7 +391,8 @@ pub fn station(text: &str) -> Result<Mac, Wrong> {
 /// The hook that a port asks for.
 pub fn mode(value: &DeValue) -> Result<Mode, Wrong> {
     let all = Mode::ALL.map(Mode::name);
-    let choice = "\"auto\", \"xdp\", \"xdp-generic\", \"tc\" or \"user\"";
+    let choice = "\"auto\", \"xdp\", \"xdp-generic\", \"tc\", \"user\", \
+                  \"user-xdp\" or \"user-packet\"";
     let text = string(value, choice)?;
     Mode::ALL
         .into_iter()

@@ -3,7 +3,7 @@
 //! A VRF with a VNI has a segment of its own for it, which has no ports: what its peers route to
 //! this node comes in there, for its router. So a segment is all that the path knows of a VNI.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 
 use overlay_common::abi::{FdbKey, Neighbour, NeighbourKey, Route, RouteKey, Router, Target};
@@ -193,6 +193,8 @@ fn static_routes<'a>(
     ids: &'a Ids,
     vrf: &'a Vrf,
 ) -> impl Iterator<Item = (Prefix, Route)> + 'a {
+    let macs: HashMap<&str, Mac> =
+        config.peers.iter().map(|peer| (peer.name.as_str(), peer.router_mac)).collect();
     vrf.routes.iter().filter_map(move |route| {
         let nowhere = |kind| Route { kind, ..Route::default() };
         let to = match &route.to {
@@ -206,15 +208,12 @@ fn static_routes<'a>(
                 let (gateway, segment) = (key.address, key.segment);
                 Route { gateway, segment, ..nowhere(Route::GATEWAY) }
             }
-            RouteTo::Peer(name) => {
-                let peer = config.peers.iter().find(|peer| peer.name == *name)?;
-                Route {
-                    station: Neighbour::new(peer.router_mac),
-                    target: Target::peer(ids.peer(name)?.0),
-                    segment: ids.segment(&transit(&vrf.name))?.0,
-                    ..nowhere(Route::PEER)
-                }
-            }
+            RouteTo::Peer(name) => Route {
+                station: Neighbour::new(*macs.get(name.as_str())?),
+                target: Target::peer(ids.peer(name)?.0),
+                segment: ids.segment(&transit(&vrf.name))?.0,
+                ..nowhere(Route::PEER)
+            },
         };
         Some((route.prefix, to))
     })

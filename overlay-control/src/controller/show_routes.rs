@@ -1,33 +1,57 @@
 //! Routes as lists for people.
 
+use std::collections::{HashMap, HashSet};
+
 use overlay_common::abi::{NeighbourKey, Route, RouteKey};
 use overlay_common::id::{PeerId, SegmentId};
 use overlay_common::wire::Mac;
 
 use super::{Controller, RouteView};
-use crate::config::{Prefix, RouteTo};
+use crate::config::{Prefix, RouteTo, StaticRoute, Vrf};
+
+/// What the configuration says of VRFs, to look it up by.
+struct Said<'a> {
+    /// Where in the file each VRF is.
+    positions: HashMap<&'a str, usize>,
+    /// The prefixes that routes lead into segments by.
+    into_segments: HashSet<(&'a str, Prefix)>,
+}
+
+impl<'a> Said<'a> {
+    fn by(vrfs: &'a [Vrf]) -> Self {
+        let names = vrfs.iter().map(|vrf| vrf.name.as_str());
+        let routes = vrfs.iter().flat_map(|vrf| vrf.routes.iter().map(|r| (vrf.name.as_str(), r)));
+        let leads_into = |(_, route): &(_, &StaticRoute)| matches!(route.to, RouteTo::Segment(_));
+        Self {
+            positions: names.zip(0..).collect(),
+            into_segments: routes.filter(leads_into).map(|(vrf, r)| (vrf, r.prefix)).collect(),
+        }
+    }
+}
 
 impl Controller {
     /// The routes of every VRF, by VRF, as the configuration has them, and prefix.
     pub fn routes(&self) -> Vec<RouteView<'_>> {
+        let said = Said::by(&self.config.vrfs);
         let routes = self.topology.routing.routes.iter();
         let mut views: Vec<(usize, RouteView<'_>)> =
-            routes.filter_map(|(key, route)| self.route_view(*key, route)).collect();
+            routes.filter_map(|(key, route)| self.route_view(&said, *key, route)).collect();
         views.sort_unstable_by_key(|(position, view)| (*position, view.prefix));
         views.into_iter().map(|(_, view)| view).collect()
     }
 
-    fn route_view(&self, key: RouteKey, route: &Route) -> Option<(usize, RouteView<'_>)> {
-        let vrf = self.topology.routing.vrfs.get(&key.vrf())?;
-        let position = self.config.vrfs.iter().position(|v| v.name == *vrf)?;
+    fn route_view(
+        &self,
+        said: &Said<'_>,
+        key: RouteKey,
+        route: &Route,
+    ) -> Option<(usize, RouteView<'_>)> {
+        let vrf = self.topology.routing.vrfs.get(&key.vrf())?.as_str();
+        let position = *said.positions.get(vrf)?;
         let (address, len) = key.network();
         let prefix = Prefix { address, len };
         let segment = self.topology.segments.get(&SegmentId(route.segment));
         let segment = segment.map(|segment| segment.name.as_str());
-        let is_said = self.config.vrfs[position]
-            .routes
-            .iter()
-            .any(|r| r.prefix == prefix && matches!(r.to, RouteTo::Segment(_)));
         let gateway = NeighbourKey {
             address: route.gateway,
             segment: route.segment,
@@ -38,7 +62,7 @@ impl Controller {
             prefix,
             kind: match route.kind {
                 Route::LOCAL => "local",
-                Route::CONNECTED if is_said => "static",
+                Route::CONNECTED if said.into_segments.contains(&(vrf, prefix)) => "static",
                 Route::CONNECTED => "connected",
                 Route::GATEWAY | Route::PEER => "static",
                 Route::BLACKHOLE => "blackhole",

@@ -8,6 +8,7 @@ use overlay_common::wire::{
     ethertype, protocol,
 };
 
+use super::asked;
 use crate::frame::Frame;
 
 /// What a sender is told; kind and code of both families, and what stands behind them.
@@ -65,16 +66,15 @@ fn is_icmp(frame: &[u8]) -> Option<bool> {
         ethertype::IPV4 => {
             Some(wire::view::<Ipv4>(frame, Ethernet::LEN)?.protocol == protocol::ICMP)
         }
-        _ => Some(wire::view::<Ipv6>(frame, Ethernet::LEN)?.next_header == protocol::ICMPV6),
+        _ => Some(asked::upper(frame.get(Ethernet::LEN..)?)?.0 == protocol::ICMPV6),
     }
 }
 
 /// Quotes as much as keeps the message within 576 bytes (RFC 1812, 4.3.2.3). Its sender is the
 /// router, or where the packet was for the router, the address that it was sent to.
 fn error4(frame: &[u8], router: &Router, error: Error, is_own: bool) -> Option<Vec<u8>> {
-    let ip = wire::view::<Ipv4>(frame, Ethernet::LEN)?;
-    let packet = frame.get(Ethernet::LEN..)?;
-    let len = packet.len().min(usize::from(ip.total_len())).min(Ptb4::QUOTE);
+    let (ip, packet) = asked::ipv4(frame)?;
+    let len = packet.len().min(Ptb4::QUOTE);
     let from = if is_own { ip.destination } else { router.v4 };
     if from == [0; 4] {
         return None;
@@ -90,10 +90,14 @@ fn error4(frame: &[u8], router: &Router, error: Error, is_own: bool) -> Option<V
 /// Internetwork control (RFC 1812, 4.3.2.5).
 const INTERNETWORK_CONTROL: u8 = 0xc0;
 
-/// The same within 1280 bytes (RFC 4443, 2.4 c).
+/// The same within 1280 bytes (RFC 4443, 2.4 c). An error behind extension headers is one, too.
 fn error6(frame: &[u8], router: &Router, error: Error, is_own: bool) -> Option<Vec<u8>> {
     let ip = wire::view::<Ipv6>(frame, Ethernet::LEN)?;
     let packet = frame.get(Ethernet::LEN..)?;
+    let (next, at) = asked::upper(packet)?;
+    if next == protocol::ICMPV6 && wire::view::<Icmp>(packet, at).is_none_or(Icmp::is_v6_error) {
+        return None;
+    }
     let whole = Ipv6::LEN + usize::from(ip.payload_len());
     let len = packet.len().min(whole).min(Ptb6::QUOTE);
     let from = if is_own { ip.destination } else { address_bytes(router.v6) };
@@ -137,25 +141,21 @@ fn turned(frame: &[u8], router: &Router, kind: u16, header: &[u8], message: &[u8
     [bytes_of(&ethernet), header, message].concat()
 }
 
-/// The answer to an echo request (RFC 792; RFC 4443, 4.2), whole and sound; `None` to anything
-/// else.
+/// The answer to an echo request (RFC 792; RFC 4443, 4.2), whole and sound, between two hosts;
+/// `None` to anything else.
 pub fn echo(frame: &[u8], router: &Router) -> Option<Vec<u8>> {
-    match wire::view::<Ethernet>(frame, 0)?.ethertype() {
-        ethertype::IPV4 => echo4(frame, router),
-        ethertype::IPV6 => echo6(frame, router),
-        _ => None,
+    match ptb::may_err(&Frame::new(frame))? {
+        Family::V4 => echo4(frame, router),
+        Family::V6 => echo6(frame, router),
     }
 }
 
 fn echo4(frame: &[u8], router: &Router) -> Option<Vec<u8>> {
-    let ip = wire::view::<Ipv4>(frame, Ethernet::LEN)?;
-    if ip.version() != 4 || ip.header_len() < Ipv4::LEN || ip.is_fragment() {
+    let (ip, packet) = asked::ipv4(frame)?;
+    let is_whole = packet.len() == usize::from(ip.total_len()) && !ip.is_fragment();
+    if !is_whole || ip.protocol != protocol::ICMP {
         return None;
     }
-    if ip.protocol != protocol::ICMP {
-        return None;
-    }
-    let packet = frame.get(Ethernet::LEN..Ethernet::LEN + usize::from(ip.total_len()))?;
     let request = packet.get(ip.header_len()..)?;
     if request.len() < Icmp::LEN || request[..2] != [8, 0] || checksum::full(request) != 0 {
         return None;
@@ -171,7 +171,7 @@ fn echo4(frame: &[u8], router: &Router) -> Option<Vec<u8>> {
 
 fn echo6(frame: &[u8], router: &Router) -> Option<Vec<u8>> {
     let ip = wire::view::<Ipv6>(frame, Ethernet::LEN)?;
-    if ip.version() != 6 || ip.next_header != protocol::ICMPV6 {
+    if ip.next_header != protocol::ICMPV6 {
         return None;
     }
     let start = Ethernet::LEN + Ipv6::LEN;

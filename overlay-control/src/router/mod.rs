@@ -4,6 +4,7 @@
 //! Frames are plain here, from their Ethernet header on.
 
 mod answer;
+mod asked;
 mod pending;
 mod question;
 

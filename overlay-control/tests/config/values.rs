@@ -127,7 +127,8 @@ fn switches_modes_and_encapsulations_are_checked() {
     mode(
         "\"fast\"",
         "mode \"fast\" does not exist",
-        "\"auto\", \"xdp\", \"xdp-generic\", \"tc\" or \"user\"",
+        "\"auto\", \"xdp\", \"xdp-generic\", \"tc\", \"user\", \
+                  \"user-xdp\" or \"user-packet\"",
     );
     let encap = |value: &str, message: &str| {
         let text = format!("{NODE}{UPLINK}{BLUE}{GW2}encap = ¦{value}\n");

@@ -175,9 +175,11 @@ impl Daemon {
         // Where a veth's far end is, and whether it is there at all.
         let reach_changed =
             self.links.get(&ifindex).is_some_and(|old| old.kind != link.kind || old.up != link.up);
+        let outgrown = self.links.get(&ifindex).is_some_and(|old| self.outgrows(&name, old, &link));
         self.put_link(link).await;
         match self.ports.get(&name).map(|port| port.live.is_some()) {
             Some(false) => self.try_attach(&name).await,
+            Some(true) if outgrown => self.attach_again(&name).await,
             Some(true) if reach_changed => {
                 if let Err(error) = self.refresh_egress(&name) {
                     tracing::error!(interface = name, "{error:#}");
@@ -220,7 +222,7 @@ impl Daemon {
         let Some(port) = self.ports.get_mut(name) else { return };
         port.failure = None;
         if let Some(live) = port.live.take() {
-            self.user_ports.stop(live.ifindex);
+            self.stop_user(live.ifindex);
             self.dataplane.forget(live.ifindex);
             let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
         }
@@ -259,13 +261,18 @@ impl Daemon {
             return;
         }
         tracing::warn!(interface = name, "its tc filter was removed by somebody; adding it again");
-        if let Err(error) = self.attach(&name).await {
+        self.attach_again(&name).await;
+    }
+
+    /// Attaches a port that is attached, for something has changed; a second later it is tried
+    /// again.
+    async fn attach_again(&mut self, name: &str) {
+        if let Err(error) = self.attach(name).await {
             tracing::error!(interface = name, "{error:#}");
-            let Some(port) = self.ports.get_mut(&name) else { return };
+            let Some(port) = self.ports.get_mut(name) else { return };
             port.failure = Some(format!("{error:#}"));
             if let Some(live) = port.live.take() {
-                // A second later it is tried again.
-                self.detach(&name, &live).await;
+                self.detach(name, &live).await;
                 self.keep_ledger();
             }
         }

@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use overlay_common::abi::Egress;
+use overlay_common::abi::{Egress, Queue};
 use overlay_control::config::{Config, Mode};
 use overlay_control::controller::Role;
 
 use super::{Daemon, removal};
 use crate::dataplane::attach::{Attached, Device};
-use crate::dataplane::hook::{self, Hook};
+use crate::dataplane::hook::{self, Choice, Hook};
 use crate::netlink::Link;
 use crate::netlink::link::Kind;
 use crate::state::DeviceState;
 use crate::user_ports::Prepared;
+use crate::user_ports::xsk::frame_for;
 
 /// How a device is to be used. VLANs of one device share its programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,19 +194,62 @@ impl Daemon {
         self.refresh_egress(name)
     }
 
-    /// Attaches programs, or a guard and a thread. The guard comes before the thread takes
-    /// frames: what both a program and a thread carry would arrive twice.
+    /// Attaches programs, or a guard and threads.
     fn attach_device(&mut self, device: &Device<'_>, link: &Link) -> Result<Attached> {
-        if device.choice.hook != Hook::User {
-            self.user_ports.stop(link.ifindex);
-            return self.dataplane.attach(device);
-        }
         let context = || format!("interface {}: user space cannot carry its frames", device.name);
-        let prepared = Prepared::open(link.ifindex, link.mtu, link.queues).with_context(context)?;
+        match device.choice.hook {
+            Hook::User => self.attach_user(device, link).with_context(context),
+            Hook::UserXdp => match self.attach_user(device, link) {
+                Err(refusal) if device.choice.or_next => {
+                    let why = format!("{}; over AF_PACKET: {refusal:#}", device.choice.why);
+                    let choice = Choice { hook: Hook::User, why, or_next: false };
+                    let device = Device { choice, ..device.clone() };
+                    self.attach_user(&device, link).with_context(context)
+                }
+                attached => attached.with_context(context),
+            },
+            Hook::Xdp | Hook::XdpGeneric | Hook::Tc => {
+                self.stop_user(link.ifindex);
+                self.dataplane.attach(device)
+            }
+        }
+    }
+
+    /// The guard comes before the threads take frames: what both a program and a thread carry
+    /// would arrive twice.
+    fn attach_user(&mut self, device: &Device<'_>, link: &Link) -> Result<Attached> {
+        let Link { ifindex, mtu, queues, .. } = *link;
+        let prepared = if device.choice.hook == Hook::UserXdp {
+            // A queue has one socket.
+            self.stop_user(ifindex);
+            Prepared::xdp(ifindex, mtu, queues)?
+        } else {
+            Prepared::packet(ifindex, mtu, queues)?
+        };
         let mut attached = self.dataplane.attach(device)?;
-        self.user_ports.start(link.ifindex, device.role, prepared).with_context(context)?;
-        attached.why += "; over AF_PACKET";
+        let how = prepared.describe();
+        if !attached.why.contains(&how) {
+            attached.why = format!("{}; {how}", attached.why);
+        }
+        self.dataplane.sockets.remove(ifindex);
+        for (number, socket) in prepared.sockets() {
+            self.dataplane.sockets.put(Queue { ifindex, number }, socket)?;
+        }
+        self.user_ports.start(ifindex, device.role, prepared)?;
         Ok(attached)
+    }
+
+    /// Whether a port's packets, which become as long as that, want sockets of another kind or
+    /// with other frames.
+    pub(super) fn outgrows(&self, name: &str, old: &Link, new: &Link) -> bool {
+        let over_xdp = |port: &Port| hook::choose(port.wanted.mode, new.kind).hook == Hook::UserXdp;
+        frame_for(old.mtu) != frame_for(new.mtu) && self.ports.get(name).is_some_and(over_xdp)
+    }
+
+    /// Has no thread carry a device.
+    pub(super) fn stop_user(&mut self, ifindex: u32) {
+        self.dataplane.sockets.remove(ifindex);
+        self.user_ports.stop(ifindex);
     }
 
     /// A device has refused its programs: what was there before still is, and what was only
@@ -252,7 +296,7 @@ impl Daemon {
     /// Detaches the programs of a device and undoes what was changed on it.
     pub(super) async fn detach(&mut self, name: &str, live: &Live) {
         let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
-        self.user_ports.stop(live.ifindex);
+        self.stop_user(live.ifindex);
         self.dataplane.detach(live.ifindex);
         let changed = self.ledger.remove(name);
         if let Some(changed) = changed.filter(|_| self.links.contains_key(&live.ifindex)) {
@@ -280,7 +324,7 @@ impl Daemon {
 
     fn xdp_flags(&mut self, link: &Link, hook: Hook) -> u32 {
         let takes = match (link.kind, hook) {
-            (_, Hook::Tc | Hook::User) => false,
+            (_, Hook::Tc | Hook::User | Hook::UserXdp) => false,
             (Kind::Veth { .. }, _) => match self.dataplane.takes_redirected(link) {
                 Ok(takes) => takes == Some(true),
                 Err(error) => {

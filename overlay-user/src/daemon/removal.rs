@@ -1,12 +1,14 @@
 //! Leaving nothing behind.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::Daemon;
+use crate::dataplane::attach::FormerFilter;
 use crate::dataplane::pins::Pins;
 use crate::dataplane::{bpffs, filter};
 use crate::instance::Instance;
 use crate::netlink::Netlink;
+use crate::netlink::filter::BpfFilter;
 use crate::state::{DeviceState, FilterState, State, own_netns};
 
 impl Daemon {
@@ -34,26 +36,47 @@ impl Daemon {
     }
 
     /// Gives a failed start up without ending what a former process left: its
-    /// ports go on, some of them with the new programs, whose tables are
-    /// complete. What is new is detached.
-    pub(super) async fn retreat(mut self, left: &State, pins: &Pins) {
-        for (name, port) in std::mem::take(&mut self.ports) {
+    /// programs take their places again, and only then go the maps and the readers
+    /// of the new ones. What is new is detached.
+    pub(super) async fn retreat(mut self, left: &State) {
+        let ports = std::mem::take(&mut self.ports);
+        for device in &left.devices {
+            self.stop_user(device.ifindex);
+        }
+        let back = self.dataplane.go_back();
+        for device in left.devices.iter().filter(|device| back.contains(&device.ifindex)) {
+            self.is_back(device).await;
+        }
+        for (name, port) in ports {
             let Some(live) = port.live else { continue };
             if left.device(&name, live.ifindex).is_none() {
                 self.detach(&name, &live).await;
             }
         }
-        self.readers = None;
-        self.datagrams = None;
-        let discarded = pins.discard_new_maps();
-        if let Err(error) = discarded.and_then(|()| self.write_ledger()) {
+        if let Err(error) = self.dataplane.discard_new_maps() {
             tracing::error!("{error:#}");
         }
+        self.keep_ledger();
+        self.readers = None;
+        self.datagrams = None;
         let _ = std::fs::remove_file(self.instance.socket());
         tracing::warn!(
             "what a former process of {0} attached forwards on; overlay down --name {0} removes it",
             self.instance.name
         );
+    }
+
+    /// A device has its former programs again: undoes what else was changed, and no more.
+    async fn is_back(&mut self, former: &DeviceState) {
+        if let Some(changed) = self.ledger.remove(&former.interface) {
+            let changed = DeviceState {
+                made_promiscuous: changed.made_promiscuous && !former.made_promiscuous,
+                filter: changed.filter.filter(|_| former.filter.is_none()),
+                ..changed
+            };
+            undo(&self.netlink, &changed).await;
+        }
+        self.ledger.put(former.clone());
     }
 }
 
@@ -122,8 +145,23 @@ pub async fn undo(netlink: &Netlink, device: &DeviceState) {
 
 /// Whether a gateway's filter is at a place.
 pub async fn has_filter(netlink: &Netlink, ifindex: u32, place: FilterState) -> Result<bool> {
+    Ok(at(netlink, ifindex, place).await?.is_some())
+}
+
+/// The gateway's filter at a place, to be put back there.
+pub async fn found(
+    netlink: &Netlink,
+    ifindex: u32,
+    place: FilterState,
+) -> Result<Option<FormerFilter>> {
+    let Some(found) = at(netlink, ifindex, place).await? else { return Ok(None) };
+    let program = found.program.context("the kernel does not tell a filter's program")?;
+    Ok(Some(FormerFilter { place: place.into(), name: found.name, program }))
+}
+
+async fn at(netlink: &Netlink, ifindex: u32, place: FilterState) -> Result<Option<BpfFilter>> {
     let filters = netlink.ingress_filters(ifindex).await?;
-    Ok(filters.iter().any(|found| {
+    Ok(filters.into_iter().find(|found| {
         (found.priority, found.handle) == (place.priority, place.handle)
             && filter::is_ours(&found.name)
     }))

@@ -16,17 +16,18 @@ use overlay_control::tables::TableSet;
 use super::counted::Gone;
 use super::ledger::Ledger;
 use super::ports::{Port, wanted};
-use super::{Daemon, Signals, memory};
+use super::{Daemon, Signals, memory, removal};
 use crate::api::client;
 use crate::api::server::Server;
 use crate::cli::{CommandFailure, check};
 use crate::dataplane::features::release;
+use crate::dataplane::hook::Hook;
 use crate::dataplane::pins::Pins;
 use crate::dataplane::{Dataplane, bpffs, former};
 use crate::forwarder::{Forwarder, Queues};
 use crate::instance::Instance;
 use crate::netlink::{Event, Monitor, Netlink, NextHops};
-use crate::state::{FilterState, State, own_netns};
+use crate::state::{DeviceState, FilterState, State, own_netns};
 use crate::user_ports::UserPorts;
 
 /// How long the start waits for peers that do not answer.
@@ -128,7 +129,7 @@ impl Daemon {
         if let Err(error) = daemon.bring_up(former).await {
             let server = daemon.server.take();
             match left {
-                Some(left) => daemon.retreat(&left, &pins).await,
+                Some(left) => daemon.retreat(&left).await,
                 None => drop(daemon.remove().await),
             }
             if let Some(server) = server {
@@ -161,6 +162,9 @@ impl Daemon {
         self.prepare(&wanted)?;
         let names = self.port_names();
         let mut before = self.intend(&names).await?;
+        for former in before.values() {
+            self.remember(former).await;
+        }
         for name in names {
             let former = before.remove(&name);
             self.attach_intended(&name, former).await?;
@@ -177,6 +181,20 @@ impl Daemon {
         self.flush();
         memory::release();
         Ok(())
+    }
+
+    /// Takes note of what a former process attached, should the start fail.
+    async fn remember(&mut self, former: &DeviceState) {
+        let Some(hook) = Hook::from_name(&former.hook) else { return };
+        let filter = match former.filter {
+            Some(place) => removal::found(&self.netlink, former.ifindex, place).await,
+            None => Ok(None),
+        };
+        let device = (former.interface.as_str(), former.ifindex);
+        let kept = filter.and_then(|filter| self.dataplane.remember(device, hook, filter));
+        if let Err(error) = kept {
+            tracing::info!("should this start fail, its programs stay: {error:#}");
+        }
     }
 
     /// Gives address resolution a moment, so that the first frames of local
@@ -198,7 +216,7 @@ impl Daemon {
     async fn restore_abandoned(&mut self) {
         let ports = &self.ports;
         for device in self.ledger.take_others(|name| ports.contains_key(name)) {
-            super::removal::restore(&self.netlink, &device).await;
+            removal::restore(&self.netlink, &device).await;
         }
     }
 

@@ -6,7 +6,10 @@
 //! redirected frames). tc comes first and goes last, so that at no time a frame
 //! that XDP defers finds nobody.
 
+mod before;
+
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
@@ -21,6 +24,9 @@ use super::hook::{Choice, Hook};
 use super::link;
 use super::pins::{LinkKind, Pins};
 use super::programs::OfDevice;
+
+use before::Before;
+pub use before::FormerFilter;
 
 /// A device that programs are to be attached to.
 #[derive(Clone, Debug)]
@@ -82,12 +88,14 @@ pub struct Attachments {
     pins: Pins,
     features: Features,
     links: HashMap<u32, Links>,
+    /// What was there before, while it can be put back.
+    before: HashMap<u32, Before>,
 }
 
 impl Attachments {
     /// No attachments yet.
     pub fn new(pins: Pins, features: Features) -> Self {
-        Self { pins, features, links: HashMap::new() }
+        Self { pins, features, links: HashMap::new(), before: HashMap::new() }
     }
 
     /// Attaches the programs of a device's role, or moves what is attached to
@@ -115,6 +123,9 @@ impl Attachments {
                 device.choice.hook.name()
             );
         }
+        if device.choice.hook == Hook::UserXdp && !self.features.has(Feature::XdpSockets) {
+            bail!("this kernel has no AF_XDP (XDP_SOCKETS)");
+        }
         let names = OfDevice::new(self.features, device.role, device.choice.hook);
         names.require(ebpf, self.features)?;
         // A link of this process is adopted through its pin like a former one's. A filter
@@ -126,25 +137,29 @@ impl Attachments {
         let links = Links { tc, xdp: None };
         let links = self.links.entry(device.ifindex).insert_entry(links).into_mut();
 
-        let Choice { hook, why, or_tc } = &device.choice;
+        let Choice { hook, why, or_next } = &device.choice;
         let path = self.pins.link(LinkKind::Xdp, device.ifindex);
         let Some(xdp) = names.xdp else {
             // A former process, or a former configuration, may have had XDP here.
             link::remove(&path);
             return Ok(Attached { hook: *hook, why: why.clone(), filter });
         };
-        if device.inherited.map(|former| former.hook) != Some(*hook) {
+        let is_generic = |hook| hook == Hook::XdpGeneric;
+        if device.inherited.is_none_or(|former| is_generic(former.hook) != is_generic(*hook)) {
             // Generic and native XDP exclude each other on a device.
             link::remove(&path);
         }
-        match attach_xdp(program(ebpf, xdp)?, device, *hook, &path) {
+        match attach_xdp(program(ebpf, xdp)?, device.ifindex, *hook, &path) {
             Ok(link) => {
                 links.xdp = Some(link);
                 Ok(Attached { hook: *hook, why: why.clone(), filter })
             }
-            Err(refusal) if *or_tc => {
+            Err(refusal) if *or_next && *hook == Hook::Xdp => {
                 let why = format!("auto: {} takes no XDP program: {refusal:#}", device.name);
                 Ok(Attached { hook: Hook::Tc, why, filter })
+            }
+            Err(refusal) if *hook == Hook::UserXdp => {
+                Err(refusal.context(format!("{} takes no XDP program", device.name)))
             }
             Err(refusal) => Err(refusal.context(format!(
                 "interface {} takes no {} program; mode = \"auto\" or \"tc\" would do",
@@ -161,7 +176,8 @@ impl Attachments {
         former: Option<Filter>,
     ) -> Result<TcLink> {
         if self.features.has(Feature::Tcx) {
-            return self.attach_tcx(program, device).map(TcLink::Tcx).with_context(|| {
+            let link = self.attach_tcx(program, device.name, device.ifindex);
+            return link.map(TcLink::Tcx).with_context(|| {
                 format!("cannot attach to tc ingress of interface {}", device.name)
             });
         }
@@ -173,8 +189,13 @@ impl Attachments {
         Ok(TcLink::Filter(held))
     }
 
-    fn attach_tcx(&self, program: &mut SchedClassifier, device: &Device<'_>) -> Result<FdLink> {
-        let path = self.pins.link(LinkKind::Tc, device.ifindex);
+    fn attach_tcx(
+        &self,
+        program: &mut SchedClassifier,
+        interface: &str,
+        ifindex: u32,
+    ) -> Result<FdLink> {
+        let path = self.pins.link(LinkKind::Tc, ifindex);
         if let Ok(old) = PinnedLink::from_pin(&path) {
             let adopted = FdLink::from(old)
                 .try_into()
@@ -187,7 +208,7 @@ impl Attachments {
             link::remove(&path);
         }
         let id = program.attach_with_options(
-            device.name,
+            interface,
             TcAttachType::Ingress,
             TcAttachOptions::TcxOrder(LinkOrder::first()),
         )?;
@@ -241,12 +262,7 @@ where
     Ok(program.try_into()?)
 }
 
-fn attach_xdp(
-    program: &mut Xdp,
-    device: &Device<'_>,
-    hook: Hook,
-    path: &std::path::Path,
-) -> Result<FdLink> {
+fn attach_xdp(program: &mut Xdp, ifindex: u32, hook: Hook, path: &Path) -> Result<FdLink> {
     if let Ok(old) = PinnedLink::from_pin(path) {
         let adopted = FdLink::from(old)
             .try_into()
@@ -258,11 +274,11 @@ fn attach_xdp(
         link::remove(path);
     }
     let mode = match hook {
-        Hook::Xdp => XdpMode::Driver,
+        Hook::Xdp | Hook::UserXdp => XdpMode::Driver,
         Hook::XdpGeneric => XdpMode::Skb,
         Hook::Tc | Hook::User => bail!("{} is not an XDP hook", hook.name()),
     };
-    let id = match program.attach_to_if_index(device.ifindex, mode) {
+    let id = match program.attach_to_if_index(ifindex, mode) {
         Ok(id) => id,
         Err(error) => return Err(explain(error.into())),
     };

@@ -13,6 +13,7 @@
 //! - [`probe`]: whether a device takes redirected frames.
 //! - [`pins`], [`bpffs`]: what outlives the process, and where.
 //! - [`log`]: the programs' log records.
+//! - [`sockets`]: which AF_XDP socket has the frames of a queue.
 //! - [`shared`]: maps in memory shared with the programs.
 //! - [`wire`]: records as bytes.
 //! - `xdp_features`: what drivers say of their XDP.
@@ -31,6 +32,7 @@ pub mod probe;
 pub mod programs;
 pub mod punts;
 pub mod shared;
+pub mod sockets;
 pub mod sys;
 pub mod tables;
 pub mod wire;
@@ -45,12 +47,13 @@ use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, neighbours_besi
 use overlay_common::hash::Spread;
 use overlay_control::controller::Role;
 
-use attach::{Attached, Attachments, Device};
+use attach::{Attached, Attachments, Device, FormerFilter};
 use features::{Feature, Features};
 use hook::Hook;
 use pins::Pins;
 use programs::{Kept, OfDevice};
 use punts::{Punted, Readers};
+use sockets::Sockets;
 use tables::KernelTables;
 
 use crate::netlink::Link;
@@ -70,6 +73,8 @@ pub struct Dataplane {
     punts: PerfEventArray<MapData>,
     /// The tables.
     pub tables: KernelTables,
+    /// Where frames for user space go.
+    pub sockets: Sockets,
     attachments: Option<Attachments>,
     pins: Option<Pins>,
     features: Features,
@@ -96,7 +101,16 @@ impl Dataplane {
         features.suffice()?;
         let abilities = features.abilities();
         let seed = shared::seed()?;
-        let mut ebpf = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        if let Some(pins) = &pins {
+            pins.keep_new_maps()?;
+            pins.create()?;
+            if !features.has(Feature::XdpSockets) {
+                let path = sockets::stand_in(&pins.new_maps())?;
+                loader.map_pin_path(maps::XSKS, path);
+            }
+        }
+        let mut ebpf = loader
             .map_max_entries(maps::PORT_COUNTERS, counts::entries(MAX_PORTS)?)
             .map_max_entries(maps::PEER_COUNTERS, counts::entries(MAX_PEERS)?)
             .map_max_entries(maps::FDB, Spread::buckets_for(fdb_entries))
@@ -110,13 +124,12 @@ impl Dataplane {
         let punts = ebpf.take_map(maps::PUNTS).context("the BPF object has no map PUNTS")?;
         let punts = PerfEventArray::try_from(punts)?;
         if let Some(pins) = &pins {
-            pins.discard_new_maps()?;
-            pins.create()?;
             KernelTables::pin(&ebpf, &pins.new_maps())?;
         }
         let tables = KernelTables::take(&mut ebpf, seed)?;
+        let sockets = Sockets::take(&mut ebpf)?;
         let attachments = pins.clone().map(|pins| Attachments::new(pins, features));
-        Ok(Self { ebpf, maps, punts, tables, attachments, pins, features })
+        Ok(Self { ebpf, maps, punts, tables, sockets, attachments, pins, features })
     }
 
     /// What is used of the kernel.
@@ -179,6 +192,42 @@ impl Dataplane {
         attachments.attach(&mut self.ebpf, device)
     }
 
+    /// Takes note of what a former process has attached to a device, before it is changed.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not tell.
+    pub fn remember(
+        &mut self,
+        device: (&str, u32),
+        hook: Hook,
+        filter: Option<FormerFilter>,
+    ) -> Result<()> {
+        let attachments = self.attachments.as_mut().context("loaded without pins")?;
+        attachments.remember(device, hook, filter)
+    }
+
+    /// Puts back what a former process had attached, unless [`commit`](Self::commit) was
+    /// before. Returns the devices that are as they were.
+    pub fn go_back(&mut self) -> Vec<u32> {
+        self.attachments.as_mut().map(Attachments::go_back).unwrap_or_default()
+    }
+
+    /// Unpins the new maps, unless a device keeps programs that use them: the kernel empties
+    /// the arrays of tail calls when nobody holds them any more.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be unpinned.
+    pub fn discard_new_maps(&self) -> Result<()> {
+        match (&self.pins, &self.attachments) {
+            (Some(pins), Some(attachments)) if attachments.devices().is_empty() => {
+                pins.discard_new_maps()
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A device's filter, on kernels without tcx.
     pub fn filter(&self, ifindex: u32) -> Option<filter::Filter> {
         self.attachments.as_ref()?.filter(ifindex)
@@ -236,7 +285,9 @@ impl Dataplane {
                 link::remove(&path);
             }
         }
-        pins.commit_maps()
+        pins.commit_maps()?;
+        attachments.settle();
+        Ok(())
     }
 
     /// Detaches and unpins everything.

@@ -67,6 +67,11 @@ impl Pins {
         self.instance.join("maps-new")
     }
 
+    /// The directory of maps that a start filled which came to no end.
+    fn kept_maps(&self) -> PathBuf {
+        self.instance.join("maps-kept")
+    }
+
     /// A device's link.
     pub fn link(&self, kind: LinkKind, ifindex: u32) -> PathBuf {
         let kind = match kind {
@@ -95,7 +100,18 @@ impl Pins {
     /// Puts the new maps in the place of those of a former process.
     pub fn commit_maps(&self) -> Result<()> {
         remove_tree(&self.maps())?;
-        fs::rename(self.new_maps(), self.maps()).context("cannot rename the pinned maps")
+        fs::rename(self.new_maps(), self.maps()).context("cannot rename the pinned maps")?;
+        remove_tree(&self.kept_maps())
+    }
+
+    /// Makes room for new maps. What a start left that came to no end stays until others
+    /// come into use: programs that go on may use it.
+    pub fn keep_new_maps(&self) -> Result<()> {
+        if !self.new_maps().exists() {
+            return Ok(());
+        }
+        remove_tree(&self.kept_maps())?;
+        fs::rename(self.new_maps(), self.kept_maps()).context("cannot rename the pinned maps")
     }
 
     /// Removes maps that never came into use.
@@ -132,6 +148,23 @@ mod tests {
         let pins = |name| Pins::new(Path::new("/b"), name).instance;
         assert_eq!(pins("gw1.example"), Path::new("/b/overlay/gw1%2Eexample"));
         assert_ne!(pins("a.b"), pins("a%2Eb"));
+    }
+
+    #[test]
+    fn maps_of_a_start_that_came_to_no_end_stay_until_others_are_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let pins = Pins::new(directory.path(), "x");
+        pins.create().unwrap();
+        fs::write(pins.new_maps().join("TC_SIDES"), "").unwrap();
+        pins.keep_new_maps().unwrap();
+        pins.create().unwrap();
+        assert!(!pins.new_maps().join("TC_SIDES").exists());
+        pins.discard_new_maps().unwrap();
+        pins.keep_new_maps().unwrap();
+        assert!(pins.kept_maps().join("TC_SIDES").exists());
+        pins.create().unwrap();
+        pins.commit_maps().unwrap();
+        assert!(pins.maps().exists() && !pins.kept_maps().exists());
     }
 
     #[test]

@@ -27,20 +27,24 @@ impl OfDevice {
     pub fn new(features: Features, role: Role, hook: Hook) -> Self {
         let [tc_uplink, tc_access] = tc_programs(features);
         let tc = match (role, hook) {
-            (Role::Uplink, Hook::User) => programs::TC_GUARD_UPLINK,
-            (Role::Access, Hook::User) => programs::TC_GUARD_ACCESS,
-            (Role::OneArmed, Hook::User) => programs::TC_GUARD_ONE_ARMED,
+            (Role::Uplink, Hook::User | Hook::UserXdp) => programs::TC_GUARD_UPLINK,
+            (Role::Access, Hook::User | Hook::UserXdp) => programs::TC_GUARD_ACCESS,
+            (Role::OneArmed, Hook::User | Hook::UserXdp) => programs::TC_GUARD_ONE_ARMED,
             (Role::Uplink, _) => tc_uplink,
             (Role::Access, _) => tc_access,
             (Role::OneArmed, _) => programs::TC_ONE_ARMED,
         };
-        let [uplink, access, one_armed] = xdp_programs(features, hook == Hook::Xdp);
-        let xdp = match role {
+        let xdp = match hook {
+            Hook::Tc | Hook::User => None,
+            Hook::UserXdp => features.has(Feature::XdpSockets).then_some(USER_XDP_PROGRAMS),
+            Hook::Xdp | Hook::XdpGeneric => Some(xdp_programs(features, hook == Hook::Xdp)),
+        };
+        let xdp = xdp.map(|[uplink, access, one_armed]| match role {
             Role::Uplink => uplink,
             Role::Access => access,
             Role::OneArmed => one_armed,
-        };
-        Self { tc, xdp: hook.is_xdp().then_some(xdp) }
+        });
+        Self { tc, xdp }
     }
 
     /// Loads them.
@@ -75,6 +79,11 @@ pub fn xdp_programs(features: Features, is_native: bool) -> [&'static str; 3] {
     }
 }
 
+/// The XDP programs that hand frames to user space: on uplinks, on access ports, on devices
+/// that are both.
+const USER_XDP_PROGRAMS: [&str; 3] =
+    [programs::XDP_USER_UPLINK, programs::XDP_USER_ACCESS, programs::XDP_USER_ONE_ARMED];
+
 /// Every program that may be loaded on a kernel with these features.
 pub fn program_names(features: Features) -> Vec<&'static str> {
     let mut names = vec![programs::XDP_PROBE];
@@ -90,6 +99,9 @@ pub fn program_names(features: Features) -> Vec<&'static str> {
     ]);
     if !features.has(Feature::Loop) {
         names.push(programs::TC_FLOOD_BOUNDED);
+    }
+    if features.has(Feature::XdpSockets) {
+        names.extend(USER_XDP_PROGRAMS);
     }
     for is_native in [true, false] {
         names.extend(xdp_programs(features, is_native));
@@ -140,7 +152,8 @@ fn data(map: &Map) -> Option<&MapData> {
         | Map::PerCpuHashMap(data)
         | Map::PerfEventArray(data)
         | Map::ProgramArray(data)
-        | Map::RingBuf(data) => Some(data),
+        | Map::RingBuf(data)
+        | Map::XskMap(data) => Some(data),
         _ => None,
     }
 }

@@ -11,6 +11,8 @@ pub enum Command {
     MapCreate = 0,
     /// `BPF_PROG_LOAD`.
     ProgLoad = 5,
+    /// `BPF_OBJ_PIN`.
+    ObjPin = 6,
     /// `BPF_OBJ_GET`.
     ObjGet = 7,
     /// `BPF_PROG_TEST_RUN`.

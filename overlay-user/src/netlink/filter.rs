@@ -22,6 +22,8 @@ pub struct BpfFilter {
     pub handle: u32,
     /// What its maker called it.
     pub name: String,
+    /// The number of its program.
+    pub program: Option<u32>,
 }
 
 impl BpfFilter {
@@ -38,7 +40,12 @@ impl BpfFilter {
             TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => Some(name.clone()),
             _ => None,
         });
+        let program = options.iter().find_map(|option| match option {
+            TcOption::Bpf(TcFilterBpfOption::ProgId(id)) => Some(*id),
+            _ => None,
+        });
         Some(Self {
+            program,
             priority: (message.header.info >> 16) as u16,
             handle: message.header.handle.into(),
             name: name.unwrap_or_default(),

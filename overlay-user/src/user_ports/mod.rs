@@ -1,21 +1,26 @@
 //! Ports that no program carries (`mode = "user"`): a thread for each of a device's
-//! queues, which takes every frame from a packet socket, runs the packet path on it, and sends what comes of it.
+//! queues, which takes every frame from a socket, runs the packet path on it, and sends what
+//! comes of it.
 //!
 //! - [`gateway`]: one frame's way.
 //! - [`buffer`]: the frame; [`offload`]: what is left to a device to finish.
 //! - [`tables`]: the tables as a thread sees them; [`tally`]: what it counts.
-//! - [`ring`]: frames that come in; [`outbox`]: frames that go out; [`socket`]: both ends.
-//! - [`thread`]: the loop around all that.
+//! - [`source`]: frames that come in; [`outbox`]: frames that go out.
+//! - [`ring`], [`socket`]: packet sockets; [`xsk`]: AF_XDP's.
+//! - [`thread`]: the loop around all that; [`prepared`]: what it begins with.
 
 pub mod buffer;
 pub mod gateway;
 pub mod offload;
 pub mod outbox;
+pub mod prepared;
 pub mod ring;
 mod socket;
+pub mod source;
 pub mod tables;
 pub mod tally;
 mod thread;
+pub mod xsk;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
@@ -28,9 +33,10 @@ use overlay_control::tables::TableSet;
 
 use crate::forwarder::Queues;
 use gateway::Gate;
+pub use prepared::Prepared;
 use tally::Tally;
-pub use thread::Prepared;
 use thread::{Running, Shared};
+use xsk::exits::Exits;
 
 /// The threads, and what they have counted.
 pub struct UserPorts {
@@ -47,7 +53,7 @@ impl UserPorts {
     /// space.
     pub fn new(tables: Arc<RwLock<TableSet>>, queues: Queues) -> Self {
         Self {
-            shared: Shared { tables, queues },
+            shared: Shared { tables, queues, exits: Exits::default() },
             running: HashMap::new(),
             tallies: Vec::new(),
             drops: BTreeMap::new(),
@@ -69,6 +75,7 @@ impl UserPorts {
 
     /// No longer does, if it did.
     pub fn stop(&mut self, ifindex: u32) {
+        self.shared.exits.remove(ifindex);
         for running in self.running.remove(&ifindex).unwrap_or_default() {
             let tally = Arc::clone(&running.tally);
             drop(running);

@@ -85,6 +85,11 @@ impl Offload {
         (self.flags & NEEDS_CHECKSUM != 0).then_some((start, offset))
     }
 
+    /// Whether nothing is left to a device.
+    pub fn is_nothing(&self) -> bool {
+        self.flags & NEEDS_CHECKSUM == 0 && self.segment() == 0
+    }
+
     /// The checksum is finished.
     pub fn finish(&mut self) {
         self.flags = 0;
@@ -130,6 +135,7 @@ mod tests {
         assert_eq!((offload.segment(), offload.protocol()), (1428, Some(protocol::TCP)));
         assert_eq!((offload.checksum(), offload.flags), (Some((54, 16)), 1));
         assert_eq!(Offload::read([0; 10]), Offload::default());
+        assert!(!offload.is_nothing() && Offload::default().is_nothing());
     }
 
     #[test]
@@ -146,5 +152,8 @@ mod tests {
         let mut outer = Offload::with_checksum(54, 6);
         outer.shift(-50);
         assert_eq!(outer, Offload::default());
+        // Nothing remains nothing.
+        outer.shift(50);
+        assert!(outer.is_nothing());
     }
 }

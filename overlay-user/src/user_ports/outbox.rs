@@ -4,12 +4,14 @@
 //! segmentation from a packet socket, and no device takes one that it is not told of.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::PoisonError;
 
 use overlay_common::packet::Refused;
 use overlay_common::wire::{Tag, bytes_of};
 
 use super::buffer::Outgoing;
 use super::offload::Offload;
+use super::xsk::exits::Exits;
 use crate::forwarder::segments::Plan;
 
 /// Frames that wait at most.
@@ -17,10 +19,25 @@ const FRAMES: usize = 256;
 /// Bytes of copies and segments that do: several times those of the longest frame.
 const ARENA: usize = 512 << 10;
 
+/// How frames get to devices.
+pub struct Ways {
+    /// To any device ([`socket::sending`](super::socket::sending)).
+    pub socket: OwnedFd,
+    /// To some over AF_XDP.
+    pub exits: Exits,
+    /// The number of the thread among those of its port.
+    pub number: usize,
+}
+
+/// No device: of a frame that is on its way.
+const SENT: u32 = 0;
+
 /// A queue of frames on their way to devices.
 pub struct Outbox {
     /// `None` in tests, which look at what would be sent.
-    socket: Option<OwnedFd>,
+    ways: Option<Ways>,
+    /// Devices that had no room for all that they were given.
+    behind: Vec<u32>,
     queued: Vec<Queued>,
     arena: Box<[u8]>,
     used: usize,
@@ -44,11 +61,11 @@ struct Messages {
 }
 
 impl Outbox {
-    /// Sends by this socket ([`socket::sending`](super::socket::sending)); without one, it
-    /// keeps the frames.
-    pub fn new(socket: Option<OwnedFd>) -> Self {
+    /// Sends by these; without any, it keeps the frames.
+    pub fn new(ways: Option<Ways>) -> Self {
         Self {
-            socket,
+            ways,
+            behind: Vec::new(),
             queued: Vec::with_capacity(FRAMES),
             arena: vec![0; ARENA].into_boxed_slice(),
             used: 0,
@@ -158,14 +175,62 @@ impl Outbox {
 
     /// Sends what waits. A device that takes no more must not stop the frames for others.
     pub fn flush(&mut self) {
-        if let Some(socket) = &self.socket
+        self.flush_over_xdp();
+        if let Some(ways) = &self.ways
             && !self.queued.is_empty()
         {
             self.messages.fill(&self.queued);
-            self.refused += self.messages.send(socket, self.queued.len());
+            self.refused += self.messages.send(&ways.socket, self.queued.len());
         }
         self.queued.clear();
         self.used = 0;
+    }
+
+    /// Sends over AF_XDP what can be, and leaves the rest: AF_XDP has no words for what is left
+    /// to a device.
+    fn flush_over_xdp(&mut self) {
+        let Self { ways: Some(ways), queued, behind, refused, .. } = self else { return };
+        let exits = ways.exits.open();
+        if exits.is_empty() {
+            behind.clear();
+            return;
+        }
+        let sender = |ifindex| {
+            let sender = exits.of(ifindex, ways.number)?;
+            Some(sender.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        behind.retain(|ifindex| sender(*ifindex).is_some_and(|mut sender| sender.finish()));
+        // Most frames of a batch leave through the same device.
+        let mut seen_to = SENT;
+        for first in 0..queued.len() {
+            let ifindex = queued[first].ifindex;
+            if ifindex == SENT || ifindex == seen_to {
+                continue;
+            }
+            seen_to = ifindex;
+            let Some(mut sender) = sender(ifindex) else { continue };
+            sender.begin();
+            for frame in &mut queued[first..] {
+                let is_plain = frame.offload.is_nothing();
+                if frame.ifindex != ifindex || !is_plain || frame.len > sender.longest() {
+                    continue;
+                }
+                frame.ifindex = SENT;
+                // SAFETY: the bytes are those of the arena, or the caller of `put_in_place`
+                // keeps them.
+                let bytes = unsafe { std::slice::from_raw_parts(frame.start, frame.len) };
+                *refused += u32::from(!sender.put(bytes));
+            }
+            if sender.finish() && !behind.contains(&ifindex) {
+                behind.push(ifindex);
+            }
+        }
+        queued.retain(|frame| frame.ifindex != SENT);
+    }
+
+    /// Whether a device had no room for all that it was given.
+    pub fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
     }
 
     /// How many frames the kernel has refused since it was asked last.

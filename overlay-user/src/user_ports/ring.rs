@@ -18,6 +18,7 @@ use overlay_common::wire::{Tag, TagKind, ethertype};
 use super::buffer::HEADROOM;
 use super::offload::Offload;
 use super::socket::{self, Group};
+use super::source::{Received, Slot, Source};
 
 /// Bytes of all slots, as far as [`LEAST_SLOTS`] and [`LONGEST_SLOT`] let it be.
 const SIZE: usize = 8 << 20;
@@ -58,30 +59,6 @@ pub struct Ring {
 
 // SAFETY: the mapping belongs to the process, not to a thread.
 unsafe impl Send for Ring {}
-
-/// A frame that came in.
-pub struct Received<'a> {
-    /// The frame is at `range` of these.
-    pub bytes: &'a mut [u8],
-    /// Where, from its Ethernet header on.
-    pub range: (usize, usize),
-    /// A tag that the kernel moved out of the bytes.
-    pub vlan: Option<Tag>,
-    /// What is left to the device.
-    pub offload: Offload,
-    /// Whether the bytes are not its own: they are used again for the next such frame.
-    pub is_borrowed: bool,
-}
-
-/// What a slot has.
-pub enum Slot<'a> {
-    /// A frame.
-    Frame(Received<'a>),
-    /// One that could not be had as a whole.
-    Truncated,
-    /// One that this host has sent.
-    Own,
-}
 
 impl Ring {
     /// Opens a ring on a device whose longest packet has `mtu` bytes. Nothing comes before
@@ -138,18 +115,47 @@ impl Ring {
         socket::let_in(&self.socket).context("cannot let frames in")
     }
 
-    /// What to wait on until there is a frame.
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
+    /// The frame that a slot has no room for waits in the socket's queue.
+    fn take_long(&mut self, vlan: Option<Tag>) -> Slot<'_> {
+        let front = HEADROOM - Offload::LEN;
+        let room = &mut self.long[front..];
+        // SAFETY: pointer and length are those of one slice.
+        let len = unsafe {
+            libc::recv(
+                self.socket.as_raw_fd(),
+                room.as_mut_ptr().cast(),
+                room.len(),
+                libc::MSG_DONTWAIT | libc::MSG_TRUNC,
+            )
+        };
+        match usize::try_from(len).ok().and_then(|len| len.checked_sub(Offload::LEN)) {
+            Some(len) if len <= LONGEST => frame(&mut self.long, HEADROOM, len, vlan, true),
+            _ => Slot::Truncated,
+        }
+    }
+
+    fn slot_at(&self, index: usize) -> NonNull<u8> {
+        // SAFETY: the mapping has so many slots. A block is filled with whole ones.
+        unsafe { self.start.add(index * self.slot) }
+    }
+
+    /// The first word of a slot, by which it changes hands.
+    fn status(&self, index: usize) -> &AtomicU32 {
+        // SAFETY: the word is in the mapping, aligned, and both sides write it whole.
+        unsafe { AtomicU32::from_ptr(self.slot_at(index).cast().as_ptr()) }
+    }
+}
+
+impl Source for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// How many slots are held, whose frames were taken and may still be sent.
-    pub fn held(&self) -> usize {
+    fn held(&self) -> usize {
         self.held
     }
 
-    /// The next frame, whose slot is held until [`release`](Self::release).
-    pub fn take(&mut self) -> Option<Slot<'_>> {
+    fn take(&mut self) -> Option<Slot<'_>> {
         if self.held == self.slots {
             return None;
         }
@@ -191,27 +197,7 @@ impl Ring {
         Some(frame(bytes, start, header.tp_len as usize, vlan, false))
     }
 
-    /// The frame that a slot has no room for waits in the socket's queue.
-    fn take_long(&mut self, vlan: Option<Tag>) -> Slot<'_> {
-        let front = HEADROOM - Offload::LEN;
-        let room = &mut self.long[front..];
-        // SAFETY: pointer and length are those of one slice.
-        let len = unsafe {
-            libc::recv(
-                self.socket.as_raw_fd(),
-                room.as_mut_ptr().cast(),
-                room.len(),
-                libc::MSG_DONTWAIT | libc::MSG_TRUNC,
-            )
-        };
-        match usize::try_from(len).ok().and_then(|len| len.checked_sub(Offload::LEN)) {
-            Some(len) if len <= LONGEST => frame(&mut self.long, HEADROOM, len, vlan, true),
-            _ => Slot::Truncated,
-        }
-    }
-
-    /// Gives every slot back whose frame was taken.
-    pub fn release(&mut self) {
+    fn release(&mut self) {
         for _ in 0..self.held {
             let index = (self.next + self.slots - self.held) % self.slots;
             self.status(index).store(KERNEL, Ordering::Release);
@@ -219,23 +205,11 @@ impl Ring {
         }
     }
 
-    /// How many frames found no room since this was asked last.
-    pub fn take_lost(&mut self) -> u32 {
+    fn take_lost(&mut self) -> u32 {
         if !std::mem::take(&mut self.losing) {
             return 0;
         }
         socket::take_lost(&self.socket)
-    }
-
-    fn slot_at(&self, index: usize) -> NonNull<u8> {
-        // SAFETY: the mapping has so many slots. A block is filled with whole ones.
-        unsafe { self.start.add(index * self.slot) }
-    }
-
-    /// The first word of a slot, by which it changes hands.
-    fn status(&self, index: usize) -> &AtomicU32 {
-        // SAFETY: the word is in the mapping, aligned, and both sides write it whole.
-        unsafe { AtomicU32::from_ptr(self.slot_at(index).cast().as_ptr()) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Packet sockets: their options, by what they are for.
+//! Packet sockets: their options, by what they are for; and how any socket has options.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -49,12 +49,12 @@ pub fn shut(socket: &OwnedFd) -> io::Result<()> {
     let mut nothing =
         libc::sock_filter { code: (libc::BPF_RET | libc::BPF_K) as u16, jt: 0, jf: 0, k: 0 };
     let program = libc::sock_fprog { len: 1, filter: &raw mut nothing };
-    set_at(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+    set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
 /// Lets in what comes from now on.
 pub fn let_in(socket: &OwnedFd) -> io::Result<()> {
-    set_at(socket, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0)
+    set_option(socket, libc::SOL_SOCKET, libc::SO_DETACH_FILTER, &0)
 }
 
 /// A group of sockets that share a device's frames, each those of some of its queues.
@@ -70,7 +70,7 @@ pub fn join(socket: &OwnedFd, group: Option<Group>) -> io::Result<Group> {
     };
     set(socket, libc::PACKET_FANOUT, &(id | (kind | flags) << 16))?;
     // The lower half of what is answered.
-    let word: u32 = get(socket, libc::PACKET_FANOUT)?;
+    let word: u32 = option(socket, libc::SOL_PACKET, libc::PACKET_FANOUT)?;
     Ok(Group(word as u16))
 }
 
@@ -86,10 +86,11 @@ fn open() -> Result<OwnedFd> {
 
 /// Sets an option of packet sockets.
 pub fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()> {
-    set_at(socket, libc::SOL_PACKET, option, value)
+    set_option(socket, libc::SOL_PACKET, option, value)
 }
 
-fn set_at<T>(
+/// Sets an option of a level.
+pub fn set_option<T>(
     socket: &OwnedFd,
     level: libc::c_int,
     option: libc::c_int,
@@ -108,20 +109,18 @@ fn set_at<T>(
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Asks for an option of packet sockets.
-fn get<T: Plain>(socket: &OwnedFd, option: libc::c_int) -> io::Result<T> {
+/// Asks for an option of a level.
+pub fn option<T: Plain>(
+    socket: &OwnedFd,
+    level: libc::c_int,
+    option: libc::c_int,
+) -> io::Result<T> {
     // SAFETY: integers, for which all zeroes are valid.
     let mut value: T = unsafe { std::mem::zeroed() };
     let mut len = size_of::<T>() as libc::socklen_t;
     // SAFETY: the value is as long as it is said to be, and outlives the call.
     let code = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            option,
-            (&raw mut value).cast(),
-            &raw mut len,
-        )
+        libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut len)
     };
     if code == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
 }
@@ -131,12 +130,16 @@ fn get<T: Plain>(socket: &OwnedFd, option: libc::c_int) -> io::Result<T> {
 /// # Safety
 ///
 /// Integers, for which every bit pattern is valid.
-unsafe trait Plain {}
+pub unsafe trait Plain {}
 
 // SAFETY: an integer.
 unsafe impl Plain for u32 {}
 // SAFETY: two integers.
 unsafe impl Plain for libc::tpacket_stats {}
+// SAFETY: integers.
+unsafe impl Plain for libc::xdp_mmap_offsets {}
+// SAFETY: integers.
+unsafe impl Plain for libc::xdp_statistics {}
 
 /// Begins to receive every frame that comes in on a device.
 pub fn bind(socket: &OwnedFd, ifindex: u32) -> io::Result<()> {
@@ -158,5 +161,6 @@ pub fn bind(socket: &OwnedFd, ifindex: u32) -> io::Result<()> {
 
 /// How many frames found no room since this was asked last.
 pub fn take_lost(socket: &OwnedFd) -> u32 {
-    get::<libc::tpacket_stats>(socket, libc::PACKET_STATISTICS).map_or(0, |found| found.tp_drops)
+    option::<libc::tpacket_stats>(socket, libc::SOL_PACKET, libc::PACKET_STATISTICS)
+        .map_or(0, |found| found.tp_drops)
 }

@@ -46,7 +46,39 @@ pub fn add(picks: &mut Picks) {
     dropped(picks, "half an IPv4 header", ethernet(far, own, 0x0800, &udp4(ipv4_of(HOST))[..19]));
     dropped(picks, "half an IPv6 header", ethernet(far, own, 0x86dd, &udp6(ipv6_of(HOST))[..39]));
     neighbours_told(picks);
+    hidden(picks);
     dscp(picks);
+}
+
+/// What hosts look behind, and source guard does not.
+fn hidden(picks: &mut Picks) {
+    let (own, far) = (station(HOST), station(0x11));
+    let packet = ipv4_with(&[], 17, 0x4000, (ipv4_of(1), ipv4_of(0x11)), &payload(40));
+    for (name, vlan) in [("a priority tag", 0), ("another tag", VLAN)] {
+        let frame = tagged(&tagged(&ethernet(far, own, 0x0800, &packet), vlan), VLAN);
+        let name = format!("guarded: another's address behind {name}");
+        picks.access(&name, frame, Expect::Dropped(Why::SourceGuard));
+    }
+    let with = |next, hops| {
+        let mut packet = ipv6(next, ipv6_of(HOST), ipv6_of(0x11), &payload(40));
+        packet[7] = hops;
+        ethernet(far, own, 0x86dd, &packet)
+    };
+    for next in [0, 43, 60] {
+        let name = format!("guarded: what may be discovery behind header {next}");
+        let expect = Expect::Dropped(Why::SourceGuard);
+        picks.access(&name, tagged(&with(next, 255), VLAN), expect);
+        let name = format!("guarded: what is no discovery behind header {next}");
+        let frame = with(next, 64);
+        let tunnel = Expect::Tunnelled { peer: 1, vni: 100, tos: 0, inner: frame.clone() };
+        picks.access(&name, tagged(&frame, VLAN), tunnel);
+    }
+    for (name, next) in [("UDP", 17), ("a fragment", 44)] {
+        let frame = with(next, 255);
+        let tunnel = Expect::Tunnelled { peer: 1, vni: 100, tos: 0, inner: frame.clone() };
+        let name = format!("guarded: {name} with the highest hop limit");
+        picks.access(&name, tagged(&frame, VLAN), tunnel);
+    }
 }
 
 /// What it tells others of itself.

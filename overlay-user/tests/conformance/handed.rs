@@ -17,7 +17,7 @@ use crate::outer::Datagram;
 use crate::picked::{ipv4, tcp_to};
 use crate::vector::ethernet;
 
-fn tables() -> TableSet {
+pub fn tables() -> TableSet {
     let mut tables = TableSet::default();
     sample::actions(&Devices::default()).iter().for_each(|action| tables.apply(action));
     tables

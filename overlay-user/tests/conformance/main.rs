@@ -6,6 +6,8 @@
 mod acl;
 mod guard;
 mod handed;
+mod handed_on;
+mod handed_to_router;
 mod jumbo;
 mod mtu;
 mod neighbours;
@@ -14,6 +16,7 @@ mod picked;
 mod rare;
 mod reasons;
 mod routing;
+mod underlay;
 
 use std::collections::BTreeMap;
 

@@ -32,11 +32,11 @@ pub fn add(picks: &mut Picks) {
     asked(picks);
 }
 
-fn far6(network: u8) -> [u8; 16] {
+pub fn far6(network: u8) -> [u8; 16] {
     [0xfd, network, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]
 }
 
-fn udp4(from: [u8; 4], to: [u8; 4], ttl: u8) -> Vec<u8> {
+pub fn udp4(from: [u8; 4], to: [u8; 4], ttl: u8) -> Vec<u8> {
     with_ttl(ipv4_with(&[], 17, 0x4000, (from, to), &payload(60)), ttl)
 }
 
@@ -49,14 +49,14 @@ fn with_ttl(mut packet: Vec<u8>, ttl: u8) -> Vec<u8> {
     packet
 }
 
-fn udp6(from: [u8; 16], to: [u8; 16], hops: u8) -> Vec<u8> {
+pub fn udp6(from: [u8; 16], to: [u8; 16], hops: u8) -> Vec<u8> {
     let mut packet = ipv6(17, from, to, &payload(60));
     packet[7] = hops;
     packet
 }
 
 /// To the router of the station's segment.
-fn to_router(from: Mac, packet: &[u8]) -> Vec<u8> {
+pub fn to_router(from: Mac, packet: &[u8]) -> Vec<u8> {
     ethernet(ROUTER_MAC, from, ethertype(packet), packet)
 }
 
@@ -143,6 +143,9 @@ fn from_peers(picks: &mut Picks) {
     let inner = to_router(station(0x15), &udp6(ipv6_of(0x11), ipv6_of(2), 64));
     let frame = Datagram { vni: 200, ..Datagram::of(5) }.sent_to_node(&inner);
     picks.underlay_by_tc("routed from a peer over IPv6", frame, Expect::Delivered(sent, None));
+    let frame = from_peer(100, &ethernet(ROUTER_MAC, peer, 0x88b5, &payload(60)));
+    let why = Expect::Dropped(Why::NotRoutable);
+    picks.underlay_by_tc("what is no IP, from a peer", frame, why);
     let mut marked = udp4(from, ipv4_of(2), 64);
     marked[1] = 2;
     let mut congested = marked.clone();

@@ -112,7 +112,7 @@ fn every_program_attaches_in_each_mode() -> Result<()> {
     with_device("every_program_attaches_in_each_mode", |netns, pinned| {
         let mut dataplane = Dataplane::load_pinned(64, pinned.0.clone())?;
         for role in [Role::Uplink, Role::Access, Role::OneArmed] {
-            for mode in [Mode::Xdp, Mode::XdpGeneric, Mode::Tc, Mode::User] {
+            for mode in [Mode::Xdp, Mode::XdpGeneric, Mode::Tc, Mode::User, Mode::UserXdp] {
                 let device = Device { role, ..device(netns, mode, None)? };
                 let attached = dataplane.attach(&device);
                 if mode == Mode::XdpGeneric && !dataplane.features().has(Feature::GenericRedirect) {
@@ -121,7 +121,8 @@ fn every_program_attaches_in_each_mode() -> Result<()> {
                     continue;
                 }
                 let attached = attached?;
-                ensure!(attached.hook.name() == mode.name(), "{role:?}: {attached:?}");
+                let wanted = if mode == Mode::UserXdp { "user" } else { mode.name() };
+                ensure!(attached.hook.name() == wanted, "{role:?}: {attached:?}");
                 let xdp = netns.exec("ip -d link show dev eth0")?;
                 let is_there = xdp.contains("xdp");
                 let is_wanted = !matches!(mode, Mode::Tc | Mode::User);

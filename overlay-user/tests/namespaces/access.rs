@@ -102,7 +102,7 @@ pub fn on_each_hook(name: &str, check: impl Fn(&Switch, &str) -> Result<()>) -> 
     if !require_root(name) {
         return Ok(());
     }
-    for mode in ["tc", "xdp", "user"] {
+    for mode in ["tc", "xdp", "user", "user-xdp"] {
         check(&Switch::new()?, mode).with_context(|| format!("ports on {mode}"))?;
     }
     Ok(())

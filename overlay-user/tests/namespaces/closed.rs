@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::{self, BROADCAST, Tunnel};
 use overlay_testbed::{Netns, RawSocket, mac_of, require_root, set_mtu, veth, wait_until};
 
-use crate::harness::{Overlay, has_mark, marked, octets};
+use crate::harness::{Overlay, has_mark, hook_of, marked, octets};
 
 const MARK: &str = "hostile";
 const SOON: Duration = Duration::from_secs(2);
@@ -141,13 +141,13 @@ fn on_each_hook(name: &str, check: impl Fn(&Target, &Overlay<'_>) -> Result<()>)
     if !require_root(name) {
         return Ok(());
     }
-    for mode in ["tc", "xdp", "user"] {
+    for mode in ["tc", "xdp", "user", "user-xdp"] {
         let target = Target::new()?;
         let ours = target.start(mode)?;
         target.expect_delivery().with_context(|| format!("{mode}, before"))?;
         check(&target, &ours).with_context(|| format!("uplink on {mode}"))?;
         target.expect_delivery().with_context(|| format!("{mode}, afterwards"))?;
-        ensure!(ours.is_running() && ours.hook("eth0")? == mode);
+        ensure!(ours.is_running() && ours.hook("eth0")? == hook_of(mode));
     }
     Ok(())
 }

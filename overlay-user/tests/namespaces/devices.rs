@@ -13,7 +13,9 @@ use overlay_testbed::{
     Netns, RawSocket, TwoGateways, mac_of, patient, require_root, require_tools, set_mtu, veth,
 };
 
-use crate::harness::{Overlay, between_hosts, has_mark, marked, octets, over_ipv6, ping, tcp};
+use crate::harness::{
+    Overlay, between_hosts, has_mark, hook_of, marked, octets, over_ipv6, ping, tcp,
+};
 
 const SOON: Duration = Duration::from_secs(2);
 const TOOLS: &[&str] = &["bridge", "ping", "iperf3"];
@@ -206,7 +208,7 @@ fn a_tap_as_access_port() -> Result<()> {
     if !require_root("a_tap_as_access_port") {
         return Ok(());
     }
-    let named = ["tc", "xdp", "xdp-generic", "user"].map(|mode| (mode, mode));
+    let named = ["tc", "xdp", "xdp-generic", "user", "user-xdp"].map(|mode| (mode, hook_of(mode)));
     for (mode, hook) in [("auto", "tc")].into_iter().chain(named) {
         let testbed = TwoGateways::new()?;
         let gateway = &testbed.gw1;

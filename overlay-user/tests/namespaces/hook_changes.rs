@@ -1,12 +1,12 @@
 //! Ports that move from one hook to another, and ports that refuse.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use overlay_testbed::{TwoGateways, require_root, require_tools, set_mtu};
 
-use crate::harness::{Overlay, attached, ping};
+use crate::harness::{Echoes, Overlay, attached, hook_of, ping, prepare_for_xdp};
 
 /// Uplink and access port, in an order in which each hook follows each other one.
-const MODES: [(&str, &str); 12] = [
+const MODES: [(&str, &str); 16] = [
     ("xdp", "xdp"),
     ("xdp-generic", "xdp-generic"),
     ("xdp", "tc"),
@@ -18,6 +18,10 @@ const MODES: [(&str, &str); 12] = [
     ("user", "xdp"),
     ("xdp-generic", "user"),
     ("user", "user"),
+    ("user-xdp", "user"),
+    ("user-xdp", "user-xdp"),
+    ("xdp-generic", "user-xdp"),
+    ("user-xdp", "xdp"),
     ("xdp", "xdp"),
 ];
 
@@ -42,11 +46,11 @@ fn with_first_modes(
 }
 
 fn check(testbed: &TwoGateways, ours: &Overlay<'_>, (uplink, access): (&str, &str)) -> Result<()> {
-    ensure!(ours.hook("eth0")? == uplink, "uplink is not on {uplink}");
-    ensure!(ours.hook("eth1")? == access, "access port is not on {access}");
+    ensure!(ours.hook("eth0")? == hook_of(uplink), "uplink is not on {uplink}");
+    ensure!(ours.hook("eth1")? == hook_of(access), "access port is not on {access}");
     for (interface, mode) in [("eth0", uplink), ("eth1", access)] {
         let programs = format!("{:?}", attached(&testbed.gw1.netns, interface)?);
-        let is_xdp = mode.starts_with("xdp");
+        let is_xdp = mode.starts_with("xdp") || mode == "user-xdp";
         ensure!(programs.contains("prog/xdp") == is_xdp, "{interface}, {mode}: {programs}");
     }
     ping(&testbed.host1, TwoGateways::HOST2)
@@ -77,18 +81,42 @@ fn hooks_change_in_a_reload() -> Result<()> {
     })
 }
 
+/// The programs of both ports.
+fn programs(testbed: &TwoGateways) -> Result<[Vec<String>; 2]> {
+    let netns = &testbed.gw1.netns;
+    Ok([attached(netns, "eth0")?, attached(netns, "eth1")?])
+}
+
+/// A start that `refuser` refuses leaves the programs that a dead daemon left, and all that
+/// they do.
+fn fails_to_start(
+    testbed: &TwoGateways,
+    ours: &mut Overlay<'_>,
+    modes: (&str, &str),
+    refuser: &str,
+) -> Result<()> {
+    let before = programs(testbed)?;
+    ours.kill()?;
+    std::fs::write(ours.config(), config(testbed, modes))?;
+    let refusal = ours.restart().expect_err("the port takes no XDP program");
+    ensure!(format!("{refusal:#}").contains(refuser), "{refusal:#}");
+    // New programs would still forward for a moment: until the kernel has emptied their arrays
+    // of tail calls.
+    let after = programs(testbed)?;
+    ensure!(after == before, "{before:?} became {after:?}");
+    // Nobody knows the neighbour's address: the question takes a tail call.
+    testbed.host1.exec("ip neigh flush all")?;
+    ping(&testbed.host1, TwoGateways::HOST2)
+}
+
 /// A veth takes no XDP program for one buffer while its far end's MTU is over a page.
 #[test]
 fn a_start_that_a_port_refuses_leaves_what_forwarded() -> Result<()> {
     with_first_modes("a_start_that_a_port_refuses_leaves_what_forwarded", |testbed, mut ours| {
         ours.reload(&config(testbed, ("xdp", "tc")))?;
-        ours.kill()?;
         ours.do_without("xdp-frags");
         set_mtu(&testbed.host1, "eth0", 9000)?;
-        std::fs::write(ours.config(), config(testbed, ("xdp", "xdp")))?;
-        let refusal = ours.restart().expect_err("the port takes no XDP program");
-        ensure!(format!("{refusal:#}").contains("eth1"), "{refusal:#}");
-        ping(&testbed.host1, TwoGateways::HOST2)?;
+        fails_to_start(testbed, &mut ours, ("xdp", "xdp"), "eth1")?;
 
         std::fs::write(ours.config(), config(testbed, ("xdp", "tc")))?;
         ours.restart()?;
@@ -97,6 +125,59 @@ fn a_start_that_a_port_refuses_leaves_what_forwarded() -> Result<()> {
         ours.down()?;
         let left = attached(&testbed.gw1.netns, "eth1")?;
         ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+}
+
+/// The access port's hook, and that which it had taken on when the uplink refused.
+const TAKEN_BACK: [(&str, &str); 8] = [
+    ("tc", "tc"),
+    ("tc", "xdp"),
+    ("xdp", "xdp"),
+    ("xdp", "xdp-generic"),
+    ("xdp-generic", "xdp"),
+    ("xdp", "tc"),
+    ("xdp", "user"),
+    ("tc", "user-xdp"),
+];
+
+#[test]
+fn a_start_that_the_uplink_refuses_takes_back_what_was_attached() -> Result<()> {
+    taken_back("a_start_that_the_uplink_refuses_takes_back_what_was_attached", "xdp-frags")
+}
+
+#[test]
+fn a_start_that_the_uplink_refuses_takes_back_filters() -> Result<()> {
+    taken_back("a_start_that_the_uplink_refuses_takes_back_filters", "xdp-frags,tcx")
+}
+
+fn taken_back(test: &str, without: &'static str) -> Result<()> {
+    with_first_modes(test, |testbed, mut ours| {
+        prepare_for_xdp(testbed, &[("tc", "xdp")])?;
+        ours.kill()?;
+        ours.do_without(without);
+        set_mtu(&testbed.gw2.netns, "eth0", 9000)?;
+        for (before, taken) in TAKEN_BACK {
+            let mut try_one = || -> Result<()> {
+                std::fs::write(ours.config(), config(testbed, ("tc", before)))?;
+                ours.restart()?;
+                ours.wait_for_peers()?;
+                // What a guard keeps from a hook is lost until user space carries it.
+                let forwards = !taken.starts_with("user");
+                let start = || Echoes::start(&testbed.host1, (&testbed.host2, TwoGateways::HOST2));
+                let mut echoes = forwards.then(start).transpose()?;
+                if let Some(echoes) = &mut echoes {
+                    echoes.wait_for_more(5)?;
+                }
+                fails_to_start(testbed, &mut ours, ("xdp", taken), "eth0")?;
+                if let Some(mut echoes) = echoes {
+                    echoes.wait_for_more(20)?;
+                    echoes.finish()?;
+                }
+                Ok(())
+            };
+            try_one().with_context(|| format!("{before}, {taken}"))?;
+        }
         Ok(())
     })
 }

@@ -7,7 +7,10 @@ use overlay_testbed::{
     Netns, Offloads, TwoGateways, require_root, require_tools, set_offloads, wait_until,
 };
 
-use crate::harness::{Overlay, answers, between_hosts, has_feature, ping};
+use crate::harness::{
+    Modes, Overlay, answers, between_hosts, both_ours, check_hooks, has_feature, ping,
+    prepare_for_xdp,
+};
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "bridge", "ping"];
 
@@ -54,6 +57,32 @@ fn user_uplink_xdp_access() -> Result<()> {
 #[test]
 fn xdp_uplink_user_access() -> Result<()> {
     against_kernel("xdp_uplink_user_access", "xdp", "user")
+}
+
+#[test]
+fn af_xdp_on_both() -> Result<()> {
+    against_kernel("af_xdp_on_both", "user-xdp", "user-xdp")
+}
+
+#[test]
+fn af_xdp_uplink_user_access() -> Result<()> {
+    against_kernel("af_xdp_uplink_user_access", "user-xdp", "user")
+}
+
+#[test]
+fn af_xdp_uplink_tc_access() -> Result<()> {
+    against_kernel("af_xdp_uplink_tc_access", "user-xdp", "tc")
+}
+
+#[test]
+fn xdp_uplink_af_xdp_access() -> Result<()> {
+    against_kernel("xdp_uplink_af_xdp_access", "xdp", "user-xdp")
+}
+
+#[test]
+fn af_xdp_between_two_of_ours() -> Result<()> {
+    let both = ("user-xdp", "user-xdp");
+    between_ours("af_xdp_between_two_of_ours", both, both)
 }
 
 #[test]
@@ -111,7 +140,7 @@ fn a_far_end_that_stops_polling() -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    prepare_for_xdp(&testbed, &["xdp"])?;
+    prepare_for_xdp(&testbed, &[("xdp", "xdp")])?;
     let poll = |on: bool| -> Result<()> {
         let gro = Offloads { gro: Some(on), ..Offloads::default() };
         set_offloads(&testbed.gw2.netns, "eth0", gro)?;
@@ -139,52 +168,23 @@ fn against_kernel(name: &str, uplink: &str, access: &str) -> Result<()> {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    prepare_for_xdp(&testbed, &[access])?;
+    prepare_for_xdp(&testbed, &[(uplink, access)])?;
     // Redirected frames arrive in a veth only where its far end polls.
     let polling = Offloads { gro: Some(true), ..Offloads::default() };
     set_offloads(&testbed.gw2.netns, "eth0", polling)?;
     testbed.gw2.bridge_vxlan(TwoGateways::VNI, &[TwoGateways::VTEP1])?;
     let config = testbed.gw1.config(uplink, access, &[("kernel", TwoGateways::VTEP2)]);
     let ours = Overlay::start(&testbed.gw1.netns, &testbed.gw1.name, &config)?;
-    check_hooks(&ours, uplink, access)?;
+    check_hooks(&ours, (uplink, access))?;
     ours.wait_for_peers()?;
     between_hosts(&testbed)
 }
 
-fn between_ours(name: &str, first: (&str, &str), second: (&str, &str)) -> Result<()> {
+fn between_ours(name: &str, first: Modes, second: Modes) -> Result<()> {
     if !require_root(name) || !require_tools(name, TOOLS) {
         return Ok(());
     }
     let testbed = TwoGateways::new()?;
-    prepare_for_xdp(&testbed, &[first.1, second.1])?;
-    let (gw1, gw2) = (&testbed.gw1, &testbed.gw2);
-    let one = gw1.config(first.0, first.1, &[("second", TwoGateways::VTEP2)]);
-    let two = gw2.config(second.0, second.1, &[("first", TwoGateways::VTEP1)]);
-    let one = Overlay::start(&gw1.netns, &gw1.name, &one)?;
-    let two = Overlay::start(&gw2.netns, &gw2.name, &two)?;
-    check_hooks(&one, first.0, first.1)?;
-    check_hooks(&two, second.0, second.1)?;
-    one.wait_for_peers()?;
-    two.wait_for_peers()?;
+    let _ours = both_ours(&testbed, first, second)?;
     between_hosts(&testbed)
-}
-
-/// Where an access port is on XDP, hosts must finish their checksums: the note
-/// that one is only half done does not survive an XDP redirect.
-fn prepare_for_xdp(testbed: &TwoGateways, access: &[&str]) -> Result<()> {
-    if access.iter().all(|mode| !mode.starts_with("xdp")) {
-        return Ok(());
-    }
-    let plain = Offloads { tx: Some(false), gro: Some(true), ..Offloads::default() };
-    set_offloads(&testbed.host1, "eth0", plain)?;
-    set_offloads(&testbed.host2, "eth0", plain)
-}
-
-/// A mode asked for by name is the hook that carries the port.
-fn check_hooks(ours: &Overlay<'_>, uplink: &str, access: &str) -> Result<()> {
-    for (interface, wanted) in [("eth0", uplink), ("eth1", access)] {
-        let hook = ours.hook(interface)?;
-        ensure!(hook == wanted, "{interface} is on {hook}, not on {wanted}:\n{}", ours.log());
-    }
-    Ok(())
 }

@@ -110,9 +110,13 @@ fn down_leaves_nothing_behind() -> Result<()> {
     if !require_root(name) || !require_tools(name, TOOLS) {
         return Ok(());
     }
-    for (uplink, access) in
-        [("auto", "auto"), ("xdp", "xdp"), ("xdp-generic", "tc"), ("user", "user")]
-    {
+    for (uplink, access) in [
+        ("auto", "auto"),
+        ("xdp", "xdp"),
+        ("xdp-generic", "tc"),
+        ("user", "user"),
+        ("user-xdp", "user-xdp"),
+    ] {
         let testbed = against_kernel()?;
         let gateway = &testbed.gw1;
         let before = footprint(&gateway.netns, &gateway.name)?;

@@ -16,7 +16,7 @@ fn what_is_not_the_overlays_passes() -> Result<()> {
     if !require_root("what_is_not_the_overlays_passes") {
         return Ok(());
     }
-    for mode in ["auto", "tc", "xdp", "xdp-generic", "user"] {
+    for mode in ["auto", "tc", "xdp", "xdp-generic", "user", "user-xdp"] {
         passes(mode).with_context(|| format!("uplink on {mode}"))?;
     }
     Ok(())

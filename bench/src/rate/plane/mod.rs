@@ -27,8 +27,10 @@ pub enum Plane {
     OverlayXdp,
     /// This project with every port on tc.
     OverlayTc,
-    /// This project with every port in user space.
+    /// This project with every port in user space, over AF_PACKET.
     OverlayUser,
+    /// The same over AF_XDP.
+    OverlayAfXdp,
     /// The kernel's bridge and vxlan device.
     Kernel,
     /// Open vSwitch's userspace datapath.
@@ -65,6 +67,7 @@ impl Plane {
             Self::OverlayXdp,
             Self::OverlayTc,
             Self::OverlayUser,
+            Self::OverlayAfXdp,
             Self::Kernel,
         ];
         if overlay_testbed::ovs::is_installed() {
@@ -80,6 +83,7 @@ impl Plane {
             Self::OverlayXdp => "overlay-xdp",
             Self::OverlayTc => "overlay-tc",
             Self::OverlayUser => "overlay-user",
+            Self::OverlayAfXdp => "overlay-af-xdp",
             Self::Kernel => "kernel",
             Self::Ovs => "ovs",
         }
@@ -112,7 +116,10 @@ impl Plane {
             }
             Self::OverlayUser => {
                 let pass = pass(&site.gateway.netns)?;
-                Box::new(overlay::start(site, "user")?.in_front_on(site.cpu)?.with(pass))
+                Box::new(overlay::start(site, "user-packet")?.in_front_on(site.cpu)?.with(pass))
+            }
+            Self::OverlayAfXdp => {
+                Box::new(overlay::start(site, "user-xdp")?.in_front_on(site.cpu)?)
             }
             Self::Kernel => Box::new(kernel::start(site)?),
             Self::Ovs => Box::new(ovs::start(site)?),

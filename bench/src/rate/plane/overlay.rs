@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use overlay_testbed::{Gateway, Process, Scratch, run, wait_until};
 use serde_json::Value;
 
@@ -39,18 +39,24 @@ impl Overlay {
     /// Puts the threads that carry ports on one CPU, in front of the generator: as for Open
     /// vSwitch, they work off each batch before the next is made.
     pub fn in_front_on(self, cpu: usize) -> Result<Self> {
-        let tasks = format!("/proc/{}/task", self.daemon.pid());
-        let mut moved = 0;
-        for task in std::fs::read_dir(&tasks).context(tasks)? {
+        // A thread has its name from the moment on that it runs.
+        let threads = wait_until("threads that carry two ports", START, || {
+            self.threads().ok().filter(|threads| threads.len() >= 2)
+        })?;
+        threads.into_iter().try_for_each(|thread| pin::in_front(thread, cpu))?;
+        Ok(self)
+    }
+
+    /// The threads that carry ports.
+    fn threads(&self) -> Result<Vec<i32>> {
+        let mut threads = Vec::new();
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.daemon.pid()))? {
             let task = task?;
             if std::fs::read_to_string(task.path().join("comm"))?.starts_with(THREADS) {
-                let thread = task.file_name().to_string_lossy().parse()?;
-                pin::in_front(thread, cpu)?;
-                moved += 1;
+                threads.push(task.file_name().to_string_lossy().parse()?);
             }
         }
-        ensure!(moved >= 2, "{moved} threads carry two ports");
-        Ok(self)
+        Ok(threads)
     }
 }
 
@@ -157,7 +163,8 @@ fn wait_for_hooks(client: &Client, daemon: &Process, mode: &str) -> Result<()> {
             return Some(false);
         }
         let ports = client.show("ports").ok()?;
-        let hooked = ports.len() >= 2 && ports.iter().all(|port| port["hook"] == mode);
+        let hook = if mode.starts_with("user") { "user" } else { mode };
+        let hooked = ports.len() >= 2 && ports.iter().all(|port| port["hook"] == hook);
         let peers = client.show("peers").ok()?;
         (hooked && peers.iter().all(|peer| peer["state"] == "ready")).then_some(true)
     });

@@ -12,7 +12,7 @@ use super::strip;
 use crate::abi::{Charge, Direction, FloodKey, FloodList, Policed, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
-use crate::path::{encap, local, police, way};
+use crate::path::{encap, local, police, unknown, way};
 use crate::tables::{Tables, Turns};
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Family, Outer, Outer4, Outer6};
@@ -42,7 +42,6 @@ pub fn run<P: Packet, T: Tables>(
     {
         tables.count_drop(ifindex, reason, list.rest());
     }
-    let flow = Flow::of(packet).ok_or(DropReason::Truncated)?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
 
     let has_ports = match to_ports(packet, tables, frame, charge) {
@@ -57,8 +56,8 @@ pub fn run<P: Packet, T: Tables>(
     }
     if list.peers() != 0 {
         match list.family() {
-            Family::V4 => to_peers::<Outer4, P, T>(packet, tables, frame, &flow, list, vni)?,
-            Family::V6 => to_peers::<Outer6, P, T>(packet, tables, frame, &flow, list, vni)?,
+            Family::V4 => to_peers::<Outer4, P, T>(packet, tables, frame, list, vni)?,
+            Family::V6 => to_peers::<Outer6, P, T>(packet, tables, frame, list, vni)?,
         }
     }
     Ok(Verdict::Consumed)
@@ -100,7 +99,7 @@ pub fn rest<P: Packet, T: Tables>(
     let flow = &Flow::of(packet).ok_or(DropReason::Truncated)?;
     let sizes = Sizes::of(packet);
     let copies = Copies { packet, tables, flow, list, segment: index, vni, ifindex, sizes };
-    tables.repeat(list.rest(), &mut Rest(copies));
+    tables.repeat(list.rest(), &mut Plain(copies, list.ports().wrapping_add(list.peers())));
     Ok(Verdict::Consumed)
 }
 
@@ -114,7 +113,7 @@ pub fn own<P: Packet, T: Tables>(packet: &mut P, tables: &T, index: u16) -> Opti
     let sizes = Sizes::of(packet);
     local::flood(packet, tables, list, index, None, 0);
     let copies = Copies { packet, tables, flow, list, segment: index, vni, ifindex: 0, sizes };
-    tables.repeat(list.peers() + list.rest(), &mut Every(copies));
+    tables.repeat(list.peers() + list.rest(), &mut Plain(copies, list.ports()));
     Some(())
 }
 
@@ -124,10 +123,15 @@ fn to_peers<O: Outer, P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: &Frame,
-    flow: &Flow,
     list: FloodList,
     vni: u32,
 ) -> Result<(), DropReason> {
+    let flow = &Flow::of(packet).ok_or(DropReason::Truncated)?;
+    let flow = &Flow {
+        inner: flow.inner,
+        tos: unknown(u32::from(flow.tos)) as u8,
+        source_port: unknown(u32::from(flow.source_port)) as u16,
+    };
     let sizes = Sizes::of(packet);
     packet.grow_head(flow.inner, O::FAMILY).map_err(|_| DropReason::ResizeFailed)?;
     let (segment, ifindex) = (frame.segment, frame.ingress.ifindex);
@@ -152,6 +156,7 @@ impl Sizes {
     fn of<P: Packet>(packet: &P) -> Self {
         let wire_len = wire_len(packet);
         let (packets, bytes) = counted(packet, wire_len);
+        let (packets, bytes, wire_len) = (unknown(packets), unknown(bytes), unknown(wire_len));
         Self { packets, bytes, wire_len, len: packet.len() }
     }
 }
@@ -171,11 +176,8 @@ struct Copies<'a, P, T> {
 /// A turn sends a copy to one peer, in room that is open already.
 struct Kernel<'a, O, P, T>(Copies<'a, P, T>, PhantomData<O>);
 
-/// A turn sends a copy to one peer of the whole list, and opens the room for it.
-struct Every<'a, P, T>(Copies<'a, P, T>);
-
-/// A turn sends a copy to one peer of those that the kernel leaves out, and opens the room for it.
-struct Rest<'a, P, T>(Copies<'a, P, T>);
+/// A turn sends a copy to one peer, from this slot on, and opens the room for it.
+struct Plain<'a, P, T>(Copies<'a, P, T>, u32);
 
 impl<O: Outer, P: Packet, T: Tables> Turns for Kernel<'_, O, P, T> {
     #[inline(always)]
@@ -188,22 +190,11 @@ impl<O: Outer, P: Packet, T: Tables> Turns for Kernel<'_, O, P, T> {
     }
 }
 
-impl<P: Packet, T: Tables> Turns for Every<'_, P, T> {
+impl<P: Packet, T: Tables> Turns for Plain<'_, P, T> {
     #[inline(always)]
     fn turn(&mut self, slot: u32) {
-        let copies = &mut self.0;
-        let Some(index) = copies.peer_at(slot.wrapping_add(copies.list.ports())) else { return };
-        let sent = copies.grow_and_send(index);
-        copies.count(index, sent);
-    }
-}
-
-impl<P: Packet, T: Tables> Turns for Rest<'_, P, T> {
-    #[inline(always)]
-    fn turn(&mut self, slot: u32) {
-        let copies = &mut self.0;
-        let before = copies.list.ports().wrapping_add(copies.list.peers());
-        let Some(index) = copies.peer_at(slot.wrapping_add(before)) else { return };
+        let Self(copies, first) = self;
+        let Some(index) = copies.peer_at(slot.wrapping_add(*first)) else { return };
         let sent = copies.grow_and_send(index);
         copies.count(index, sent);
     }

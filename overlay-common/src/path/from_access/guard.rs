@@ -4,6 +4,9 @@
 //! from 0.0.0.0 by DHCP or an ARP probe (RFC 5227), from `::` by duplicate address detection (RFC
 //! 4862, 5.4.2). What it tells of itself counts as well: the sender of ARP, and the target of a
 //! neighbour advertisement (RFC 4861, 4.4).
+//!
+//! What an address can hide behind is refused: a second tag, and extension headers in front of
+//! what may be neighbour discovery (RFC 7113, section 3).
 
 use super::classify::Frame;
 use super::place;
@@ -52,10 +55,24 @@ fn claimed<P: Packet>(
             _ => None,
         },
         ethertype::IPV4 => packet.at::<Ipv4>(at).and_then(|ip| of4(ip.source)),
-        ethertype::IPV6 => packet.at::<Ipv6>(at).map(Ipv6::source_words),
+        ethertype::IPV6 => match packet.at::<Ipv6>(at) {
+            Some(ip) if !hides_discovery(ip) => Some(ip.source_words()),
+            _ => None,
+        },
+        ethertype::VLAN | ethertype::SERVICE_VLAN => None,
         _ => Some([0; 2]),
     };
     told.ok_or(DropReason::SourceGuard)
+}
+
+/// Neighbour discovery that came through a router counts for nothing (RFC 4861, 7.1), so it has
+/// the highest hop limit, which hardly any packet with extension headers has. Nor does it count
+/// in fragments (RFC 6980).
+#[inline(always)]
+const fn hides_discovery(ip: &Ipv6) -> bool {
+    use protocol::{DESTINATION, HOP_BY_HOP, ROUTING};
+    ip.hop_limit == Discovery::HOP_LIMIT
+        && matches!(ip.next_header, HOP_BY_HOP | ROUTING | DESTINATION)
 }
 
 #[inline(always)]

@@ -1,10 +1,10 @@
 //! ARP and neighbour discovery: heard, and answered where the answer is known.
 //!
 //! Only what is asked of everybody is answered: a question to one station is whether that
-//! station is there (RFC 4861, 7.3), which it alone knows; the router's address, this node does. An announcement, a probe (RFC
-//! 5227) and duplicate address detection (RFC 4862, 5.4) go to everybody, as does a question
-//! whose answer is not known, or whose asker is not known by this address: the others are to
-//! hear of it.
+//! station is there (RFC 4861, 7.3), which it alone knows; of the router, this node does. An
+//! announcement, a probe (RFC 5227) and duplicate address detection (RFC 4862, 5.4) go to
+//! everybody, as does a question whose answer is not known, or whose asker is not known by this
+//! address: the others are to hear of it.
 //!
 //! The answer is written over the question and goes back through the port that it came from.
 //! XDP leaves all of this to tc.

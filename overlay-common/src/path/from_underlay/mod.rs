@@ -85,7 +85,8 @@ fn open<P: Packet, T: Tables>(
     forget();
     let result = match resolve::run(tables, &frame) {
         Ok(Destination::Router) => return to_router(packet, tables, &frame),
-        Ok(destination) => forward(packet, tables, &frame, destination),
+        Ok(Destination::Port(port)) => deliver::run(packet, tables, &frame, port),
+        Ok(Destination::Flood) => flood::run(packet, tables, &frame),
         Err(why) => Err(why),
     };
     learn(packet, tables, &frame);
@@ -171,18 +172,4 @@ fn control<P: Packet, T: Tables>(
     };
     tables.punt(packet, punt)?;
     Ok(Verdict::Consumed)
-}
-
-#[inline(always)]
-fn forward<P: Packet, T: Tables>(
-    packet: &mut P,
-    tables: &T,
-    frame: &Frame,
-    destination: Destination,
-) -> Result<Verdict, DropReason> {
-    match destination {
-        Destination::Port(port) => deliver::run(packet, tables, frame, port),
-        Destination::Router => router::enter(packet, tables, frame.ingress, frame.arrival()),
-        Destination::Flood => flood::run(packet, tables, frame),
-    }
 }

@@ -1,9 +1,9 @@
 //! From segment to segment: a frame that was sent to the router of its segment.
 //!
-//! strip or decap → head → route → next hop, then one of two ways out: to a peer (MSS → police → rewrite → encap),
-//! or to a local port (police → rewrite → deliver). What asks for more than that is handed to user
-//! space: what is the router's own, what has no next hop yet, and what an error is to be told of,
-//! but for a packet that is too big ([`too_big`]).
+//! strip or decap → head → route → next hop, then one of two ways out: to a peer (MSS → police →
+//! rewrite → encap), or to a local port (police → rewrite → deliver). What asks for more than that
+//! is handed to user space: what is the router's own, what has no next hop yet, and what an error is
+//! to be told of, but for a packet that is too big ([`too_big`]).
 //!
 //! XDP leaves all of this to tc.
 
@@ -259,7 +259,7 @@ impl Routed {
         Err(reason)
     }
 
-    /// Hands the frame to user space, as it was when it arrived.
+    /// Hands the plain frame to user space, before it is rewritten.
     #[inline(always)]
     fn punt<P: Packet, T: Tables>(
         &self,

@@ -38,25 +38,30 @@ fn key(route: &Route, head: &Head) -> NeighbourKey {
     NeighbourKey { address, segment: route.segment, reserved: [0; 3] }
 }
 
+/// What a plain frame's packet is, and its route; `None` where it has none.
+pub fn route_of<P: Packet, T: Tables>(
+    packet: &P,
+    tables: &T,
+    arrival: Arrival,
+) -> Option<(Head, Route)> {
+    let head = head::of(packet).ok()??;
+    let vrf = tables.router(arrival.segment)?.vrf;
+    let route = tables.route(&RouteKey::to(vrf, head.family, head.destination))?;
+    Some((head, route))
+}
+
 /// The neighbour that a plain frame's packet goes to next, where it goes to one.
 pub fn wanted<P: Packet, T: Tables>(
     packet: &P,
     tables: &T,
     arrival: Arrival,
 ) -> Option<NeighbourKey> {
-    let head = head::of(packet).ok()??;
-    let vrf = tables.router(arrival.segment)?.vrf;
-    let route = tables.route(&RouteKey::to(vrf, head.family, head.destination))?;
+    let (head, route) = route_of(packet, tables, arrival)?;
     let has_one = matches!(route.kind, Route::CONNECTED | Route::GATEWAY);
     (has_one && head.is_global && head.life > 1).then(|| key(&route, &head))
 }
 
 /// Whether a plain frame's packet is the router's own.
 pub fn is_local<P: Packet, T: Tables>(packet: &P, tables: &T, arrival: Arrival) -> bool {
-    let find = || {
-        let head = head::of(packet).ok()??;
-        let vrf = tables.router(arrival.segment)?.vrf;
-        tables.route(&RouteKey::to(vrf, head.family, head.destination))
-    };
-    find().is_some_and(|route| route.kind == Route::LOCAL)
+    route_of(packet, tables, arrival).is_some_and(|(_, route)| route.kind == Route::LOCAL)
 }

@@ -1,7 +1,7 @@
 //! Too long for its way on: its sender is told, or user space cuts it up.
 
-use super::{Routed, head, next_hop};
-use crate::abi::{Arrival, RouteKey, Router};
+use super::{Routed, next_hop};
+use crate::abi::{Arrival, Router};
 use crate::packet::Packet;
 use crate::path::local;
 use crate::path::ptb::{self, Remedy};
@@ -44,9 +44,7 @@ pub fn run<P: Packet, T: Tables>(
 
 /// How long a plain frame may be on the way that its packet takes from here.
 pub fn room<P: Packet, T: Tables>(packet: &P, tables: &T, arrival: Arrival) -> Option<u32> {
-    let head = head::of(packet).ok()??;
-    let vrf = tables.router(arrival.segment)?.vrf;
-    let route = tables.route(&RouteKey::to(vrf, head.family, head.destination))?;
+    let (head, route) = next_hop::route_of(packet, tables, arrival)?;
     let target = next_hop::of(tables, &route, &head)?.target;
     if target.is_peer() {
         let peer = tables.peer(target.index()).filter(|peer| peer.is_ready())?;

@@ -15,6 +15,8 @@ use overlay_common::abi::{BOUNDED_COPIES, abilities};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Feature {
+    /// Maps of AF_XDP sockets.
+    XdpSockets,
     /// Maps of devices by index.
     DevmapHash,
     /// Arrays in memory shared with user space.
@@ -61,7 +63,15 @@ pub struct About {
 }
 
 /// Every feature, oldest first.
-pub static ALL: [About; 13] = [
+pub static ALL: [About; 14] = [
+    About {
+        feature: Feature::XdpSockets,
+        name: "xdp-sockets",
+        since: "4.18",
+        commit: "fbfc504a24f5",
+        used_for: "user space has frames over AF_XDP",
+        without: Some("it has them over AF_PACKET, which is slower; built without XDP_SOCKETS"),
+    },
     About {
         feature: Feature::DevmapHash,
         name: "devmap-hash",

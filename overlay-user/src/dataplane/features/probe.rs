@@ -28,6 +28,7 @@ pub fn about(about: &About) -> Result<bool> {
 fn probe(feature: Feature) -> Result<bool> {
     let helper = |helper| Ok(is_helper_supported(ProgramType::SchedClassifier, helper)?);
     match feature {
+        Feature::XdpSockets => Ok(is_map_supported(MapType::XskMap)?),
         Feature::DevmapHash => Ok(is_map_supported(MapType::DevMapHash)?),
         Feature::RingBuffer => Ok(is_map_supported(MapType::RingBuf)?),
         Feature::MmapableArray => mmapable(),

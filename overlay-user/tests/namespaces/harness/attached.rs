@@ -10,12 +10,14 @@ const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
 
-/// Programs on XDP, on tcx, and on a clsact qdisc of a device: one line each.
+/// Programs on XDP, on tcx, and on a clsact qdisc of a device, by their numbers: one line each.
 pub fn attached(netns: &Netns, interface: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let link = netns.exec(&format!("ip -d -o link show dev {interface}"))?;
-    let words = link.split_whitespace();
-    found.extend(words.filter(|word| word.starts_with("prog/xdp")).map(str::to_owned));
+    // `prog/xdp id 12`
+    let words: Vec<_> = link.split_whitespace().collect();
+    let programs = words.windows(3).filter(|words| words[0].starts_with("prog/xdp"));
+    found.extend(programs.map(|words| words.join(" ")));
     let index = netns.ifindex(interface)?;
     for (direction, kind) in [("ingress", BPF_TCX_INGRESS), ("egress", BPF_TCX_EGRESS)] {
         let programs = netns

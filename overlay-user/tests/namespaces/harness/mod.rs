@@ -2,19 +2,29 @@
 
 mod applications;
 mod attached;
+mod both_ours;
 mod capture;
+mod flow;
 mod gateway;
+mod modes;
 mod ping;
 mod two_ports;
+mod usage;
 
 pub use applications::{
     Echoes, alone, arp, between_hosts, http_download, over_ipv6, stream, tcp, udp_sizes,
 };
 pub use attached::attached;
+pub use both_ours::{
+    EVERY_HOOK, Modes, both_ours, check_hooks, prepare_for_xdp, prepare_uplinks, wait_for_redirects,
+};
 pub use capture::Capture;
+pub use flow::{Core, Flow, pin};
 pub use gateway::{Overlay, binary, doctor, has_feature, overlay};
+pub use modes::{hook_of, suit};
 pub use ping::{Answers, answers, ping};
 pub use two_ports::{SOON, TwoPorts};
+pub use usage::Usage;
 
 use std::net::Ipv4Addr;
 

@@ -47,6 +47,13 @@ impl TwoPorts {
         self.start_as("", node, "", peers)
     }
 
+    /// With a configuration of one's own.
+    pub fn run(&self, config: &str) -> Result<Overlay<'_>> {
+        let ours = Overlay::start(&self.gateway, self.gateway.name(), config)?;
+        ours.wait_for_peers()?;
+        Ok(ours)
+    }
+
     /// With more ports, too, and without some features of the kernel.
     pub fn start_as(
         &self,
