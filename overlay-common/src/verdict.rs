@@ -15,7 +15,7 @@ pub enum Verdict {
     /// is to know of it ([`Tables::hand_on`](crate::tables::Tables::hand_on)).
     Route,
     /// Untouched so far, and to be flooded by another program
-    /// ([`Tables::FLOODS_APART`](crate::tables::Tables::FLOODS_APART)).
+    /// ([`Tables::APART`](crate::tables::Tables::APART)).
     Flood,
     /// Encapsulated and finished: send it out of the uplink.
     Transmit(Egress),

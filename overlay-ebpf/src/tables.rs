@@ -11,9 +11,9 @@ use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
 use overlay_common::abi::{
     Access, AccessKey, Arrival, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry,
-    FdbKey, Filter, FilterKey, FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour,
-    NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntReason,
-    Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
+    FdbKey, FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey,
+    Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntReason, Route, RouteKey,
+    Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
@@ -22,7 +22,7 @@ use overlay_common::tables::{Tables, Turns};
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
 
-use crate::{hash, maps};
+use crate::{filter, hash, maps};
 
 /// The maps, as a packet from one ingress sees them.
 pub struct KernelTables<R> {
@@ -58,14 +58,8 @@ pub trait Form {
     /// commit be2ef8161572), and go back through all turns of a loop for that.
     const OUTLINED: bool;
 
-    /// Whether floods are left to another program.
-    const FLOODS_APART: bool = false;
-
     /// Takes the turns 0, 1, … `count` − 1, and returns how many were left out.
     fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32;
-
-    /// Walks through a list until a turn is the last, for no more than `most`.
-    fn repeat_until(most: u32);
 }
 
 /// With `bpf_loop` (Linux 5.17): a loop's body is verified once, whatever the count.
@@ -73,9 +67,6 @@ pub struct Looping;
 
 /// With loops of at most [`BOUNDED_COPIES`] turns, each of which is verified.
 pub struct Bounded;
-
-/// The same, but for floods.
-pub struct BoundedFew;
 
 impl Form for Looping {
     const OUTLINED: bool = true;
@@ -87,12 +78,6 @@ impl Form for Looping {
         // stack frame.
         unsafe { bpf_loop(count, step::<R> as *mut c_void, context, 0) };
         0
-    }
-
-    #[inline(always)]
-    fn repeat_until(most: u32) {
-        // SAFETY: the callback looks at nothing of the caller's.
-        unsafe { bpf_loop(most, compare as *mut c_void, core::ptr::null_mut(), 0) };
     }
 }
 
@@ -111,36 +96,18 @@ impl Form for Bounded {
         }
         count.saturating_sub(BOUNDED_COPIES)
     }
-
-    #[inline(always)]
-    fn repeat_until(most: u32) {
-        let mut index = 0;
-        while index < most && !turned() {
-            index = next(index);
-        }
-    }
 }
 
 /// The next number, of which the compiler knows nothing, so that it does not unroll the
 /// loop; the verifier knows it.
 #[inline(always)]
-fn next(index: u32) -> u32 {
+pub fn next(index: u32) -> u32 {
     let mut word = index as u64;
     // SAFETY: arithmetic on a register.
     unsafe {
         core::arch::asm!("{word} += 1", word = inout(reg) word, options(pure, nomem, nostack));
     }
     word as u32
-}
-
-impl Form for BoundedFew {
-    const OUTLINED: bool = false;
-    const FLOODS_APART: bool = true;
-
-    #[inline(always)]
-    fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32 {
-        Bounded::repeat(count, turns)
-    }
 }
 
 impl<R> KernelTables<R> {
@@ -167,7 +134,6 @@ impl<R> KernelTables<R> {
 impl<R: Form> Tables for KernelTables<R> {
     const SHORT: bool = !R::OUTLINED;
     const APART: bool = true;
-    const FLOODS_APART: bool = R::FLOODS_APART;
 
     #[inline(always)]
     fn is_back(&self) -> bool {
@@ -254,25 +220,23 @@ impl<R: Form> Tables for KernelTables<R> {
         unsafe { maps::NEIGHBOURS.get(key).copied() }
     }
 
-    /// On a real-time kernel another packet may come between two turns, and this one be judged as
-    /// that one.
+    /// On a real-time kernel another packet may come meanwhile, and this one be judged as that one.
     #[inline(always)]
     fn filter(
         &self,
-        key: &FilterKey,
+        segment: u16,
+        lists: u16,
         family: Family,
         charge: Charge,
         fill: impl FnOnce(&mut FlowKey),
     ) -> Result<(), DropReason> {
-        // SAFETY: a record that is replaced, not changed.
-        let Some(filter) = (unsafe { maps::FILTERS.get(key) }) else { return Ok(()) };
         let Some(walk) = maps::WALK.get_ptr_mut(0) else { return Err(DropReason::AclDenied) };
         // SAFETY: this CPU's own.
-        let walk = unsafe { &mut *walk };
-        fill(&mut walk.flow);
-        walk.begin(filter.of(family));
-        R::repeat_until(Filter::TURNS);
-        judged(charge)
+        fill(unsafe { &mut (*walk).flow });
+        match filter::denied(segment, lists, family, charge) {
+            true => Err(DropReason::AclDenied),
+            false => Ok(()),
+        }
     }
 
     #[inline(always)]
@@ -358,12 +322,6 @@ unsafe extern "C" fn step<R: Turns>(index: u64, context: *mut c_void) -> i64 {
     0
 }
 
-/// One turn of a walk; 1 ends it.
-#[inline(never)]
-unsafe extern "C" fn compare(_index: u64, _context: *mut c_void) -> i64 {
-    turned() as i64
-}
-
 /// Counts for this CPU. In soft interrupts, where XDP and tc ingress run, programs on
 /// one CPU do not interrupt each other; where a real-time kernel lets them, a count in a
 /// thousand million may be lost, as in any per-CPU map.
@@ -388,28 +346,6 @@ fn drop_counted_here(key: DropKey, packets: u32) {
     } else {
         let _ = maps::DROPS.insert(key, packets as u64, BPF_ANY as u64);
     }
-}
-
-/// What a list says of the packet that has walked through it.
-#[inline(always)]
-fn judged(charge: Charge) -> Result<(), DropReason> {
-    let rule = maps::WALK.get(0).and_then(Walk::rule).ok_or(DropReason::AclDenied)?;
-    if let Some(count) = maps::RULES.get_ptr_mut(rule.rule()) {
-        // SAFETY: this CPU's own slot.
-        unsafe {
-            (*count).packets += charge.packets as u64;
-            (*count).bytes += charge.bytes as u64;
-        }
-    }
-    if rule.denies() { Err(DropReason::AclDenied) } else { Ok(()) }
-}
-
-/// A turn of a walk through a list, and whether it was the last.
-#[inline(always)]
-fn turned() -> bool {
-    let Some(walk) = maps::WALK.get_ptr_mut(0) else { return true };
-    // SAFETY: this CPU's own.
-    unsafe { (*walk).turn(|index| maps::FILTER_NODES.get(index)) }
 }
 
 /// Not inlined: most have no limits.

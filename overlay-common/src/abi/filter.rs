@@ -5,7 +5,7 @@
 //! So what a list costs grows with the logarithm of its length. Lists whose boxes cut each other up
 //! too much are several trees, of which the earliest rule counts.
 
-use super::record;
+use super::{Policed, record};
 use crate::wire::Family;
 
 /// A packet's fields, as numbers in host order.
@@ -54,8 +54,8 @@ impl Branch {
         Self(Self::LEAF | rule << 1 | denies as u32)
     }
 
-    /// To no rule: less than any.
-    pub const NOWHERE: Self = Self(u32::MAX);
+    /// To no rule: one behind all others. The bits for a field are free here too.
+    pub const NOWHERE: Self = Self(!FilterNode::FIELD_MASK);
 
     /// To a comparison, by its index in `FILTER_NODES`.
     pub const fn node(index: u32) -> Self {
@@ -124,13 +124,7 @@ impl FilterNode {
     /// Where a value of the field leads.
     #[inline(always)]
     pub const fn branch(&self, value: u64) -> Branch {
-        if value >= self.bound {
-            return Branch(self.above);
-        }
-        // Nowhere has all bits.
-        let below = self.below & !Self::FIELD_MASK;
-        let nowhere = Branch::NOWHERE.0 & !Self::FIELD_MASK;
-        if below == nowhere { Branch::NOWHERE } else { Branch(below) }
+        Branch(if value >= self.bound { self.above } else { self.below & !Self::FIELD_MASK })
     }
 }
 
@@ -150,6 +144,9 @@ impl FilterKey {
     pub const IN: u16 = 0;
     /// What is sent to them.
     pub const OUT: u16 = 1;
+    /// Both, in the order that a packet meets them, each behind its bit of [`Policed`].
+    pub const DIRECTIONS: [(u16, u16); 2] =
+        [(Policed::FILTER_IN, Self::IN), (Policed::FILTER_OUT, Self::OUT)];
 }
 
 /// A list: the trees for each family, the rest of them nowhere.

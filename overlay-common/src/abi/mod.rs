@@ -141,7 +141,7 @@ pub mod sides {
     pub const APART_ACCESS: u32 = 3;
     /// What is sent to a router, from either side.
     pub const ROUTE: u32 = 4;
-    /// Floods from access ports, where the kernel has no `bpf_loop`.
+    /// Floods from access ports.
     pub const FLOOD: u32 = 5;
     /// How many there are.
     pub const COUNT: u32 = 6;
@@ -211,7 +211,9 @@ pub mod programs {
     pub const TC_APART_UPLINK: &str = "tc_apart_uplink";
     /// The same on an access port, where it answers some.
     pub const TC_APART_ACCESS: &str = "tc_apart_access";
-    /// tc, never attached: floods from access ports, for kernels without `bpf_loop`.
+    /// tc, never attached: floods from access ports.
+    pub const TC_FLOOD: &str = "tc_flood";
+    /// The same for kernels without `bpf_loop`.
     pub const TC_FLOOD_BOUNDED: &str = "tc_flood_bounded";
     /// tc, never attached: routes what was sent to a router.
     pub const TC_ROUTE: &str = "tc_route";

@@ -3,18 +3,18 @@
 //! They are about IP. A fragment but the first has no ports: rules that name ports are not for it.
 //! Behind IPv6 extension headers nothing is looked for; the first of them is the protocol.
 
-use crate::abi::{Charge, FilterKey, FlowKey};
+use crate::abi::{Charge, FlowKey};
 use crate::packet::Packet;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 use crate::wire::{Ethernet, Family, Ipv4, Ipv6, ethertype, protocol};
 
-/// Refuses what the list of a segment and direction denies.
+/// Refuses what lists of a segment ([`Policed`](crate::abi::Policed)) deny.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
-    key: &FilterKey,
+    (segment, lists): (u16, u16),
     charge: Charge,
 ) -> Result<(), DropReason> {
     match packet.at::<Ethernet>(0).map(Ethernet::ethertype) {
@@ -23,16 +23,27 @@ pub fn run<P: Packet, T: Tables>(
             if ip.header_len() > Ipv4::LEN {
                 packet.require(BEHIND_OPTIONS);
             }
-            tables.filter(key, Family::V4, charge, |flow| ipv4(packet, &ip, flow))
+            tables.filter(segment, lists, Family::V4, charge, |flow| ipv4(packet, &ip, flow))
         }
         Some(ethertype::IPV6) => {
-            if packet.at::<Ipv6>(Ethernet::LEN).is_none() {
-                return Err(DropReason::AclDenied);
+            let ip = packet.at::<Ipv6>(Ethernet::LEN).ok_or(DropReason::AclDenied)?;
+            if is_discovery(packet, ip) {
+                return Ok(());
             }
-            tables.filter(key, Family::V6, charge, |flow| ipv6(packet, flow))
+            tables.filter(segment, lists, Family::V6, charge, |flow| ipv6(packet, flow))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether this is a question or an answer of neighbour discovery (RFC 4861, sections 7.1.1 and
+/// 7.1.2), without which there is no IPv6: like ARP, it is not for lists.
+#[inline(always)]
+fn is_discovery<P: Packet>(packet: &P, ip: &Ipv6) -> bool {
+    let kind = packet.at::<[u8; 2]>(Ethernet::LEN + Ipv6::LEN);
+    ip.next_header == protocol::ICMPV6
+        && ip.hop_limit == 255
+        && kind.is_some_and(|kind| matches!(kind, [135 | 136, 0]))
 }
 
 #[inline(always)]

@@ -3,7 +3,7 @@
 //! Assumes a plain inner frame: outer headers and VLAN tag are gone. So this hook can finish
 //! the packet, and no other one takes of the same limits for it.
 
-use crate::abi::{Charge, FilterKey, Policed, PolicerKey, Target};
+use crate::abi::{Charge, Policed, PolicerKey, Target};
 use crate::packet::Packet;
 use crate::path::filter;
 use crate::tables::Tables;
@@ -36,15 +36,11 @@ pub fn filter<P: Packet, T: Tables>(
     charge: Charge,
     to_port: bool,
 ) -> Result<(), DropReason> {
-    let segment = sender.segment;
-    if sender.has(Policed::FILTER_IN) {
-        let key = FilterKey { segment, direction: FilterKey::IN };
-        filter::run(packet, tables, &key, charge)?;
+    let lists = Policed::FILTER_IN | if to_port { Policed::FILTER_OUT } else { 0 };
+    match sender.limits & lists {
+        0 => Ok(()),
+        lists => filter::run(packet, tables, (sender.segment, lists), charge),
     }
-    if to_port && sender.has(Policed::FILTER_OUT) {
-        out(packet, tables, segment, charge)?;
-    }
-    Ok(())
 }
 
 /// Holds a plain frame against the list for what is sent to a segment's hosts.
@@ -55,7 +51,7 @@ pub fn out<P: Packet, T: Tables>(
     segment: u16,
     charge: Charge,
 ) -> Result<(), DropReason> {
-    filter::run(packet, tables, &FilterKey { segment, direction: FilterKey::OUT }, charge)
+    filter::run(packet, tables, (segment, Policed::FILTER_OUT), charge)
 }
 
 /// Takes a frame of its limits.

@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Direction, DropKey, FdbEntry, FdbKey, Filter, FilterKey, FloodKey,
-    FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer, Permit,
-    PermitKey, PolicerKey, Port, Punt, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep,
-    Vtep6Key, VtepKey, Walk, Way,
+    Access, AccessKey, Branch, Charge, Direction, DropKey, FdbEntry, FdbKey, Filter, FilterKey,
+    FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node,
+    Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntReason, Route, RouteKey, Router, Segment,
+    Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -86,23 +86,21 @@ impl Tables for TableSet {
 
     fn filter(
         &self,
-        key: &FilterKey,
+        segment: u16,
+        lists: u16,
         family: Family,
         charge: Charge,
         fill: impl FnOnce(&mut FlowKey),
     ) -> Result<(), DropReason> {
-        let Some(filter) = self.filters.get(key) else { return Ok(()) };
         let mut walk = Walk::default();
         fill(&mut walk.flow);
-        walk.begin(filter.of(family));
-        let node = |index: u32| self.filter_nodes.get(index as usize);
-        let _ = (0..Filter::TURNS).any(|_| walk.turn(node));
-        let rule = walk.rule().ok_or(DropReason::AclDenied)?;
-        let mut rules = lock(&self.rules);
-        let count = rules.entry(rule.rule()).or_default();
-        count.packets += u64::from(charge.packets);
-        count.bytes += u64::from(charge.bytes);
-        if rule.denies() { Err(DropReason::AclDenied) } else { Ok(()) }
+        let directions = FilterKey::DIRECTIONS.into_iter().filter(|(bit, _)| lists & bit != 0);
+        for (_, direction) in directions {
+            if let Some(filter) = self.filters.get(&FilterKey { segment, direction }) {
+                self.walk(&mut walk, filter.of(family), charge)?;
+            }
+        }
+        Ok(())
     }
 
     fn is_bound(&self, key: &GuardKey) -> bool {
@@ -167,5 +165,25 @@ impl Tables for TableSet {
         }
         punts.push(Punted { punt, frame });
         Ok(())
+    }
+}
+
+impl TableSet {
+    /// Walks a packet through a list, and has the rule count it.
+    fn walk(
+        &self,
+        walk: &mut Walk,
+        trees: &[Branch; Filter::TREES],
+        charge: Charge,
+    ) -> Result<(), DropReason> {
+        walk.begin(trees);
+        let node = |index: u32| self.filter_nodes.get(index as usize);
+        let _ = (0..Filter::TURNS).any(|_| walk.turn(node));
+        let rule = walk.rule().ok_or(DropReason::AclDenied)?;
+        let mut rules = lock(&self.rules);
+        let count = rules.entry(rule.rule()).or_default();
+        count.packets += u64::from(charge.packets);
+        count.bytes += u64::from(charge.bytes);
+        if rule.denies() { Err(DropReason::AclDenied) } else { Ok(()) }
     }
 }

@@ -5,10 +5,9 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FilterKey, FloodKey, FlowKey, GuardKey,
-    MAX_PORTS, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt,
-    PuntBucket, PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key,
-    VtepKey, Way,
+    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, FlowKey, GuardKey, MAX_PORTS,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket,
+    PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Tables, Turns};
@@ -122,12 +121,13 @@ impl Tables for PortTables<'_> {
 
     fn filter(
         &self,
-        key: &FilterKey,
+        segment: u16,
+        lists: u16,
         family: Family,
         charge: Charge,
         fill: impl FnOnce(&mut FlowKey),
     ) -> Result<(), DropReason> {
-        self.set.filter(key, family, charge, fill)
+        self.set.filter(segment, lists, family, charge, fill)
     }
 
     fn is_bound(&self, key: &GuardKey) -> bool {

@@ -40,7 +40,6 @@ macro_rules! by_the_set {
 
 impl Tables for Apart<'_> {
     const APART: bool = true;
-    const FLOODS_APART: bool = true;
 
     fn is_back(&self) -> bool {
         true

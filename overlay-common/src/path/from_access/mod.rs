@@ -54,7 +54,7 @@ pub fn run<P: Packet, T: Tables>(
     let frame = admitted(packet, tables, ingress)?;
     let result = match resolve::run(tables, &frame) {
         Ok(Destination::Router) => return to_router(packet, tables, &frame),
-        Ok(Destination::Flood) if T::FLOODS_APART => return Ok(Verdict::Flood),
+        Ok(Destination::Flood) if T::APART => return Ok(Verdict::Flood),
         Ok(destination) => forward(packet, tables, &frame, destination),
         Err(why) => Err(why),
     };
