@@ -11,6 +11,12 @@ use crate::packet::Packet;
 use crate::verdict::DropReason;
 use crate::wire::Family;
 
+/// What an access list looks at in a packet.
+pub trait Fields {
+    /// Writes all fields.
+    fn write(&self, flow: &mut FlowKey);
+}
+
 /// The node's tables. Look-ups return `None` where there is no entry.
 pub trait Tables {
     /// Whether the path is to be short rather than quick: an old kernel's verifier walks
@@ -55,8 +61,7 @@ pub trait Tables {
     /// Whose an IP address is.
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour>;
     /// Holds a packet against access lists of a segment ([`Policed::FILTER_IN`] and
-    /// [`Policed::FILTER_OUT`]); one that is not there lets everything pass. `fill` writes the
-    /// packet's fields, all of them.
+    /// [`Policed::FILTER_OUT`]); one that is not there lets everything pass.
     ///
     /// [`Policed::FILTER_IN`]: crate::abi::Policed::FILTER_IN
     /// [`Policed::FILTER_OUT`]: crate::abi::Policed::FILTER_OUT
@@ -66,7 +71,7 @@ pub trait Tables {
         lists: u16,
         family: Family,
         charge: Charge,
-        fill: impl FnOnce(&mut FlowKey),
+        fields: impl Fields,
     ) -> Result<(), DropReason>;
     /// Whether a host behind a guarded port may use an address.
     fn is_bound(&self, key: &GuardKey) -> bool;

@@ -18,7 +18,7 @@ use overlay_common::abi::{
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
 use overlay_common::path::Ingress;
-use overlay_common::tables::{Tables, Turns};
+use overlay_common::tables::{Fields, Tables, Turns};
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
 
@@ -228,11 +228,11 @@ impl<R: Form> Tables for KernelTables<R> {
         lists: u16,
         family: Family,
         charge: Charge,
-        fill: impl FnOnce(&mut FlowKey),
+        fields: impl Fields,
     ) -> Result<(), DropReason> {
         let Some(walk) = maps::WALK.get_ptr_mut(0) else { return Err(DropReason::AclDenied) };
         // SAFETY: this CPU's own.
-        fill(unsafe { &mut (*walk).flow });
+        fields.write(unsafe { &mut (*walk).flow });
         match filter::denied(segment, lists, family, charge) {
             true => Err(DropReason::AclDenied),
             false => Ok(()),

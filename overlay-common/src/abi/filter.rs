@@ -34,8 +34,14 @@ impl FlowKey {
     pub const SOURCE_PORT: usize = 5;
     /// The destination port; of ICMP, the type, and below it the code in 8 bits; else 0.
     pub const DESTINATION_PORT: usize = 6;
-    /// 1 of a fragment but the first, which has no ports; else 0.
-    pub const FRAGMENT: usize = 7;
+    /// Where the transport header is: one of the next three.
+    pub const TRANSPORT: usize = 7;
+    /// Here, if the protocol has one.
+    pub const HERE: u64 = 0;
+    /// In another fragment.
+    pub const ELSEWHERE: u64 = 1;
+    /// Behind extension headers that nobody looked behind; the protocol is the first of these.
+    pub const HIDDEN: u64 = 2;
 }
 
 /// Where a comparison leads: to another one, or to a rule.

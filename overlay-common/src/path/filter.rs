@@ -1,13 +1,14 @@
 //! Access lists: what a plain frame's packet is in their terms.
 //!
 //! They are about IP. A fragment but the first has no ports: rules that name ports are not for it.
-//! Behind IPv6 extension headers nothing is looked for; the first of them is the protocol.
+//! Of IPv6's extension headers only that of a fragment is looked behind. What hides behind others
+//! is for the compiler of lists to refuse (`acl` in overlay-control).
 
 use crate::abi::{Charge, FlowKey};
 use crate::packet::Packet;
-use crate::tables::Tables;
+use crate::tables::{Fields, Tables};
 use crate::verdict::DropReason;
-use crate::wire::{Ethernet, Family, Ipv4, Ipv6, ethertype, protocol};
+use crate::wire::{Ethernet, Family, Fragment, Ipv4, Ipv6, ethertype, protocol};
 
 /// Refuses what lists of a segment ([`Policed`](crate::abi::Policed)) deny.
 #[inline(always)]
@@ -23,61 +24,86 @@ pub fn run<P: Packet, T: Tables>(
             if ip.header_len() > Ipv4::LEN {
                 packet.require(BEHIND_OPTIONS);
             }
-            tables.filter(segment, lists, Family::V4, charge, |flow| ipv4(packet, &ip, flow))
+            tables.filter(segment, lists, Family::V4, charge, V4(packet, ip))
         }
         Some(ethertype::IPV6) => {
-            let ip = packet.at::<Ipv6>(Ethernet::LEN).ok_or(DropReason::AclDenied)?;
-            if is_discovery(packet, ip) {
-                return Ok(());
-            }
-            tables.filter(segment, lists, Family::V6, charge, |flow| ipv6(packet, flow))
+            packet.at::<Ipv6>(Ethernet::LEN).ok_or(DropReason::AclDenied)?;
+            tables.filter(segment, lists, Family::V6, charge, V6(packet))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether this is a question or an answer of neighbour discovery (RFC 4861, sections 7.1.1 and
-/// 7.1.2), without which there is no IPv6: like ARP, it is not for lists.
-#[inline(always)]
-fn is_discovery<P: Packet>(packet: &P, ip: &Ipv6) -> bool {
-    let kind = packet.at::<[u8; 2]>(Ethernet::LEN + Ipv6::LEN);
-    ip.next_header == protocol::ICMPV6
-        && ip.hop_limit == 255
-        && kind.is_some_and(|kind| matches!(kind, [135 | 136, 0]))
+/// A frame with an IPv4 packet, and its header.
+struct V4<'a, P>(&'a P, Ipv4);
+
+impl<P: Packet> Fields for V4<'_, P> {
+    #[inline(always)]
+    fn write(&self, flow: &mut FlowKey) {
+        let Self(packet, ip) = self;
+        let is_first = ip.is_first_fragment();
+        let ports =
+            if is_first { ports(*packet, ip.protocol, Ethernet::LEN + ip.header_len()) } else { 0 };
+        flow.fields = [
+            0,
+            u32::from_be_bytes(ip.source) as u64,
+            0,
+            u32::from_be_bytes(ip.destination) as u64,
+            ip.protocol as u64,
+            (ports >> 16) as u64,
+            (ports & 0xffff) as u64,
+            if is_first { FlowKey::HERE } else { FlowKey::ELSEWHERE },
+        ];
+    }
 }
 
-#[inline(always)]
-fn ipv4<P: Packet>(packet: &P, ip: &Ipv4, flow: &mut FlowKey) {
-    let is_first = ip.is_first_fragment();
-    let ports =
-        if is_first { ports(packet, ip.protocol, Ethernet::LEN + ip.header_len()) } else { 0 };
-    flow.fields = [
-        0,
-        u32::from_be_bytes(ip.source) as u64,
-        0,
-        u32::from_be_bytes(ip.destination) as u64,
-        ip.protocol as u64,
-        (ports >> 16) as u64,
-        (ports & 0xffff) as u64,
-        !is_first as u64,
-    ];
+/// A frame with an IPv6 packet.
+struct V6<'a, P>(&'a P);
+
+impl<P: Packet> Fields for V6<'_, P> {
+    #[inline(always)]
+    fn write(&self, flow: &mut FlowKey) {
+        let Self(packet) = self;
+        let Some(ip) = packet.at::<Ipv6>(Ethernet::LEN) else { return };
+        let behind = Ethernet::LEN + Ipv6::LEN;
+        let (protocol, ports, transport) = match ip.next_header {
+            protocol::FRAGMENT => match packet.at::<Fragment>(behind) {
+                Some(part) if is_hiding(part.next_header) => (part.next_header, 0, FlowKey::HIDDEN),
+                Some(part) if part.is_first() => {
+                    let ports = ports(*packet, part.next_header, behind + Fragment::LEN);
+                    (part.next_header, ports, FlowKey::HERE)
+                }
+                Some(part) => (part.next_header, 0, FlowKey::ELSEWHERE),
+                None => (protocol::FRAGMENT, 0, FlowKey::HIDDEN),
+            },
+            first if is_hiding(first) => (first, 0, FlowKey::HIDDEN),
+            protocol => (protocol, ports(*packet, protocol, behind), FlowKey::HERE),
+        };
+        let [from, to] = [ip.source_words(), ip.destination_words()];
+        flow.fields = [
+            from[0].to_be(),
+            from[1].to_be(),
+            to[0].to_be(),
+            to[1].to_be(),
+            protocol as u64,
+            (ports >> 16) as u64,
+            (ports & 0xffff) as u64,
+            transport,
+        ];
+    }
 }
 
+/// Whether a next header is one of those that others stand behind (RFC 8200, section 4.1).
 #[inline(always)]
-fn ipv6<P: Packet>(packet: &P, flow: &mut FlowKey) {
-    let Some(ip) = packet.at::<Ipv6>(Ethernet::LEN) else { return };
-    let ports = ports(packet, ip.next_header, Ethernet::LEN + Ipv6::LEN);
-    let [from, to] = [ip.source_words(), ip.destination_words()];
-    flow.fields = [
-        from[0].to_be(),
-        from[1].to_be(),
-        to[0].to_be(),
-        to[1].to_be(),
-        ip.next_header as u64,
-        (ports >> 16) as u64,
-        (ports & 0xffff) as u64,
-        0,
-    ];
+const fn is_hiding(next_header: u8) -> bool {
+    matches!(
+        next_header,
+        protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::FRAGMENT
+            | protocol::AUTHENTICATION
+            | protocol::DESTINATION
+    )
 }
 
 /// Source port and destination port, 16 bits each; of ICMP, type and code as the latter. What is cut

@@ -51,8 +51,8 @@ impl Eq for List {}
 
 /// Rules that every list has beside its own.
 const BESIDE: usize = 2;
-/// Router solicitation to redirect (RFC 4861).
-const DISCOVERY: (u64, u64) = (133, 137);
+/// Neighbour solicitation and advertisement (RFC 4861): what ARP is to IPv4.
+const DISCOVERY: (u64, u64) = (135, 136);
 
 impl List {
     /// Compiles a list.
@@ -107,8 +107,10 @@ impl List {
 
 /// The rules of one family.
 fn rules(entries: &[Entry], permits: bool, family: Family) -> Vec<Rule> {
-    let own = (0..).zip(entries).filter_map(|(index, entry)| {
-        Some(Rule { ranges: entry.ranges(family)?, index, denies: !entry.permits })
+    let own = (0..).zip(entries).flat_map(|(index, entry)| {
+        let denies = !entry.permits;
+        let ranges = entry.ranges(family).into_iter().chain(entry.hidden(family));
+        ranges.map(move |ranges| Rule { ranges, index, denies })
     });
     let behind = entries.len() as u32;
     let mut discovery = SPACE;
@@ -153,13 +155,28 @@ impl Entry {
         for (range, field) in ports {
             let Some((from, to)) = range else { continue };
             ranges[field] = (from.into(), to.into());
-            ranges[FlowKey::FRAGMENT] = (0, 0);
+            ranges[FlowKey::TRANSPORT] = (FlowKey::HERE, FlowKey::HERE);
         }
         if let Some(kind) = self.icmp_type {
             let kind = u64::from(kind) << 8;
             ranges[FlowKey::DESTINATION_PORT] = (kind, kind | 0xff);
-            ranges[FlowKey::FRAGMENT] = (0, 0);
+            ranges[FlowKey::TRANSPORT] = (FlowKey::HERE, FlowKey::HERE);
         }
+        Some(ranges)
+    }
+
+    /// The values that it is for as well, where it denies a protocol that may hide behind IPv6's
+    /// extension headers: what stands there cannot be told from it.
+    fn hidden(&self, family: Family) -> Option<Ranges> {
+        if family == Family::V4 || self.permits {
+            return None;
+        }
+        self.protocol?;
+        let mut ranges = self.ranges(family)?;
+        for field in [FlowKey::PROTOCOL, FlowKey::SOURCE_PORT, FlowKey::DESTINATION_PORT] {
+            ranges[field] = SPACE[field];
+        }
+        ranges[FlowKey::TRANSPORT] = (FlowKey::HIDDEN, FlowKey::HIDDEN);
         Some(ranges)
     }
 }

@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use overlay_common::abi::{
     Access, AccessKey, Branch, Charge, Direction, DropKey, FdbEntry, FdbKey, Filter, FilterKey,
-    FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node,
-    Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntReason, Route, RouteKey, Router, Segment,
+    FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer,
+    Permit, PermitKey, PolicerKey, Port, Punt, PuntReason, Route, RouteKey, Router, Segment,
     Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
 };
 use overlay_common::packet::Packet;
-use overlay_common::tables::{Tables, Turns};
+use overlay_common::tables::{Fields, Tables, Turns};
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::{Family, Mac};
 
@@ -90,10 +90,10 @@ impl Tables for TableSet {
         lists: u16,
         family: Family,
         charge: Charge,
-        fill: impl FnOnce(&mut FlowKey),
+        fields: impl Fields,
     ) -> Result<(), DropReason> {
         let mut walk = Walk::default();
-        fill(&mut walk.flow);
+        fields.write(&mut walk.flow);
         let directions = FilterKey::DIRECTIONS.into_iter().filter(|(bit, _)| lists & bit != 0);
         for (_, direction) in directions {
             if let Some(filter) = self.filters.get(&FilterKey { segment, direction }) {

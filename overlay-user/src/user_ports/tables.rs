@@ -5,12 +5,12 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, FlowKey, GuardKey, MAX_PORTS,
+    Access, AccessKey, Charge, Direction, FdbEntry, FdbKey, FloodKey, GuardKey, MAX_PORTS,
     Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket,
     PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
-use overlay_common::tables::{Tables, Turns};
+use overlay_common::tables::{Fields, Tables, Turns};
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
 use overlay_control::tables::{TableSet, bytes_of};
@@ -125,9 +125,9 @@ impl Tables for PortTables<'_> {
         lists: u16,
         family: Family,
         charge: Charge,
-        fill: impl FnOnce(&mut FlowKey),
+        fields: impl Fields,
     ) -> Result<(), DropReason> {
-        self.set.filter(segment, lists, family, charge, fill)
+        self.set.filter(segment, lists, family, charge, fields)
     }
 
     fn is_bound(&self, key: &GuardKey) -> bool {

@@ -44,6 +44,11 @@ fn sent(picks: &mut Picks) {
         ipv4_with(&[1; 40], 6, 0x4000, (own, far), &ports)
     };
     let fragment = ipv4_with(&[], 6, 0x2010, (own, far), &[0, 9, 0, 22, 0, 0, 0, 0]);
+    let v6 = |next, rest: &[u8]| ipv6(next, ipv6_of(HERE), ipv6_of(0x11), rest);
+    let to_port = |port: u8| [&[0, 9, 0, port][..], &[0; 28]].concat();
+    let part = |next, at: u8, rest: &[u8]| {
+        v6(44, &[&[next, 0, 0, at << 3 | 1, 0, 0, 0, 7], rest].concat())
+    };
     let stranger = ported(6, [172, 16, 0, 1], far, 80);
     for (name, packet, permits) in [
         ("TCP from the network", ported(6, own, far, 80), true),
@@ -59,6 +64,18 @@ fn sent(picks: &mut Picks) {
         ("another protocol", ported(47, own, far, 80), false),
         ("IPv6 of the network", ipv6(17, ipv6_of(HERE), ipv6_of(0x11), &payload(40)), true),
         ("IPv6 of another network", ipv6(17, [0x20; 16], ipv6_of(0x11), &payload(40)), false),
+        ("IPv6 to a port that is denied", v6(6, &to_port(22)), false),
+        ("IPv6 to another port", v6(6, &to_port(80)), true),
+        ("IPv6, a first fragment to a port that is denied", part(6, 0, &to_port(22)), false),
+        ("IPv6, a first fragment", part(6, 0, &to_port(80)), true),
+        ("IPv6, a later fragment", part(6, 2, &to_port(22)), true),
+        (
+            "IPv6, behind options",
+            v6(60, &[&[6, 0, 1, 4, 0, 0, 0, 0], &to_port(80)[..]].concat()),
+            false,
+        ),
+        ("IPv6, a fragment with options", part(60, 0, &to_port(80)), false),
+        ("IPv6, half a fragment header", v6(44, &[6, 0, 0, 0]), false),
         ("half a TCP header", ipv4_with(&[], 6, 0x4000, (own, far), &[0, 9, 0]), true),
     ] {
         let kind = if packet[0] >> 4 == 6 { 0x86dd } else { 0x0800 };
@@ -105,7 +122,9 @@ fn received(picks: &mut Picks) {
     from_peer("of the network", [10, 200, 0, 1], true);
     from_peer("one host is denied", [10, 1, 0, 17], false);
     from_peer("of another network", [172, 16, 0, 1], false);
-    for (kind, permits) in [(128, true), (129, false), (135, true), (137, true), (138, false)] {
+    for (kind, permits) in
+        [(128, true), (129, false), (134, false), (135, true), (136, true), (137, false)]
+    {
         let message = [&[kind, 0, 0, 0][..], &payload(40)].concat();
         let packet = ipv6(58, ipv6_of(0x11), ipv6_of(HERE), &message);
         let inner = ethernet(station(HERE), station(0x11), 0x86dd, &packet);
