@@ -61,7 +61,7 @@ pub trait Tables {
     /// Whose an IP address is.
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour>;
     /// Holds a packet against access lists of a segment ([`Policed::FILTER_IN`] and
-    /// [`Policed::FILTER_OUT`]); one that is not there lets everything pass.
+    /// [`Policed::FILTER_OUT`]); one that is not there denies everything.
     ///
     /// [`Policed::FILTER_IN`]: crate::abi::Policed::FILTER_IN
     /// [`Policed::FILTER_OUT`]: crate::abi::Policed::FILTER_OUT

@@ -69,6 +69,13 @@ pub enum Action {
     PutFilter(FilterKey, Filter),
     /// The segment has no such list any more.
     DelFilter(FilterKey),
+    /// What a rule has counted that is out of use goes to the one that stands in its place.
+    CarryRule {
+        /// The index of the former.
+        from: u32,
+        /// Of the latter.
+        to: u32,
+    },
     /// The rule is gone and its index free: its counters start again from zero.
     DelRule(u32),
     /// A host behind a guarded port may use an address.

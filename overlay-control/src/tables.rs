@@ -223,6 +223,11 @@ impl TableSet {
             Action::DelFilter(key) => {
                 self.filters.remove(&key);
             }
+            Action::CarryRule { from, to } => {
+                let mut rules = lock(&self.rules);
+                let carried = rules.remove(&from).unwrap_or_default();
+                rules.entry(to).or_default().add(carried);
+            }
             Action::DelRule(index) => {
                 lock(&self.rules).remove(&index);
             }

@@ -1,6 +1,6 @@
 //! A packet's walk through access lists.
 
-use overlay_common::abi::{Charge, Filter, FilterKey, Walk};
+use overlay_common::abi::{Charge, Filter, FilterKey, RuleCount, Walk};
 use overlay_common::wire::Family;
 
 use crate::{maps, tables};
@@ -30,7 +30,7 @@ pub extern "C" fn filter_denies(list: u32, packets: u32, bytes: u32) -> u32 {
     let family = if list & IS_V6 == 0 { Family::V4 } else { Family::V6 };
     // SAFETY: a record that is replaced, not changed.
     let filter = unsafe { maps::FILTERS.get(&key) };
-    let (Some(filter), Some(walk)) = (filter, maps::WALK.get_ptr_mut(0)) else { return 0 };
+    let (Some(filter), Some(walk)) = (filter, maps::WALK.get_ptr_mut(0)) else { return 1 };
     // SAFETY: this CPU's own.
     let walk = unsafe { &mut *walk };
     walk.begin(filter.of(family));
@@ -41,10 +41,7 @@ pub extern "C" fn filter_denies(list: u32, packets: u32, bytes: u32) -> u32 {
     let Some(rule) = walk.rule() else { return 1 };
     if let Some(count) = maps::RULES.get_ptr_mut(rule.rule()) {
         // SAFETY: this CPU's own slot.
-        unsafe {
-            (*count).packets += packets as u64;
-            (*count).bytes += bytes as u64;
-        }
+        unsafe { (*count).add(RuleCount { packets: packets as u64, bytes: bytes as u64 }) };
     }
     rule.denies() as u32
 }

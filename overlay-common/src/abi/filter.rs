@@ -259,3 +259,12 @@ pub struct RuleCount {
     pub bytes: u64,
 }
 record!(RuleCount, 16);
+
+impl RuleCount {
+    /// What both have counted.
+    #[inline(always)]
+    pub const fn add(&mut self, more: Self) {
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+    }
+}

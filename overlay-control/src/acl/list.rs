@@ -54,7 +54,36 @@ const BESIDE: usize = 2;
 /// Neighbour solicitation and advertisement (RFC 4861): what ARP is to IPv4.
 const DISCOVERY: (u64, u64) = (135, 136);
 
+/// A rule as people are told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its place, from 1; `None` of what every list has behind its own rules.
+    pub position: Option<usize>,
+    /// Whether what it is for passes.
+    pub permits: bool,
+    /// What it is for, in the configuration's words.
+    pub text: String,
+}
+
+impl Line {
+    /// What tells it from others, wherever it stands.
+    pub fn key(&self) -> String {
+        format!("{} {}", self.permits, self.text)
+    }
+}
+
 impl List {
+    /// Every rule, in the order of the indices.
+    pub fn lines(&self) -> impl Iterator<Item = Line> {
+        let own = (1..).zip(&self.entries).map(|(position, entry)| Line {
+            position: Some(position),
+            permits: entry.permits,
+            text: entry.to_string(),
+        });
+        let beside = |permits, text: &str| Line { position: None, permits, text: text.to_owned() };
+        own.chain([beside(true, "neighbour discovery"), beside(self.permits, "default")])
+    }
+
     /// Compiles a list.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ mod list;
 mod tree;
 
 pub use build::{Compiled, TooComplex, compile};
-pub use list::{Entry, List, Protocol};
+pub use list::{Entry, Line, List, Protocol};
 
 use overlay_common::abi::FlowKey;
 

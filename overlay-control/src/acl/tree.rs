@@ -65,7 +65,7 @@ impl Builder<'_> {
             return Err(TooLarge);
         }
         self.parts -= 1;
-        let Cut { field, bound } = cut(&rules, &space);
+        let Cut { field, bound } = common(&rules, &space).unwrap_or_else(|| cut(&rules, &space));
         let (mut low, mut high) = (space, space);
         low[field].1 = bound - 1;
         high[field].0 = bound;
@@ -100,6 +100,26 @@ fn meets(a: &Ranges, b: &Ranges) -> bool {
 fn covers(a: &Ranges, b: &Ranges) -> bool {
     a.iter().zip(b).all(|((a, b), (c, d))| a <= c && b >= d)
 }
+
+/// An edge of what nearly all rules have in common: what is not asked once is asked at each end.
+fn common(rules: &[&Rule], space: &Ranges) -> Option<Cut> {
+    (0..space.len()).find_map(|field| {
+        let (start, end) = space[field];
+        let inside = |rule: &&Rule| {
+            let (from, to) = rule.ranges[field];
+            (from.max(start), to.min(end))
+        };
+        let mut narrow = rules.iter().map(inside).filter(|range| *range != (start, end));
+        let (from, to) = narrow.next()?;
+        let count =
+            narrow.try_fold(1, |count, range| (range == (from, to)).then_some(count + 1))?;
+        let is_common = (rules.len() - count) * WIDE <= count;
+        is_common.then(|| Cut { field, bound: if from > start { from } else { to + 1 } })
+    })
+}
+
+/// So many rules have to share a range for each that has none there.
+const WIDE: usize = 4;
 
 /// The best of each field's middle bounds.
 fn cut(rules: &[&Rule], space: &Ranges) -> Cut {

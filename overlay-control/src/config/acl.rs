@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use overlay_common::abi::{MAX_FILTER_NODES, MAX_RULES};
 use overlay_common::wire::protocol;
 
 use super::document::Section;
@@ -111,7 +112,31 @@ pub fn lists(draft: &Draft, problems: &mut Problems) -> Vec<[Option<Arc<List>>; 
         let mut list = |direction| list(&segment.acl, &segment.acl_default, direction, problems);
         [list(Direction::In), list(Direction::Out)]
     };
-    draft.segments.iter().map(of).collect()
+    let lists: Vec<_> = draft.segments.iter().map(of).collect();
+    fit(draft, &lists, problems);
+    lists
+}
+
+/// All lists have to fit into half of the tables: a list that changes is put beside the old one.
+fn fit(draft: &Draft, lists: &[[Option<Arc<List>>; 2]], problems: &mut Problems) {
+    let (mut rules, mut comparisons) = (0, 0);
+    for (segment, lists) in draft.segments.iter().zip(lists) {
+        for list in lists.iter().flatten() {
+            rules += list.rules();
+            comparisons += list.nodes();
+        }
+        let Some(span) = segment.acl.first().map(|rule| &rule.span) else { continue };
+        let too_many = [
+            (rules, MAX_RULES / 2, "rules, two of each list counted in"),
+            (comparisons, MAX_FILTER_NODES / 2, "comparisons that they are made into"),
+        ];
+        let too_many = too_many.into_iter().find(|(count, most, _)| *count > *most as usize);
+        if let Some((count, most, what)) = too_many {
+            let message = format!("up to this segment, access lists have {count} {what}");
+            problems.add(span, message, format!("{most} is the most of all segments together"));
+            return;
+        }
+    }
 }
 
 /// The list of a direction; `None` where there is nothing in it.

@@ -371,7 +371,7 @@ impl Controller {
         out.extend(segments.iter().copied().map(Action::DelSegment));
         let ports = gone(&mut installed.ports, |id| topology.ports.contains_key(id));
         let peers = gone(&mut installed.peers, |id| topology.peers.contains_key(id));
-        let filters = self.filters.remove_gone(&topology.filters, out);
+        let filters = self.filters.remove_gone(&topology.filters);
         filters.into_iter().for_each(|number| self.retire(Retired::Filter(number)));
         vrfs.into_iter().for_each(|id| self.retire(Retired::Vrf(id)));
         segments.into_iter().for_each(|id| self.retire(Retired::Segment(id)));

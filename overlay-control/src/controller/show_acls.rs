@@ -4,7 +4,6 @@ use overlay_common::abi::FilterKey;
 use overlay_common::id::SegmentId;
 
 use super::{AclView, Controller};
-use crate::acl::List;
 
 impl Controller {
     /// The rules of every access list, by segment, as the configuration has them, direction and
@@ -18,23 +17,13 @@ impl Controller {
             for (list, (name, direction)) in segment.acls.iter().zip(directions) {
                 let Some(list) = list else { continue };
                 let key = id.map(|SegmentId(segment)| FilterKey { segment, direction });
-                let placed = key.and_then(|key| self.filters.get(&key));
-                let index = |at: usize| placed.and_then(|placed| placed.rules.get(at).copied());
-                views.extend(rules(list).enumerate().map(|(at, (position, permits, text))| {
-                    let (segment, index) = (&*segment.name, index(at));
-                    AclView { segment, direction: name, position, permits, text, index }
+                views.extend(list.lines().enumerate().map(|(place, line)| {
+                    let indices = key.map(|key| self.filters.indices(&key, place));
+                    let (segment, indices) = (&*segment.name, indices.unwrap_or_default());
+                    AclView { segment, direction: name, line, indices }
                 }));
             }
         }
         views
     }
-}
-
-fn rules(list: &List) -> impl Iterator<Item = (Option<usize>, bool, String)> {
-    let own = list.entries.iter().enumerate();
-    let own = own.map(|(at, entry)| (Some(at + 1), entry.permits, entry.to_string()));
-    own.chain([
-        (None, true, "neighbour discovery".to_owned()),
-        (None, list.permits, "default".to_owned()),
-    ])
 }

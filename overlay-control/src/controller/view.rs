@@ -6,6 +6,7 @@ use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::Mac;
 
 use super::fdb::Origin;
+use crate::acl::Line;
 use crate::config::{Encap, Mode, Place, Prefix};
 
 /// What a port, or a device, is for.
@@ -191,14 +192,10 @@ pub struct AclView<'a> {
     pub segment: &'a str,
     /// `in` or `out`.
     pub direction: &'static str,
-    /// Its place in the list, from 1; `None` of neighbour discovery and the default.
-    pub position: Option<usize>,
-    /// Whether packets pass.
-    pub permits: bool,
-    /// What it is for, in the configuration's words.
-    pub text: String,
-    /// Its index in the tables; `None` while the list waits for room.
-    pub index: Option<u32>,
+    /// What it says.
+    pub line: Line,
+    /// The indices in the tables that count for it; none while the list waits for room.
+    pub indices: Vec<u32>,
 }
 
 /// A route of a VRF.

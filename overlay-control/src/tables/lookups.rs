@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use overlay_common::abi::{
     Access, AccessKey, Branch, Charge, Direction, DropKey, FdbEntry, FdbKey, Filter, FilterKey,
     FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer,
-    Permit, PermitKey, PolicerKey, Port, Punt, PuntReason, Route, RouteKey, Router, Segment,
-    Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
+    Permit, PermitKey, PolicerKey, Port, Punt, PuntReason, Route, RouteKey, Router, RuleCount,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Fields, Tables, Turns};
@@ -96,9 +96,9 @@ impl Tables for TableSet {
         fields.write(&mut walk.flow);
         let directions = FilterKey::DIRECTIONS.into_iter().filter(|(bit, _)| lists & bit != 0);
         for (_, direction) in directions {
-            if let Some(filter) = self.filters.get(&FilterKey { segment, direction }) {
-                self.walk(&mut walk, filter.of(family), charge)?;
-            }
+            let filter = self.filters.get(&FilterKey { segment, direction });
+            let filter = filter.ok_or(DropReason::AclDenied)?;
+            self.walk(&mut walk, filter.of(family), charge)?;
         }
         Ok(())
     }
@@ -181,9 +181,8 @@ impl TableSet {
         let _ = (0..Filter::TURNS).any(|_| walk.turn(node));
         let rule = walk.rule().ok_or(DropReason::AclDenied)?;
         let mut rules = lock(&self.rules);
-        let count = rules.entry(rule.rule()).or_default();
-        count.packets += u64::from(charge.packets);
-        count.bytes += u64::from(charge.bytes);
+        let (packets, bytes) = (charge.packets.into(), charge.bytes.into());
+        rules.entry(rule.rule()).or_default().add(RuleCount { packets, bytes });
         if rule.denies() { Err(DropReason::AclDenied) } else { Ok(()) }
     }
 }

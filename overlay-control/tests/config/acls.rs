@@ -71,6 +71,23 @@ fn values_of_a_rule_agree() {
 }
 
 #[test]
+fn lists_fit_the_tables() {
+    let many = |count: u32| {
+        (0..count)
+            .map(|port| {
+                let keys = format!("protocol = \"udp\"\nsource_port = {}\n", port % 65_536);
+                format!("[[segment.acl]]\ndirection = \"in\"\naction = \"permit\"\n{keys}")
+            })
+            .collect::<String>()
+    };
+    accepted(&format!("{NODE}{UPLINK}{BLUE}{}", many(32_766)));
+    let first = "¦[[segment.acl]]\ndirection = \"in\"\naction = \"permit\"\n";
+    let text = format!("{NODE}{UPLINK}{BLUE}{first}{}", many(32_766));
+    let message = "up to this segment, access lists have 32769 rules, two of each list counted in";
+    refused(&text, &[(message, "32768 is the most of all segments together")]);
+}
+
+#[test]
 fn a_list_denies_what_it_does_not_name_unless_told() {
     let lists = |text: &str| {
         let config = accepted(&format!("{NODE}{UPLINK}{BLUE}{text}"));

@@ -67,7 +67,7 @@ impl Mirror {
             Action::PutFilter(k, v) => drop(self.filters.insert(k, v)),
             Action::DelFilter(k) => drop(self.filters.remove(&k)),
             Action::PutFilterNode(k, v) => drop(self.filter_nodes.insert(k, v)),
-            Action::DelRule(_) => {}
+            Action::CarryRule { .. } | Action::DelRule(_) => {}
             Action::PutGuard(k) => drop(self.guards.insert(k)),
             Action::DelGuard(k) => drop(self.guards.remove(&k)),
             Action::PutPuntLimit(k, v) => drop(self.limits.insert(k, v)),

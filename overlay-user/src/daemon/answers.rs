@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
-use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook};
+use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook, RuleCount};
 use overlay_common::id::PortId;
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
@@ -328,21 +328,21 @@ impl Daemon {
 
     fn acl_rows(&self) -> Vec<AclRow> {
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
+        let count = |sum: &mut RuleCount, index| {
+            sum.add(self.dataplane.tables.rule_count(index));
+            sum.add(mirror.rule_count(index));
+        };
         let row = |view: AclView<'_>| {
-            let count = |index| {
-                let kernel = self.dataplane.tables.rule_count(index);
-                let by_user = mirror.rule_count(index);
-                (kernel.packets + by_user.packets, kernel.bytes + by_user.bytes)
-            };
-            let (packets, bytes) = view.index.map(count).unwrap_or_default();
+            let mut sum = RuleCount::default();
+            view.indices.into_iter().for_each(|index| count(&mut sum, index));
             AclRow {
                 segment: view.segment.to_owned(),
                 direction: view.direction.to_owned(),
-                position: view.position,
-                action: if view.permits { "permit" } else { "deny" }.to_owned(),
-                rule: view.text,
-                packets,
-                bytes,
+                position: view.line.position,
+                action: if view.line.permits { "permit" } else { "deny" }.to_owned(),
+                rule: view.line.text,
+                packets: sum.packets,
+                bytes: sum.bytes,
             }
         };
         self.controller.acls().into_iter().map(row).collect()

@@ -45,6 +45,8 @@ pub struct KernelTables {
     filters: Hash<FilterKey, Filter>,
     filter_nodes: Slots<FilterNode>,
     rules: PerCpuArray<MapData, Wire<RuleCount>>,
+    /// What former rules have left to these.
+    carried: std::collections::HashMap<u32, RuleCount>,
     guards: Hash<GuardKey, Bound>,
     routers: Slots<Router>,
     routes: LpmTrie<MapData, Wire<Asked>, Wire<Route>>,
@@ -107,6 +109,7 @@ impl KernelTables {
             filters: take(ebpf, maps::FILTERS)?,
             filter_nodes: take(ebpf, maps::FILTER_NODES)?,
             rules: take(ebpf, maps::RULES)?,
+            carried: std::collections::HashMap::new(),
             guards: take(ebpf, maps::GUARDS)?,
             routers: take(ebpf, maps::ROUTERS)?,
             routes: take(ebpf, maps::ROUTES)?,
@@ -194,7 +197,12 @@ impl KernelTables {
             Action::PutFilterNode(index, node) => self.filter_nodes.set(index, Wire(node), 0)?,
             Action::PutFilter(key, filter) => self.filters.insert(Wire(key), Wire(filter), 0)?,
             Action::DelFilter(key) => remove(&mut self.filters, key)?,
+            Action::CarryRule { from, to } => {
+                let carried = self.rule_count(from);
+                self.carried.entry(to).or_default().add(carried);
+            }
             Action::DelRule(index) => {
+                self.carried.remove(&index);
                 let cpus = nr_cpus().map_err(|(what, error)| anyhow!("{what}: {error}"))?;
                 let zeroes = vec![Wire(RuleCount::default()); cpus];
                 self.rules.set(index, PerCpuValues::try_from(zeroes)?, 0)?;
@@ -255,12 +263,11 @@ impl KernelTables {
 
     /// What a rule has held, over all CPUs.
     pub fn rule_count(&self, index: u32) -> RuleCount {
-        let values = self.rules.get(&index, 0);
-        let sum = |sum: RuleCount, Wire(count): &Wire<RuleCount>| RuleCount {
-            packets: sum.packets + count.packets,
-            bytes: sum.bytes + count.bytes,
-        };
-        values.map(|values| values.iter().fold(RuleCount::default(), sum)).unwrap_or_default()
+        let mut sum = self.carried.get(&index).copied().unwrap_or_default();
+        if let Ok(values) = self.rules.get(&index, 0) {
+            values.iter().for_each(|Wire(count)| sum.add(*count));
+        }
+        sum
     }
 
     /// A port's counters, over all CPUs.

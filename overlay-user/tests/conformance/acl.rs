@@ -197,10 +197,9 @@ fn routed(picks: &mut Picks) {
 
 /// Lists that are not there, or lead nowhere.
 fn odd(picks: &mut Picks) {
-    let packet = ported(6, [172, 16, 0, 1], ipv4_of(0x11), 80);
+    let packet = ported(6, ipv4_of(HERE), ipv4_of(0x11), 80);
     let frame = ethernet(station(0x11), station(HERE), 0x0800, &packet);
-    let tunnel = Expect::Tunnelled { peer: 1, vni: 600, tos: 0, inner: frame.clone() };
-    picks.access("a list that is gone", tagged(&frame, VLAN), tunnel);
+    picks.access("a list that is gone", tagged(&frame, VLAN), Expect::Dropped(Why::AclDenied));
     let key = FilterKey { segment: FILTERED_SEGMENT, direction: FilterKey::IN };
     picks.given(Given { tables: vec![Action::DelFilter(key)], ..Given::default() });
     let beyond = Branch::node((1 << 28) - 1);
