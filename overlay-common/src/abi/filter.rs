@@ -190,22 +190,21 @@ impl Filter {
 pub struct Walk {
     /// The packet.
     pub flow: FlowKey,
-    trees: [Branch; Filter::TREES],
     at: Branch,
-    tree: u32,
+    /// The trees that follow.
+    next: [Branch; Filter::TREES - 1],
     best: Branch,
     reserved: u32,
 }
-record!(Walk, 96);
+record!(Walk, 88);
 
 impl Default for Walk {
     fn default() -> Self {
         let nowhere = Branch::NOWHERE;
         Self {
             flow: FlowKey::default(),
-            trees: [nowhere; Filter::TREES],
             at: nowhere,
-            tree: 0,
+            next: [nowhere; Filter::TREES - 1],
             best: nowhere,
             reserved: 0,
         }
@@ -216,9 +215,7 @@ impl Walk {
     /// Begins with the first tree.
     #[inline(always)]
     pub const fn begin(&mut self, trees: &[Branch; Filter::TREES]) {
-        self.trees = *trees;
-        self.at = trees[0];
-        self.tree = 0;
+        [self.at, self.next[0], self.next[1], self.next[2]] = *trees;
         self.best = Branch::NOWHERE;
     }
 
@@ -233,13 +230,10 @@ impl Walk {
         if self.at.0 < self.best.0 {
             self.best = self.at;
         }
-        let tree = self.tree as usize + 1;
-        self.tree = tree as u32;
-        if tree >= Filter::TREES {
-            return true;
-        }
-        self.at = self.trees[tree & (Filter::TREES - 1)];
-        self.at.0 == Branch::NOWHERE.0
+        let [at, first, second] = self.next;
+        self.at = at;
+        self.next = [first, second, Branch::NOWHERE];
+        at.0 == Branch::NOWHERE.0
     }
 
     /// The rule, where the walk came to one.
