@@ -1,6 +1,6 @@
 //! A packet's walk through access lists.
 
-use overlay_common::abi::{Charge, Filter, FilterKey, RuleCount, Walk};
+use overlay_common::abi::{Charge, Filter, FilterKey, RuleCount};
 use overlay_common::wire::Family;
 
 use crate::{maps, tables};
@@ -29,7 +29,7 @@ pub extern "C" fn filter_denies(list: u32, packets: u32, bytes: u32) -> u32 {
     let key = FilterKey { segment: list as u16, direction: (list >> LIST & 1) as u16 };
     let family = if list & IS_V6 == 0 { Family::V4 } else { Family::V6 };
     // SAFETY: a record that is replaced, not changed.
-    let filter = unsafe { maps::FILTERS.get(&key) };
+    let filter = unsafe { maps::FILTERS.get(key) };
     let (Some(filter), Some(walk)) = (filter, maps::WALK.get_ptr_mut(0)) else { return 1 };
     // SAFETY: this CPU's own.
     let walk = unsafe { &mut *walk };

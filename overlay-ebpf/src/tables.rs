@@ -11,9 +11,9 @@ use aya_ebpf::maps::Array;
 use aya_ebpf::maps::lpm_trie::Key;
 use overlay_common::abi::{
     Access, AccessKey, Arrival, BOUNDED_COPIES, Charge, Count, Direction, DropKey, FdbEntry,
-    FdbKey, FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey,
-    Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntReason, Route, RouteKey,
-    Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    FdbKey, FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer,
+    Permit, PermitKey, PolicerKey, Port, Punt, PuntBucket, PuntReason, Route, RouteKey, Router,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
