@@ -30,8 +30,24 @@ pub fn run<P: Packet, T: Tables>(
             packet.at::<Ipv6>(Ethernet::LEN).ok_or(DropReason::AclDenied)?;
             tables.filter(segment, lists, Family::V6, charge, V6(packet))
         }
+        Some(kind) if kind < SHORTEST_TYPE && is_snap_ip(packet) => Err(DropReason::AclDenied),
         _ => Ok(()),
     }
+}
+
+/// Below is a length (IEEE 802.3, 3.2.6).
+const SHORTEST_TYPE: u16 = 0x600;
+
+/// Whether what follows is IP in a way of its own, which hardly anybody sends and some hosts take
+/// (RFC 1042).
+#[inline(always)]
+fn is_snap_ip<P: Packet>(packet: &P) -> bool {
+    const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
+    let Some([a, b, c, d, e, f, high, low]) = packet.at::<[u8; 8]>(Ethernet::LEN) else {
+        return false;
+    };
+    let kind = u16::from_be_bytes([*high, *low]);
+    [*a, *b, *c, *d, *e, *f] == SNAP && matches!(kind, ethertype::IPV4 | ethertype::IPV6)
 }
 
 /// A frame with an IPv4 packet, and its header.

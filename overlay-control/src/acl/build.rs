@@ -18,12 +18,13 @@ pub struct Compiled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooComplex;
 
-/// So many parts for each rule may be looked at in one tree, before several are tried.
-const PARTS_A_RULE: usize = 16;
-/// And in several.
-const PARTS_A_RULE_OF_SEVERAL: usize = 128;
+/// So often each rule may be looked at, on average, for one tree, before several are tried: in each
+/// part that it has something of. A tree of rules that do not overlap is some twenty parts deep.
+const LOOKS_A_RULE: usize = 128;
+/// And for each of several.
+const LOOKS_A_RULE_OF_SEVERAL: usize = 256;
 /// Small lists may cut each other up as they like.
-const PARTS: usize = 1 << 14;
+const LOOKS: usize = 1 << 20;
 
 /// Makes trees of the rules of one family, which come in their order; the last has everything.
 ///
@@ -33,8 +34,8 @@ const PARTS: usize = 1 << 14;
 pub fn compile(rules: &[Rule]) -> Result<Compiled, TooComplex> {
     let all: Vec<&Rule> = rules.iter().collect();
     let mut nodes = Nodes::default();
-    let parts = PARTS + rules.len() * PARTS_A_RULE;
-    if let Ok(tree) = build(&all, SPACE, parts, &mut nodes) {
+    let looks = LOOKS + rules.len() * LOOKS_A_RULE;
+    if let Ok(tree) = build(&all, SPACE, looks, &mut nodes) {
         let mut trees = [Branch::NOWHERE; Filter::TREES];
         trees[0] = tree;
         return Ok(Compiled { trees, nodes: nodes.all });
@@ -45,11 +46,18 @@ pub fn compile(rules: &[Rule]) -> Result<Compiled, TooComplex> {
 /// Rules that are wide in source or destination would be cut up by all that are narrow there.
 fn several(rules: &[Rule]) -> Result<Compiled, TooLarge> {
     let mut nodes = Nodes::default();
+    let looks = LOOKS + rules.len() * LOOKS_A_RULE_OF_SEVERAL;
     let mut trees = [Branch::NOWHERE; Filter::TREES];
-    let parts = PARTS + rules.len() * PARTS_A_RULE_OF_SEVERAL;
-    for (kind, tree) in trees.iter_mut().enumerate() {
+    let mut places = trees.iter_mut();
+    for kind in 0..Filter::TREES {
         let own: Vec<&Rule> = rules.iter().filter(|rule| kind_of(rule) == kind).collect();
-        *tree = build(&own, SPACE, parts, &mut nodes)?;
+        let tree = build(&own, SPACE, looks, &mut nodes)?;
+        // A walk ends where no tree follows.
+        if tree != Branch::NOWHERE
+            && let Some(place) = places.next()
+        {
+            *place = tree;
+        }
     }
     Ok(Compiled { trees, nodes: nodes.all })
 }
@@ -75,22 +83,17 @@ pub const SPACE: Ranges = [(0, u64::MAX); FlowKey::FIELDS];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use overlay_common::abi::Walk;
     use proptest::prelude::*;
 
     /// As the path walks.
     fn walk(compiled: &Compiled, flow: &FlowKey) -> Branch {
-        let mut best = Branch::NOWHERE;
-        for tree in compiled.trees {
-            let (mut at, mut turns) = (tree, 0);
-            while !at.is_leaf() {
-                let node = compiled.nodes[at.index() as usize];
-                at = node.branch(flow.fields[node.field()]);
-                turns += 1;
-            }
-            assert!(turns <= Filter::DEPTH);
-            best = best.min(at);
-        }
-        best
+        let mut walk = Walk::default();
+        walk.flow = *flow;
+        walk.begin(&compiled.trees);
+        let node = |index: u32| compiled.nodes.get(index as usize);
+        assert!((0..Filter::TURNS).any(|_| walk.turn(node)), "a walk without an end");
+        walk.rule().expect("a rule")
     }
 
     fn linear(rules: &[Rule], flow: &FlowKey) -> Branch {
@@ -189,6 +192,33 @@ mod tests {
             .collect();
         rules.push(last(count));
         rules
+    }
+
+    /// Hosts that are denied, and ports that are permitted to all: one tree would have a part for
+    /// each of both, and of the four there are two.
+    #[test]
+    fn of_several_trees_each_is_walked() {
+        let boxes = |field: usize, value: u64| {
+            let mut ranges = SPACE;
+            ranges[field] = (value, value);
+            ranges
+        };
+        let hosts = (0..2_000).map(|host| (boxes(FlowKey::DESTINATION_LOW, host * 2), true));
+        let ports = (0..2_000).map(|port| (boxes(FlowKey::DESTINATION_PORT, port * 2), false));
+        let mut rules: Vec<Rule> = (0..)
+            .zip(hosts.chain(ports))
+            .map(|(index, (ranges, denies))| Rule { ranges, index, denies })
+            .collect();
+        rules.push(last(4_000));
+        let compiled = compile(&rules).expect("compiled");
+        let count = compiled.trees.iter().filter(|tree| **tree != Branch::NOWHERE).count();
+        assert_eq!(count, 2, "{:?}", compiled.trees);
+        for (host, port) in [(0, 0), (1, 0), (0, 1), (1, 1), (3_998, 3_998), (3_999, 3_998)] {
+            let mut flow = FlowKey::default();
+            flow.fields[FlowKey::DESTINATION_LOW] = host;
+            flow.fields[FlowKey::DESTINATION_PORT] = port;
+            assert_eq!(walk(&compiled, &flow), linear(&rules, &flow), "{host} {port}");
+        }
     }
 
     #[test]

@@ -49,8 +49,6 @@ impl PartialEq for List {
 
 impl Eq for List {}
 
-/// Rules that every list has beside its own.
-const BESIDE: usize = 2;
 /// Neighbour solicitation and advertisement (RFC 4861): what ARP is to IPv4.
 const DISCOVERY: (u64, u64) = (135, 136);
 
@@ -73,6 +71,9 @@ impl Line {
 }
 
 impl List {
+    /// Rules that every list has beside its own.
+    pub const BESIDE: usize = 2;
+
     /// Every rule, in the order of the indices.
     pub fn lines(&self) -> impl Iterator<Item = Line> {
         let own = (1..).zip(&self.entries).map(|(position, entry)| Line {
@@ -97,7 +98,7 @@ impl List {
 
     /// How many rules it has, with those that every list has.
     pub fn rules(&self) -> usize {
-        self.entries.len() + BESIDE
+        self.entries.len() + Self::BESIDE
     }
 
     /// How many comparisons.

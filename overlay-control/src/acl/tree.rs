@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use overlay_common::abi::{Branch, Filter, FilterNode};
+use overlay_common::abi::{Branch, Filter, FilterNode, MAX_FILTER_NODES};
 
 use super::{Ranges, Rule};
 
@@ -28,24 +28,25 @@ impl Nodes {
     }
 }
 
-/// A tree takes more parts, or comparisons on the way to one, than it may.
+/// A tree takes more work, more comparisons, or more of them on the way to a part, than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
-/// Makes the tree of some rules, which come in their order. `parts` is how many parts may be looked at.
+/// Makes the tree of some rules, which come in their order. `looks` is how often
+/// rules may be looked at.
 pub fn build(
     rules: &[&Rule],
     space: Ranges,
-    parts: usize,
+    looks: usize,
     nodes: &mut Nodes,
 ) -> Result<Branch, TooLarge> {
-    let mut builder = Builder { nodes, parts };
+    let mut builder = Builder { nodes, looks };
     builder.part(rules.to_vec(), space, 0)
 }
 
 struct Builder<'a> {
     nodes: &'a mut Nodes,
-    parts: usize,
+    looks: usize,
 }
 
 /// Where a part is cut.
@@ -61,10 +62,11 @@ impl Builder<'_> {
         if covers(&first.ranges, &space) {
             return Ok(Branch::leaf(first.index, first.denies));
         }
-        if depth >= Filter::DEPTH || self.parts == 0 {
+        let is_full = self.nodes.all.len() >= MAX_FILTER_NODES as usize / 2;
+        if depth >= Filter::DEPTH || is_full {
             return Err(TooLarge);
         }
-        self.parts -= 1;
+        self.looks = self.looks.checked_sub(rules.len()).ok_or(TooLarge)?;
         let Cut { field, bound } = common(&rules, &space).unwrap_or_else(|| cut(&rules, &space));
         let (mut low, mut high) = (space, space);
         low[field].1 = bound - 1;

@@ -108,34 +108,47 @@ fn agree(rule: &DraftRule, p: &mut Problems) {
 
 /// The lists of each segment.
 pub fn lists(draft: &Draft, problems: &mut Problems) -> Vec<[Option<Arc<List>>; 2]> {
+    // Before any of them is compiled.
+    let mut rules = 0;
+    for segment in &draft.segments {
+        let count = segment.acl.len() + 2 * List::BESIDE;
+        let Some(span) = segment.acl_span() else { continue };
+        rules += count;
+        if !fit(rules, MAX_RULES, "rules, four of each segment counted in", span, problems) {
+            return draft.segments.iter().map(|_| [None, None]).collect();
+        }
+    }
+    let mut comparisons = 0;
     let of = |segment: &DraftSegment| {
         let mut list = |direction| list(&segment.acl, &segment.acl_default, direction, problems);
-        [list(Direction::In), list(Direction::Out)]
+        let lists = [list(Direction::In), list(Direction::Out)];
+        comparisons += lists.iter().flatten().map(|list| list.nodes()).sum::<usize>();
+        if let Some(span) = segment.acl_span() {
+            let what = "comparisons that their rules are made into";
+            fit(comparisons, MAX_FILTER_NODES, what, span, problems);
+        }
+        lists
     };
-    let lists: Vec<_> = draft.segments.iter().map(of).collect();
-    fit(draft, &lists, problems);
-    lists
+    draft.segments.iter().map(of).collect()
 }
 
-/// All lists have to fit into half of the tables: a list that changes is put beside the old one.
-fn fit(draft: &Draft, lists: &[[Option<Arc<List>>; 2]], problems: &mut Problems) {
-    let (mut rules, mut comparisons) = (0, 0);
-    for (segment, lists) in draft.segments.iter().zip(lists) {
-        for list in lists.iter().flatten() {
-            rules += list.rules();
-            comparisons += list.nodes();
-        }
-        let Some(span) = segment.acl.first().map(|rule| &rule.span) else { continue };
-        let too_many = [
-            (rules, MAX_RULES / 2, "rules, two of each list counted in"),
-            (comparisons, MAX_FILTER_NODES / 2, "comparisons that they are made into"),
-        ];
-        let too_many = too_many.into_iter().find(|(count, most, _)| *count > *most as usize);
-        if let Some((count, most, what)) = too_many {
-            let message = format!("up to this segment, access lists have {count} {what}");
-            problems.add(span, message, format!("{most} is the most of all segments together"));
-            return;
-        }
+/// All lists have to fit into half of a table: a list that changes is put beside the old one.
+fn fit(count: usize, room: u32, what: &str, span: &Range<usize>, problems: &mut Problems) -> bool {
+    let most = room / 2;
+    let fits = count <= most as usize;
+    if !fits {
+        let message = format!("up to this segment, access lists have {count} {what}");
+        problems.add(span, message, format!("{most} is the most of all segments together"));
+    }
+    fits
+}
+
+impl DraftSegment {
+    /// Where its lists begin, if there are any.
+    fn acl_span(&self) -> Option<&Range<usize>> {
+        let DraftDefault { inwards, outwards } = &self.acl_default;
+        let default = inwards.as_ref().or(outwards.as_ref()).map(|at| &at.span);
+        self.acl.first().map(|rule| &rule.span).or(default)
     }
 }
 

@@ -79,11 +79,16 @@ impl Default for Filters {
 }
 
 impl Filters {
-    /// The indices that count for a rule of a list: its own, and those of the same rule in lists
-    /// before, of which some programs may be in one still.
-    pub fn indices(&self, key: &FilterKey, place: usize) -> Vec<u32> {
-        let own = self.placed.get(key).and_then(|placed| placed.rules.get(place).copied());
-        let mut indices = Vec::from_iter(own);
+    /// The indices of a list's rules, in their order; none while it waits for room.
+    pub fn rules(&self, key: &FilterKey, list: &List) -> &[u32] {
+        let placed = self.placed.get(key).filter(|placed| *placed.list == *list);
+        placed.map_or(&[], |placed| &placed.rules)
+    }
+
+    /// The indices that count for a rule: its own, and those of the same rule in lists before, of
+    /// which some programs may be in one still.
+    pub fn counting(&self, index: u32) -> Vec<u32> {
+        let mut indices = vec![index];
         for former in self.retired.values().rev() {
             let heir = indices.last().and_then(|index| former.heirs.get(index));
             indices.extend(heir.copied());

@@ -28,6 +28,9 @@ use crate::config::Limits;
 /// program runs, and not noticed by people.
 pub const GRACE: Duration = Duration::from_millis(100);
 
+/// An action is a system call or two.
+const ACTIONS_A_MILLISECOND: usize = 100;
+
 /// An Ethernet header's length: what a frame is longer than its IP packet.
 const ETHERNET_LEN: u32 = 14;
 
@@ -379,8 +382,11 @@ impl Controller {
         peers.into_iter().for_each(|id| self.retire(Retired::Peer(id)));
     }
 
+    /// The moment begins when what was emitted is done, which takes its time, too.
     fn retire(&mut self, retired: Retired) {
-        self.retired.push_back((self.now + GRACE, retired));
+        let pending = (self.actions.len() / ACTIONS_A_MILLISECOND) as u64;
+        let pending = Duration::from_millis(pending);
+        self.retired.push_back((self.now + GRACE + pending, retired));
     }
 }
 

@@ -17,8 +17,9 @@ impl Controller {
             for (list, (name, direction)) in segment.acls.iter().zip(directions) {
                 let Some(list) = list else { continue };
                 let key = id.map(|SegmentId(segment)| FilterKey { segment, direction });
+                let rules = key.map_or(&[][..], |key| self.filters.rules(&key, list));
                 views.extend(list.lines().enumerate().map(|(place, line)| {
-                    let indices = key.map(|key| self.filters.indices(&key, place));
+                    let indices = rules.get(place).map(|index| self.filters.counting(*index));
                     let (segment, indices) = (&*segment.name, indices.unwrap_or_default());
                     AclView { segment, direction: name, line, indices }
                 }));

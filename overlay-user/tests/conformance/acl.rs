@@ -6,7 +6,8 @@ use overlay_common::verdict::DropReason as Why;
 use overlay_common::wire::Mac;
 use overlay_control::action::Action;
 use overlay_control::sample::{
-    FILTERED_FAR_PORT, FILTERED_PORT, FILTERED_SEGMENT, ROUTER_MAC, ipv4_of, ipv6_of, station,
+    FILTERED_FAR_PORT, FILTERED_PORT, FILTERED_SEGMENT, ROUTER_ADDRESS, ROUTER_MAC, ipv4_of,
+    ipv6_of, station,
 };
 use overlay_proof::ip::ipv4_with;
 
@@ -31,6 +32,7 @@ pub fn add(picks: &mut Picks) {
     received(picks);
     flooded(picks);
     routed(picks);
+    too_big(picks);
     odd(picks);
 }
 
@@ -97,7 +99,19 @@ fn sent(picks: &mut Picks) {
     let frame = ethernet(station(0x11), station(HERE), 0x88b5, &payload(60));
     let tunnel = Expect::Tunnelled { peer: 1, vni: 600, tos: 0, inner: frame.clone() };
     picks.access("list: what is no IP", tagged(&frame, VLAN), tunnel);
+    let snap = |kind: [u8; 2]| {
+        let ip = ported(6, own, far, 80);
+        [&[0xaa, 0xaa, 3, 0, 0, 0, kind[0], kind[1]][..], &ip].concat()
+    };
+    let frame = ethernet(station(0x11), station(HERE), 60, &snap([0x20, 0]));
+    let tunnel = Expect::Tunnelled { peer: 1, vni: 600, tos: 0, inner: frame.clone() };
+    picks.access("list: SNAP with no IP", tagged(&frame, VLAN), tunnel);
+    let frame = ethernet(station(0x11), station(HERE), 60, &[0xaa, 0xaa, 3]);
+    let tunnel = Expect::Tunnelled { peer: 1, vni: 600, tos: 0, inner: frame.clone() };
+    picks.access("list: half of SNAP", tagged(&frame, VLAN), tunnel);
     for (name, kind, packet) in [
+        ("IPv4 in SNAP", 60, snap([8, 0])),
+        ("IPv6 in SNAP", 60, snap([0x86, 0xdd])),
         ("half an IPv4 header", 0x0800, ported(6, own, far, 80)[..19].to_vec()),
         ("half an IPv6 header", 0x86dd, ipv6(17, ipv6_of(HERE), ipv6_of(0x11), &[])[..39].to_vec()),
     ] {
@@ -192,6 +206,35 @@ fn routed(picks: &mut Picks) {
             false => Expect::Dropped(Why::AclDenied),
         };
         picks.access_by_tc(&format!("list: routed out to port {port}"), frame, expect);
+    }
+    // Before a router does anything with it, or says anything of it.
+    for (name, to, ttl, otherwise) in [
+        ("its own", ipv4_of(ROUTER_ADDRESS), 64, Expect::Consumed),
+        ("nowhere", [10, 99, 0, 1], 64, Expect::Dropped(Why::NoRoute)),
+        ("no further", ipv4_of(2), 1, Expect::Dropped(Why::TtlExceeded)),
+        ("somebody unknown", [10, 1, 0, 77], 64, Expect::Consumed),
+    ] {
+        for (port, expect) in [(22, Expect::Dropped(Why::AclDenied)), (80, otherwise)] {
+            let packet = with_ttl(ported(6, ipv4_of(HERE), to, port), ttl);
+            let frame = tagged(&ethernet(ROUTER_MAC, station(HERE), 0x0800, &packet), VLAN);
+            picks.access_by_tc(&format!("list: to a router, {name}, port {port}"), frame, expect);
+        }
+    }
+}
+
+/// Held against lists as a whole, before anybody is told, and before it is cut up.
+fn too_big(picks: &mut Picks) {
+    let long = |flags, port: u8| {
+        let payload = [&[0, 9, 0, port][..], &[0; 1600]].concat();
+        ipv4_with(&[], 17, flags, (ipv4_of(HERE), ipv4_of(0x11)), &payload)
+    };
+    for (name, flags, port, expect) in [
+        ("to be cut up", 0, 53, Expect::Consumed),
+        ("to be cut up, denied", 0, 54, Expect::Dropped(Why::AclDenied)),
+        ("to be told of, denied", 0x4000, 54, Expect::Dropped(Why::AclDenied)),
+    ] {
+        let frame = ethernet(station(0x11), station(HERE), 0x0800, &long(flags, port));
+        picks.access_by_tc(&format!("list: too big, {name}"), tagged(&frame, VLAN), expect);
     }
 }
 
