@@ -107,7 +107,8 @@ pub struct Punt {
     /// router's, the [`DropReason`](crate::verdict::DropReason) that its sender is to be told, as
     /// a number; else 0.
     pub generation: u16,
-    /// [`NeighbourKey::bytes`](super::NeighbourKey::bytes) of a neighbour, else 0.
+    /// [`NeighbourKey::bytes`](super::NeighbourKey::bytes) of a neighbour; of what is to be cut up,
+    /// and of its parts, [`held_by`](Self::held_by); else 0.
     pub address: [u8; 16],
 }
 record!(Punt, 48);
@@ -117,9 +118,25 @@ impl Punt {
     /// kernel does not check; the record itself and what perf puts in front take some of them.
     pub const LONGEST: u32 = 65_000;
 
-    /// As [`generation`](Self::generation) of a frame that is routed: a part of one that was cut up,
-    /// and held against access lists as a whole before.
-    pub const PART: u16 = 1 << 15;
+    /// As [`address`](Self::address): the whole was held against the access list for what this
+    /// segment's hosts get, if it was held against any. Parts lack what such a list asks for.
+    #[inline(always)]
+    pub const fn held_by(segment: Option<u16>) -> [u8; 16] {
+        let mut address = [0; 16];
+        if let Some(segment) = segment {
+            let [high, low] = segment.to_be_bytes();
+            (address[0], address[1], address[2]) = (1, high, low);
+        }
+        address
+    }
+
+    /// The segment of [`held_by`](Self::held_by).
+    pub const fn holder(&self) -> Option<u16> {
+        match self.address {
+            [1, high, low, ..] => Some(u16::from_be_bytes([high, low])),
+            _ => None,
+        }
+    }
 
     /// Whether a neighbour is a router.
     pub const fn is_router(&self) -> bool {

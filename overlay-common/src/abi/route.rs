@@ -162,7 +162,8 @@ pub struct Arrival {
     pub segment: u16,
     /// Whose limits it is held against ([`Policed`](super::Policed)).
     pub limits: u16,
-    /// From a peer, its length with outer headers and without padding.
+    /// From a peer, its length with outer headers and without padding; of a part, see
+    /// [`PART`](Self::PART).
     pub len: u32,
     /// From a peer, the bytes of all outer headers; else 0.
     pub outer_len: u16,
@@ -184,12 +185,24 @@ impl Arrival {
     /// The same of IPv6.
     pub const IPV6: u8 = 1 << 3;
 
-    /// It is a part of a frame that was held against the access list of where it goes.
+    /// It is a part of a frame that was held against the access list for what the hosts of a
+    /// segment get, whose index is in the place of the length.
     pub const PART: u8 = 1 << 4;
 
     /// Of a plain frame.
     pub const fn plain(source: Target, segment: u16) -> Self {
         Self { source, segment, limits: 0, len: 0, outer_len: 0, ecn: 0, flags: 0 }
+    }
+
+    /// Of a plain part.
+    pub const fn held_by(self, segment: u16) -> Self {
+        Self { flags: self.flags | Self::PART, len: segment as u32, ..self }
+    }
+
+    /// Whether this is a part of what a segment's list has let pass.
+    #[inline(always)]
+    pub const fn is_held_by(&self, segment: u16) -> bool {
+        self.flags & Self::PART != 0 && self.len == segment as u32
     }
 }
 

@@ -18,40 +18,51 @@ pub struct Compiled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooComplex;
 
-/// So often each rule may be looked at, on average, for one tree, before several are tried: in each
-/// part that it has something of. A tree of rules that do not overlap is some twenty parts deep.
-const LOOKS_A_RULE: usize = 128;
-/// And for each of several.
-const LOOKS_A_RULE_OF_SEVERAL: usize = 256;
-/// Small lists may cut each other up as they like.
-const LOOKS: usize = 1 << 20;
+/// How often rules may be looked at, in each part that they have something of, until all lists are
+/// compiled: what bounds the time that takes, whatever the lists are.
+#[derive(Debug)]
+pub struct Looks(usize);
+
+impl Looks {
+    /// For so many rules. Some twenty parts deep is a tree of rules that hardly overlap.
+    pub const fn at(rules: usize) -> Self {
+        Self((1 << 22) + rules * 512)
+    }
+
+    /// What one tree may take of them before several are tried.
+    fn of_one(&self, rules: usize) -> usize {
+        (self.0 / 2).min((1 << 20) + rules * 128)
+    }
+}
 
 /// Makes trees of the rules of one family, which come in their order; the last has everything.
 ///
 /// # Errors
 ///
 /// Too many of them overlap in too many ways.
-pub fn compile(rules: &[Rule]) -> Result<Compiled, TooComplex> {
+pub fn compile(rules: &[Rule], looks: &mut Looks) -> Result<Compiled, TooComplex> {
     let all: Vec<&Rule> = rules.iter().collect();
     let mut nodes = Nodes::default();
-    let looks = LOOKS + rules.len() * LOOKS_A_RULE;
-    if let Ok(tree) = build(&all, SPACE, looks, &mut nodes) {
+    let most = looks.of_one(rules.len());
+    let mut left = most;
+    let tree = build(&all, SPACE, &mut left, &mut nodes);
+    looks.0 -= most - left;
+    if let Ok(tree) = tree {
         let mut trees = [Branch::NOWHERE; Filter::TREES];
         trees[0] = tree;
         return Ok(Compiled { trees, nodes: nodes.all });
     }
-    several(rules).map_err(|TooLarge| TooComplex)
+    several(rules, looks).map_err(|TooLarge| TooComplex)
 }
 
 /// Rules that are wide in source or destination would be cut up by all that are narrow there.
-fn several(rules: &[Rule]) -> Result<Compiled, TooLarge> {
+fn several(rules: &[Rule], looks: &mut Looks) -> Result<Compiled, TooLarge> {
     let mut nodes = Nodes::default();
-    let looks = LOOKS + rules.len() * LOOKS_A_RULE_OF_SEVERAL;
     let mut trees = [Branch::NOWHERE; Filter::TREES];
     let mut places = trees.iter_mut();
     for kind in 0..Filter::TREES {
         let own: Vec<&Rule> = rules.iter().filter(|rule| kind_of(rule) == kind).collect();
-        let tree = build(&own, SPACE, looks, &mut nodes)?;
+        let tree = build(&own, SPACE, &mut looks.0, &mut nodes)?;
         // A walk ends where no tree follows.
         if tree != Branch::NOWHERE
             && let Some(place) = places.next()
@@ -65,9 +76,12 @@ fn several(rules: &[Rule]) -> Result<Compiled, TooLarge> {
 /// Whether source and destination are narrow.
 fn kind_of(rule: &Rule) -> usize {
     let is_narrow = |high: usize, low: usize| {
-        let is_part = |(from, to): (u64, u64)| to - from < u64::from(u32::MAX) >> WIDE_BITS;
-        let high_is_whole = rule.ranges[high] == SPACE[high];
-        !high_is_whole && rule.ranges[high].0 != rule.ranges[high].1 || is_part(rule.ranges[low])
+        let size = |field: usize| {
+            let (from, to) = rule.ranges[field];
+            to - from
+        };
+        // Of IPv4 all is in the lower half, as of what is shorter than 64 bits of IPv6 in the upper.
+        size(high) < u64::MAX >> WIDE_BITS || size(low) < u64::from(u32::MAX) >> WIDE_BITS
     };
     let source = is_narrow(FlowKey::SOURCE_HIGH, FlowKey::SOURCE_LOW);
     let destination = is_narrow(FlowKey::DESTINATION_HIGH, FlowKey::DESTINATION_LOW);
@@ -136,8 +150,8 @@ mod tests {
                 .map(|(index, (ranges, denies))| Rule { ranges, index, denies })
                 .collect();
             rules.push(last(7 + rules.len() as u32));
-            let one = compile(&rules);
-            let several = several(&rules);
+            let one = compile(&rules, &mut Looks::at(rules.len()));
+            let several = several(&rules, &mut Looks::at(rules.len()));
             for flow in &flows {
                 let wanted = linear(&rules, flow);
                 if let Ok(one) = &one {
@@ -194,6 +208,51 @@ mod tests {
         rules
     }
 
+    /// Networks of IPv6 that are denied, and others that are permitted: /64s are narrow.
+    #[test]
+    fn networks_of_64_bits_are_narrow() {
+        let box_of = |field: usize, value: u64| {
+            let mut ranges = SPACE;
+            ranges[field] = (value, value);
+            ranges
+        };
+        let from = (0..2_000).map(|at| (box_of(FlowKey::SOURCE_HIGH, 1 << 40 | at * 2), true));
+        let to = (0..2_000).map(|at| (box_of(FlowKey::DESTINATION_HIGH, 1 << 41 | at * 2), false));
+        let mut rules: Vec<Rule> = (0..)
+            .zip(from.chain(to))
+            .map(|(index, (ranges, denies))| Rule { ranges, index, denies })
+            .collect();
+        rules.push(last(4_000));
+        let compiled = compile(&rules, &mut Looks(1 << 19)).expect("compiled");
+        let count = compiled.trees.iter().filter(|tree| **tree != Branch::NOWHERE).count();
+        assert_eq!(count, 3, "{:?}", compiled.trees);
+        for (from, to) in [(0, 0), (1, 0), (0, 1), (1, 1), (3_998, 3_998)] {
+            let mut flow = FlowKey::default();
+            flow.fields[FlowKey::SOURCE_HIGH] = 1 << 40 | from;
+            flow.fields[FlowKey::DESTINATION_HIGH] = 1 << 41 | to;
+            assert_eq!(walk(&compiled, &flow), linear(&rules, &flow), "{from} {to}");
+        }
+    }
+
+    /// The work is bounded, not the time.
+    #[test]
+    fn what_overlaps_in_too_many_ways_is_refused_soon() {
+        let mut numbers = Numbers(3);
+        let mut rules: Vec<Rule> = (0..3_000)
+            .map(|index| {
+                let mut ranges = SPACE;
+                let field = FlowKey::FIELDS - 5 + numbers.below(4) as usize;
+                let at = numbers.below(60_000);
+                ranges[field] = (at, at + numbers.below(3_000));
+                Rule { ranges, index, denies: index % 2 == 0 }
+            })
+            .collect();
+        rules.push(last(3_000));
+        let mut looks = Looks(1 << 17);
+        assert_eq!(compile(&rules, &mut looks).err(), Some(TooComplex));
+        assert!(looks.0 < rules.len(), "{looks:?} are left");
+    }
+
     /// Hosts that are denied, and ports that are permitted to all: one tree would have a part for
     /// each of both, and of the four there are two.
     #[test]
@@ -210,7 +269,7 @@ mod tests {
             .map(|(index, (ranges, denies))| Rule { ranges, index, denies })
             .collect();
         rules.push(last(4_000));
-        let compiled = compile(&rules).expect("compiled");
+        let compiled = compile(&rules, &mut Looks(1 << 19)).expect("compiled");
         let count = compiled.trees.iter().filter(|tree| **tree != Branch::NOWHERE).count();
         assert_eq!(count, 2, "{:?}", compiled.trees);
         for (host, port) in [(0, 0), (1, 0), (0, 1), (1, 1), (3_998, 3_998), (3_999, 3_998)] {
@@ -225,8 +284,11 @@ mod tests {
     fn ten_thousand_rules_are_walked_in_a_few_dozen_comparisons() {
         let mut numbers = Numbers(7);
         let rules = a_list(10_000, &mut numbers);
-        let compiled = compile(&rules).expect("compiled");
-        println!("{} comparisons for {} rules", compiled.nodes.len(), rules.len());
+        let mut looks = Looks::at(rules.len());
+        let compiled = compile(&rules, &mut looks).expect("compiled");
+        let (comparisons, most) = (compiled.nodes.len(), Looks::at(rules.len()).0);
+        println!("{comparisons} comparisons, {} of {most} looks", most - looks.0);
+        assert!(most - looks.0 < most / 3, "no room for lists that are worse");
         assert!(compiled.nodes.len() < 1 << 18, "{}", compiled.nodes.len());
         for number in 0..5_000 {
             let rule = &rules[numbers.below(rules.len() as u64) as usize];

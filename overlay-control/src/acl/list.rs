@@ -7,7 +7,7 @@ use overlay_common::abi::{Branch, Filter, FilterNode, FlowKey};
 use overlay_common::wire::{Family, protocol};
 
 use super::build::SPACE;
-use super::{Compiled, Ranges, Rule, TooComplex, compile};
+use super::{Compiled, Looks, Ranges, Rule, TooComplex, compile};
 use crate::config::Prefix;
 
 /// One rule.
@@ -89,9 +89,23 @@ impl List {
     ///
     /// # Errors
     ///
-    /// Too many of the rules overlap in too many ways.
+    /// As for [`within`](Self::within).
     pub fn new(entries: Vec<Entry>, permits: bool) -> Result<Self, TooComplex> {
-        let of = |family| compile(&rules(&entries, permits, family));
+        let mut looks = Looks::at(entries.len());
+        Self::within(entries, permits, &mut looks)
+    }
+
+    /// Compiles one of several lists, which may take so much work together.
+    ///
+    /// # Errors
+    ///
+    /// Too many of the rules overlap in too many ways.
+    pub fn within(
+        entries: Vec<Entry>,
+        permits: bool,
+        looks: &mut Looks,
+    ) -> Result<Self, TooComplex> {
+        let mut of = |family| compile(&rules(&entries, permits, family), looks);
         let trees = [of(Family::V4)?, of(Family::V6)?];
         Ok(Self { entries, permits, trees })
     }

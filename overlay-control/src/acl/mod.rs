@@ -5,7 +5,7 @@ mod build;
 mod list;
 mod tree;
 
-pub use build::{Compiled, TooComplex, compile};
+pub use build::{Compiled, Looks, TooComplex, compile};
 pub use list::{Entry, Line, List, Protocol};
 
 use overlay_common::abi::FlowKey;

@@ -37,7 +37,7 @@ pub struct TooLarge;
 pub fn build(
     rules: &[&Rule],
     space: Ranges,
-    looks: usize,
+    looks: &mut usize,
     nodes: &mut Nodes,
 ) -> Result<Branch, TooLarge> {
     let mut builder = Builder { nodes, looks };
@@ -46,7 +46,7 @@ pub fn build(
 
 struct Builder<'a> {
     nodes: &'a mut Nodes,
-    looks: usize,
+    looks: &'a mut usize,
 }
 
 /// Where a part is cut.
@@ -66,7 +66,7 @@ impl Builder<'_> {
         if depth >= Filter::DEPTH || is_full {
             return Err(TooLarge);
         }
-        self.looks = self.looks.checked_sub(rules.len()).ok_or(TooLarge)?;
+        *self.looks = self.looks.checked_sub(rules.len()).ok_or(TooLarge)?;
         let Cut { field, bound } = common(&rules, &space).unwrap_or_else(|| cut(&rules, &space));
         let (mut low, mut high) = (space, space);
         low[field].1 = bound - 1;

@@ -10,7 +10,7 @@ use super::document::Section;
 use super::read::{Draft, DraftSegment};
 use super::source::{At, Problems};
 use super::{Prefix, values};
-use crate::acl::{Entry, List};
+use crate::acl::{Entry, List, Looks};
 
 /// What a list is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,31 +106,53 @@ fn agree(rule: &DraftRule, p: &mut Problems) {
     }
 }
 
-/// The lists of each segment.
-pub fn lists(draft: &Draft, problems: &mut Problems) -> Vec<[Option<Arc<List>>; 2]> {
-    // Before any of them is compiled.
+/// The lists of a segment: what its hosts send, what they get.
+pub type Lists = [Option<Arc<List>>; 2];
+
+/// The lists of each segment; none of any behind the first problem.
+pub fn lists(draft: &Draft, problems: &mut Problems) -> Vec<Lists> {
+    let mut lists = match count(draft, problems) {
+        Some(rules) => compiled(draft, Looks::at(rules), problems),
+        None => Vec::new(),
+    };
+    lists.resize(draft.segments.len(), [None, None]);
+    lists
+}
+
+/// How many rules there are, where the tables have room for them.
+fn count(draft: &Draft, problems: &mut Problems) -> Option<usize> {
     let mut rules = 0;
     for segment in &draft.segments {
-        let count = segment.acl.len() + 2 * List::BESIDE;
-        let Some(span) = segment.acl_span() else { continue };
-        rules += count;
-        if !fit(rules, MAX_RULES, "rules, four of each segment counted in", span, problems) {
-            return draft.segments.iter().map(|_| [None, None]).collect();
+        let lists = DIRECTIONS.iter().filter(|direction| segment.list_span(**direction).is_some());
+        rules += segment.acl.len() + lists.count() * List::BESIDE;
+        let Some(span) = segment.lists_span() else { continue };
+        if !fit(rules, MAX_RULES, "rules, two of each list counted in", span, problems) {
+            return None;
         }
     }
-    let mut comparisons = 0;
-    let of = |segment: &DraftSegment| {
-        let mut list = |direction| list(&segment.acl, &segment.acl_default, direction, problems);
-        let lists = [list(Direction::In), list(Direction::Out)];
-        comparisons += lists.iter().flatten().map(|list| list.nodes()).sum::<usize>();
-        if let Some(span) = segment.acl_span() {
-            let what = "comparisons that their rules are made into";
-            fit(comparisons, MAX_FILTER_NODES, what, span, problems);
-        }
-        lists
-    };
-    draft.segments.iter().map(of).collect()
+    Some(rules)
 }
+
+fn compiled(draft: &Draft, mut looks: Looks, problems: &mut Problems) -> Vec<Lists> {
+    let (mut all, mut comparisons) = (Vec::new(), 0);
+    for segment in &draft.segments {
+        let mut lists = [None, None];
+        for (list, direction) in lists.iter_mut().zip(DIRECTIONS) {
+            let Some(span) = segment.list_span(direction) else { continue };
+            let Some(made) = segment.list(direction, &mut looks, problems) else { return all };
+            comparisons += made.nodes();
+            let what = "comparisons that their rules are made into";
+            if !fit(comparisons, MAX_FILTER_NODES, what, span, problems) {
+                return all;
+            }
+            *list = Some(Arc::new(made));
+        }
+        all.push(lists);
+    }
+    all
+}
+
+const DIRECTIONS: [Direction; 2] = [Direction::In, Direction::Out];
 
 /// All lists have to fit into half of a table: a list that changes is put beside the old one.
 fn fit(count: usize, room: u32, what: &str, span: &Range<usize>, problems: &mut Problems) -> bool {
@@ -145,37 +167,45 @@ fn fit(count: usize, room: u32, what: &str, span: &Range<usize>, problems: &mut 
 
 impl DraftSegment {
     /// Where its lists begin, if there are any.
-    fn acl_span(&self) -> Option<&Range<usize>> {
-        let DraftDefault { inwards, outwards } = &self.acl_default;
-        let default = inwards.as_ref().or(outwards.as_ref()).map(|at| &at.span);
-        self.acl.first().map(|rule| &rule.span).or(default)
+    fn lists_span(&self) -> Option<&Range<usize>> {
+        DIRECTIONS.iter().find_map(|direction| self.list_span(*direction))
     }
-}
 
-/// The list of a direction; `None` where there is nothing in it.
-fn list(
-    rules: &[DraftRule],
-    default: &DraftDefault,
-    direction: Direction,
-    problems: &mut Problems,
-) -> Option<Arc<List>> {
-    let is_its =
-        |rule: &&DraftRule| rule.direction.as_ref().is_some_and(|at| at.value == direction);
-    let own: Vec<&DraftRule> = rules.iter().filter(is_its).collect();
-    let said = match direction {
-        Direction::In => &default.inwards,
-        Direction::Out => &default.outwards,
-    };
-    let span = own.first().map(|rule| &rule.span).or(said.as_ref().map(|at| &at.span))?;
-    let entries = own.iter().filter_map(|rule| entry(rule)).collect();
-    // Whoever writes rules says what is allowed.
-    match List::new(entries, said.as_ref().is_some_and(|at| at.value)) {
-        Ok(list) => Some(Arc::new(list)),
-        Err(_) => {
+    /// Where the list of a direction begins, if there is anything in it.
+    fn list_span(&self, direction: Direction) -> Option<&Range<usize>> {
+        let default = self.default(direction).map(|at| &at.span);
+        self.rules(direction).next().map(|rule| &rule.span).or(default)
+    }
+
+    fn rules(&self, direction: Direction) -> impl Iterator<Item = &DraftRule> {
+        let is_its = move |rule: &&DraftRule| {
+            rule.direction.as_ref().is_some_and(|at| at.value == direction)
+        };
+        self.acl.iter().filter(is_its)
+    }
+
+    const fn default(&self, direction: Direction) -> Option<&At<bool>> {
+        match direction {
+            Direction::In => self.acl_default.inwards.as_ref(),
+            Direction::Out => self.acl_default.outwards.as_ref(),
+        }
+    }
+
+    fn list(
+        &self,
+        direction: Direction,
+        looks: &mut Looks,
+        problems: &mut Problems,
+    ) -> Option<List> {
+        let entries = self.rules(direction).filter_map(entry).collect();
+        // Whoever writes rules says what is allowed.
+        let permits = self.default(direction).is_some_and(|at| at.value);
+        let list = List::within(entries, permits, looks);
+        if let (Err(_), Some(span)) = (&list, self.list_span(direction)) {
             let help = "use fewer rules, or fewer that overlap others in several of their values";
             problems.add(span, "the rules of this access list overlap in too many ways", help);
-            None
         }
+        list.ok()
     }
 }
 

@@ -80,11 +80,10 @@ fn lists_fit_the_tables() {
             })
             .collect::<String>()
     };
-    accepted(&format!("{NODE}{UPLINK}{BLUE}{}", many(32_764)));
+    accepted(&format!("{NODE}{UPLINK}{BLUE}{}", many(32_766)));
     let first = "¦[[segment.acl]]\ndirection = \"in\"\naction = \"permit\"\n";
-    let text = format!("{NODE}{UPLINK}{BLUE}{first}{}", many(32_764));
-    let message =
-        "up to this segment, access lists have 32769 rules, four of each segment counted in";
+    let text = format!("{NODE}{UPLINK}{BLUE}{first}{}", many(32_766));
+    let message = "up to this segment, access lists have 32769 rules, two of each list counted in";
     refused(&text, &[(message, "32768 is the most of all segments together")]);
 }
 

@@ -23,8 +23,8 @@ enum Step {
     Neighbour(NeighbourKey),
     /// It is the router's own.
     Local,
-    /// Its sender is told.
-    Tell(DropReason),
+    /// Its sender is told, or it is cut up, by what the path says of it.
+    Tell(DropReason, Punt),
 }
 
 impl Worker {
@@ -47,11 +47,11 @@ impl Worker {
         };
         let mut frame = Frame::new(bytes);
         let step = match told {
-            Some(reason) => Step::Tell(reason),
+            Some(reason) => Step::Tell(reason, *punt),
             None => step(&mut frame, &tables, punt, arrival),
         };
         drop(tables);
-        if let (Step::Tell(reason), None) = (&step, told) {
+        if let (Step::Tell(reason, _), None) = (&step, told) {
             self.count(punt.ifindex, *reason);
         }
         match step {
@@ -59,8 +59,10 @@ impl Worker {
             Step::PeerUnresolved => return Outcome::Unresolved,
             Step::Neighbour(key) => self.wait_for(key, punt, bytes),
             Step::Local => self.answer(punt, bytes, arrival),
-            Step::Tell(DropReason::TooBig) => self.too_big(punt, bytes, arrival),
-            Step::Tell(reason) => self.tell(punt, bytes, arrival, Some(reason), 0),
+            Step::Tell(DropReason::TooBig, about) => {
+                self.too_big(&Punt { address: about.address, ..*punt }, bytes, arrival);
+            }
+            Step::Tell(reason, _) => self.tell(punt, bytes, arrival, Some(reason), 0),
         }
         Outcome::Done
     }
@@ -68,8 +70,7 @@ impl Worker {
     /// Has a frame wait, and asks for its next hop unless that is being asked for.
     fn wait_for(&mut self, key: NeighbourKey, punt: &Punt, bytes: &Bytes) {
         // What comes back as it is waits no longer for what it is told.
-        let generation = if punt.generation == Punt::PART { Punt::PART } else { 0 };
-        let waiting = (Punt { generation, ..*punt }, bytes.clone());
+        let waiting = (Punt { generation: 0, ..*punt }, bytes.clone());
         match self.pending.put(key, punt.source, waiting, self.started.elapsed()) {
             Ok(true) => self.ask(&key),
             Ok(false) => {}
@@ -153,7 +154,7 @@ impl Worker {
             Remedy::Tell(_) => self.tell(punt, bytes, arrival, Some(DropReason::TooBig), room),
             Remedy::Fragment => match fragments::of(bytes, room as usize) {
                 Some(parts) => {
-                    let punt = Punt { generation: Punt::PART, ..*punt };
+                    let punt = Punt { generation: 0, ..*punt };
                     parts.into_iter().for_each(|part| self.forward_or_wait(punt, part.into()));
                 }
                 None => self.count(punt.ifindex, DropReason::TooBig),
@@ -187,7 +188,7 @@ fn step(frame: &mut Frame, tables: &TableSet, punt: &Punt, arrival: Arrival) -> 
     let again = tables.take_punts().into_iter().map(|punted| punted.punt).find(is_routers);
     let Some(again) = again else { return Step::Done(result) };
     match u8::try_from(again.generation).ok().and_then(DropReason::from_u8) {
-        Some(reason) if again.generation != 0 => return Step::Tell(reason),
+        Some(reason) if again.generation != 0 => return Step::Tell(reason, again),
         _ => {}
     }
     match router::wanted(frame, tables, arrival) {

@@ -99,18 +99,33 @@ fn parts_are_not_held_against_lists_again() {
     let (from, to) = ([172, 16, 0, 1], ipv4_of(FILTERED_FAR_PORT as u8));
     let packet = ipv4_with(&[], 17, 0x0010, (from, to), &payload(40));
     let bytes = to_router(station(1), &packet);
-    let route = |generation| {
-        let punt = Punt { segment: 1, source: Target::port(1), generation, ..Punt::default() };
+    let route = |holder| {
+        let address = Punt::held_by(holder);
+        let punt = Punt { segment: 1, source: Target::port(1), address, ..Punt::default() };
         let arrival = router::arrival_of(&tables, &punt).unwrap();
         router::run(&mut Frame::new(&bytes), &tables, INGRESS, arrival)
     };
-    assert_eq!(route(0), Err(DropReason::AclDenied));
-    assert!(matches!(route(Punt::PART), Ok(Verdict::Deliver(_))), "{:?}", route(Punt::PART));
+    // That of another segment has no say here.
+    for other in [None, Some(1)] {
+        assert_eq!(route(other), Err(DropReason::AclDenied));
+    }
+    let part = route(Some(FILTERED_SEGMENT));
+    assert!(matches!(part, Ok(Verdict::Deliver(_))), "{part:?}");
     let far = ethernet(station(0x11), station(FILTERED_PORT as u8), 0x0800, &packet);
     let punt =
         Punt { segment: FILTERED_SEGMENT, source: Target::port(FILTERED_PORT), ..Punt::default() };
     let part = from_access::run_part(&mut Frame::new(&far), &tables, INGRESS, &punt);
     assert!(matches!(part, Ok(Verdict::Transmit(_))), "{part:?}");
+    // Its station was behind a peer when the whole came, or here.
+    let near = station(FILTERED_FAR_PORT as u8);
+    let near = ethernet(near, station(FILTERED_PORT as u8), 0x0800, &packet);
+    let part = |holder| {
+        let punt = Punt { address: Punt::held_by(holder), ..punt };
+        from_access::run_part(&mut Frame::new(&near), &tables, INGRESS, &punt)
+    };
+    assert_eq!(part(None), Err(DropReason::AclDenied));
+    let held = part(Some(FILTERED_SEGMENT));
+    assert!(matches!(held, Ok(Verdict::Deliver(_))), "{held:?}");
 }
 
 #[test]

@@ -46,7 +46,8 @@ impl Frame {
         Arrival { limits: self.limits, flags, ..plain }
     }
 
-    /// Hands the frame to user space, as it is; `generation` is that of a flood list.
+    /// Hands the frame to user space, as it is; `generation` is that of a flood list, `address` says
+    /// more of what is to be cut up.
     #[inline(always)]
     pub fn punt<P: Packet, T: Tables>(
         &self,
@@ -54,6 +55,7 @@ impl Frame {
         tables: &T,
         reason: PuntReason,
         generation: u16,
+        address: [u8; 16],
     ) -> Result<(), DropReason> {
         let len = packet.len();
         if len > Punt::LONGEST {
@@ -66,12 +68,12 @@ impl Frame {
             ifindex: self.ingress.ifindex,
             source: Target::port(self.port),
             frame_len: len,
-            captured: len,
             mac: self.source.mac,
             vlan: packet.stripped_vlan(),
             gso_size: packet.gso_size() as u16,
             generation,
-            ..Punt::default()
+            address,
+            captured: len,
         };
         tables.punt(packet, punt)
     }

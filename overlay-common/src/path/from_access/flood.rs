@@ -38,7 +38,8 @@ pub fn run<P: Packet, T: Tables>(
     police::filter(packet, tables, frame.sender(), charge, false)?;
     police::run(tables, frame.sender(), charge)?;
     if list.rest() != 0
-        && let Err(reason) = frame.punt(packet, tables, PuntReason::Flood, list.generation())
+        && let Err(reason) =
+            frame.punt(packet, tables, PuntReason::Flood, list.generation(), [0; 16])
     {
         tables.count_drop(ifindex, reason, list.rest());
     }

@@ -246,8 +246,12 @@ pub fn run_part<P: Packet, T: Tables>(
     punt: &Punt,
 ) -> Result<Verdict, DropReason> {
     let mut frame = classify::again(packet, tables, ingress, punt)?;
-    // The whole was held against access lists, and had the ports that most parts lack.
-    frame.limits &= !(Policed::FILTER_IN | Policed::FILTER_OUT);
+    // The whole was held against access lists, and had the ports that most parts lack; not against
+    // that for what hosts here get, if it was for a peer then.
+    frame.limits &= !Policed::FILTER_IN;
+    if punt.holder() == Some(frame.segment) {
+        frame.limits &= !Policed::FILTER_OUT;
+    }
     let destination = resolve::run(tables, &frame)?;
     match forward(packet, tables, &frame, destination) {
         Ok(Verdict::Defer) => Err(DropReason::TooBig),

@@ -2,7 +2,7 @@
 
 use super::classify::Frame;
 use super::strip;
-use crate::abi::{Charge, PuntReason};
+use crate::abi::{Charge, Punt, PuntReason};
 use crate::packet::Packet;
 use crate::path::flow::{counted, wire_len};
 use crate::path::ptb::{self, Remedy};
@@ -48,7 +48,8 @@ pub fn run<P: Packet, T: Tables>(
     match ptb::remedy(packet, max_frame) {
         Remedy::Nothing => Err(DropReason::TooBig),
         Remedy::Fragment => {
-            frame.punt(packet, tables, PuntReason::Fragment, max_frame as u16)?;
+            let held = Punt::held_by(if to_port { Some(frame.segment) } else { None });
+            frame.punt(packet, tables, PuntReason::Fragment, max_frame as u16, held)?;
             Ok(Verdict::Consumed)
         }
         Remedy::Tell(family) => {

@@ -20,7 +20,7 @@ pub fn run<P: Packet, T: Tables>(
 ) -> Result<Verdict, DropReason> {
     let peer = tables.peer(index).ok_or(DropReason::TableInconsistent)?;
     if !peer.is_ready() {
-        frame.punt(packet, tables, PuntReason::PeerUnresolved, 0)?;
+        frame.punt(packet, tables, PuntReason::PeerUnresolved, 0, [0; 16])?;
         return Ok(Verdict::Consumed);
     }
     let max_frame = peer.max_frame as u32;

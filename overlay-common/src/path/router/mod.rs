@@ -69,7 +69,7 @@ pub fn run<P: Packet, T: Tables>(
         return routed.tell(packet, tables, DropReason::NoRoute);
     };
     if route.kind == Route::LOCAL {
-        return routed.punt(packet, tables, 0);
+        return routed.punt(packet, tables, 0, [0; 16]);
     }
     if !head.is_global {
         return Err(DropReason::NotRoutable);
@@ -81,7 +81,7 @@ pub fn run<P: Packet, T: Tables>(
         _ => {}
     }
     let Some(next_hop) = next_hop::of(tables, &route, &head) else {
-        return routed.punt(packet, tables, 0);
+        return routed.punt(packet, tables, 0, [0; 16]);
     };
     if next_hop.target.is_peer() {
         routed.to_peer(packet, tables, router, &head, &next_hop)
@@ -170,11 +170,11 @@ impl Routed {
         let index = next_hop.target.index();
         let peer = tables.peer(index).ok_or(DropReason::TableInconsistent)?;
         if !peer.is_ready() {
-            return self.punt(packet, tables, 0);
+            return self.punt(packet, tables, 0, [0; 16]);
         }
         let (wire_len, max_frame) = (wire_len(packet), peer.max_frame as u32);
         if wire_len > max_frame {
-            return too_big::run(packet, tables, self, router, max_frame);
+            return too_big::run(packet, tables, self, router, (max_frame, None));
         }
         let segment = tables.segment(next_hop.segment).ok_or(DropReason::TableInconsistent)?;
         if peer.clamps()
@@ -204,7 +204,7 @@ impl Routed {
         let (wire_len, max_frame) = (wire_len(packet), port.max_frame);
         self.hold_out(packet, tables, next_hop.segment)?;
         if wire_len > max_frame {
-            return too_big::run(packet, tables, self, router, max_frame);
+            return too_big::run(packet, tables, self, router, (max_frame, Some(next_hop.segment)));
         }
         let sizes = self.police(packet, tables, wire_len)?;
         rewrite(packet, head, router, next_hop)?;
@@ -228,7 +228,8 @@ impl Routed {
         police::filter(packet, tables, self.sender(), charge, false)
     }
 
-    /// Holds the frame against the list of where it goes, unless it is a part of one that was.
+    /// Holds the frame against the list of where it goes, unless it is a part of one that was held
+    /// against the same.
     #[inline(always)]
     fn hold_out<P: Packet, T: Tables>(
         &self,
@@ -236,7 +237,7 @@ impl Routed {
         tables: &T,
         to: u16,
     ) -> Result<(), DropReason> {
-        if self.arrival.flags & Arrival::PART != 0 {
+        if self.arrival.is_held_by(to) {
             return Ok(());
         }
         let segment = tables.segment(to).filter(|segment| segment.vni != 0);
@@ -280,7 +281,7 @@ impl Routed {
         tables: &T,
         reason: DropReason,
     ) -> Result<Verdict, DropReason> {
-        let _ = self.punt(packet, tables, reason as u16);
+        let _ = self.punt(packet, tables, reason as u16, [0; 16]);
         Err(reason)
     }
 
@@ -291,6 +292,7 @@ impl Routed {
         packet: &mut P,
         tables: &T,
         about: u16,
+        address: [u8; 16],
     ) -> Result<Verdict, DropReason> {
         let len = packet.len();
         if len > Punt::LONGEST {
@@ -306,6 +308,7 @@ impl Routed {
             captured: len,
             gso_size: packet.gso_size() as u16,
             generation: about,
+            address,
             ..Punt::default()
         };
         tables.punt(packet, punt)?;
@@ -366,7 +369,7 @@ pub fn arrival_of<T: Tables>(tables: &T, punt: &Punt) -> Option<Arrival> {
     };
     // It was held against the list of where it came from. Its limits were asked already, or will be
     // when the sender sends the next one.
-    let flags = if punt.generation == Punt::PART { Arrival::PART } else { 0 };
     let plain = Arrival::plain(punt.source, punt.segment);
-    is_there(punt.source).then_some(Arrival { flags, ..plain })
+    let arrival = punt.holder().map_or(plain, |segment| plain.held_by(segment));
+    is_there(punt.source).then_some(arrival)
 }

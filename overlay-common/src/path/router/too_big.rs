@@ -1,7 +1,7 @@
 //! Too long for its way on: its sender is told, or user space cuts it up.
 
 use super::{Routed, next_hop};
-use crate::abi::{Arrival, Router};
+use crate::abi::{Arrival, Punt, Router};
 use crate::packet::Packet;
 use crate::path::local;
 use crate::path::ptb::{self, Remedy};
@@ -9,7 +9,7 @@ use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::Family;
 
-/// Answers a packet, whose way on takes `max_frame` bytes, where its sender is behind a port and
+/// Answers a packet, whose way on takes `max_frame` bytes, to a port of segment `to` if to any, where its sender is behind a port and
 /// may be told. User space does the rest: it tells those behind peers, and cuts up what may be.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(
@@ -17,12 +17,14 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     routed: &Routed,
     router: &Router,
-    max_frame: u32,
+    (max_frame, to): (u32, Option<u16>),
 ) -> Result<Verdict, DropReason> {
     let (source, ifindex) = (routed.arrival.source, routed.ingress.ifindex);
     let family = match ptb::remedy(packet, max_frame) {
         Remedy::Nothing => return Err(DropReason::TooBig),
-        Remedy::Fragment => return routed.punt(packet, tables, DropReason::TooBig as u16),
+        Remedy::Fragment => {
+            return routed.punt(packet, tables, DropReason::TooBig as u16, Punt::held_by(to));
+        }
         Remedy::Tell(_) if source.is_peer() => {
             return routed.tell(packet, tables, DropReason::TooBig);
         }
