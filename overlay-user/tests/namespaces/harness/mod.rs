@@ -19,7 +19,7 @@ pub use both_ours::{
     EVERY_HOOK, Modes, both_ours, check_hooks, prepare_for_xdp, prepare_uplinks, wait_for_redirects,
 };
 pub use capture::Capture;
-pub use flow::{Core, Flow, pin};
+pub use flow::{Core, Flow, Run, pin};
 pub use gateway::{Overlay, binary, doctor, has_feature, overlay};
 pub use modes::{hook_of, suit};
 pub use ping::{Answers, answers, ping};
