@@ -130,7 +130,7 @@ fn segment<const N: usize>(
     }
     let flood =
         FloodList::new(GENERATION, N as u16, Family::V4, peers.len() as u16, rest.len() as u16);
-    tables.apply(&Action::PutSegment(SegmentId(index), Segment { flood, vni, reserved: 0 }));
+    tables.apply(&Action::PutSegment(SegmentId(index), Segment { flood, vni, flags: 0 }));
     permit(tables, PermitKey::ANY, index, vni);
 }
 

@@ -3,12 +3,19 @@
 //! The kernel programs implement this on maps, the host on a mirror of them.
 
 use crate::abi::{
-    Access, AccessKey, Arrival, Charge, Direction, FdbEntry, FdbKey, FloodKey, GuardKey, Neighbour,
-    NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, Route, RouteKey, Router,
-    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Arrival, Charge, Direction, FdbEntry, FdbKey, FloodKey, FlowKey, GuardKey,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, Route,
+    RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use crate::packet::Packet;
 use crate::verdict::DropReason;
+use crate::wire::Family;
+
+/// What an access list looks at in a packet.
+pub trait Fields {
+    /// Writes all fields.
+    fn write(&self, flow: &mut FlowKey);
+}
 
 /// The node's tables. Look-ups return `None` where there is no entry.
 pub trait Tables {
@@ -19,11 +26,6 @@ pub trait Tables {
     /// Whether what few frames need is done by another program, to which they are left
     /// ([`Verdict::Defer`](crate::verdict::Verdict::Defer)): a verifier then meets it there alone.
     const APART: bool = false;
-
-    /// Whether floods from access ports are left to another program
-    /// ([`Verdict::Flood`](crate::verdict::Verdict::Flood)): a verifier that walks through every turn
-    /// of a loop meets them there alone.
-    const FLOODS_APART: bool = false;
 
     /// Whether this frame comes from that other program; to be asked once.
     fn is_back(&self) -> bool {
@@ -58,6 +60,19 @@ pub trait Tables {
     fn refresh(&self, key: &FdbKey, epoch: u32);
     /// Whose an IP address is.
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour>;
+    /// Holds a packet against access lists of a segment ([`Policed::FILTER_IN`] and
+    /// [`Policed::FILTER_OUT`]); one that is not there denies everything.
+    ///
+    /// [`Policed::FILTER_IN`]: crate::abi::Policed::FILTER_IN
+    /// [`Policed::FILTER_OUT`]: crate::abi::Policed::FILTER_OUT
+    fn filter(
+        &self,
+        segment: u16,
+        lists: u16,
+        family: Family,
+        charge: Charge,
+        fields: impl Fields,
+    ) -> Result<(), DropReason>;
     /// Whether a host behind a guarded port may use an address.
     fn is_bound(&self, key: &GuardKey) -> bool;
     /// The router of a segment.

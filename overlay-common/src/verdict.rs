@@ -15,7 +15,7 @@ pub enum Verdict {
     /// is to know of it ([`Tables::hand_on`](crate::tables::Tables::hand_on)).
     Route,
     /// Untouched so far, and to be flooded by another program
-    /// ([`Tables::FLOODS_APART`](crate::tables::Tables::FLOODS_APART)).
+    /// ([`Tables::APART`](crate::tables::Tables::APART)).
     Flood,
     /// Encapsulated and finished: send it out of the uplink.
     Transmit(Egress),
@@ -134,6 +134,8 @@ drop_reasons! {
     NeighbourUnresolved = 35, "neighbour-unresolved";
     /// The source is no address that a host behind this port may use.
     SourceGuard = 36, "source-guard";
+    /// A rule of an access list of the segment, or its default, denies the packet.
+    AclDenied = 37, "acl-denied";
 }
 
 impl DropReason {

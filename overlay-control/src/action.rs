@@ -1,9 +1,9 @@
 //! One change of one table: what the controller asks its caller to do.
 
 use overlay_common::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, GuardKey, Neighbour, NeighbourKey, Node, Peer,
-    Permit, PermitKey, Policer, PolicerKey, Port, PuntLimit, PuntReason, Route, RouteKey, Router,
-    Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, FdbEntry, FdbKey, Filter, FilterKey, FilterNode, FloodKey, GuardKey,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, PuntLimit,
+    PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 
@@ -63,6 +63,21 @@ pub enum Action {
     PutNeighbour(NeighbourKey, Neighbour),
     /// It is not known any more whose an IP address is.
     DelNeighbour(NeighbourKey),
+    /// A comparison of an access list, by its index.
+    PutFilterNode(u32, FilterNode),
+    /// The list of a segment and direction.
+    PutFilter(FilterKey, Filter),
+    /// The segment has no such list any more.
+    DelFilter(FilterKey),
+    /// What a rule has counted that is out of use goes to the one that stands in its place.
+    CarryRule {
+        /// The index of the former.
+        from: u32,
+        /// Of the latter.
+        to: u32,
+    },
+    /// The rule is gone and its index free: its counters start again from zero.
+    DelRule(u32),
     /// A host behind a guarded port may use an address.
     PutGuard(GuardKey),
     /// It may no longer.

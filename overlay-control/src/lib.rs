@@ -17,6 +17,7 @@
 //! - [`frame`]: a packet buffer in memory, for the same purpose.
 //! - `sample` (a feature of its own): a small node's tables to run the path on.
 
+pub mod acl;
 pub mod action;
 pub mod addresses;
 pub mod config;

@@ -5,19 +5,22 @@
 //! | --- | --- |
 //! | segments | 1: VNI 100, learns from peers, and hears no neighbours from them; 2: VNI 200, the reverse; 3: VNI 300, with one port and no peer; 4: VNI 400, floods to peers over IPv6, and in user space to two over IPv4; 5: VNI 500, whose limit lets nothing pass |
 //! | ports | see the constants |
-//! | routers | of segments 1, 2 and 5 in VRF 1, and of segment 4, without an address, in VRF 2; see [`ROUTES`] |
+//! | access lists | of segment 6, VNI 600; see [`RULES`] |
+//! | routers | of segments 1, 2, 5 and 6 in VRF 1, and of segment 4, without an address, in VRF 2; see [`ROUTES`] |
 //! | peers | see [`PEERS`]; 2 is not reachable by XDP and lets TCP be, 3 is not resolved, the floods of 6 are over its limit, 7 has two ways: to its next hop and to that of an eighth |
 
 use overlay_common::abi::{
-    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, GuardKey, Meter,
-    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port,
-    PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
-    VtepKey, Way,
+    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FilterKey, FloodKey, FloodList,
+    GuardKey, Meter, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer,
+    PolicerKey, Port, PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, TunnelPorts,
+    Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
 
+use crate::acl::{Entry, List};
 use crate::action::Action;
+use crate::config::Prefix;
 
 /// The node's VTEP.
 pub const LOCAL_VTEP: [u8; 4] = [192, 0, 2, 1];
@@ -38,7 +41,7 @@ pub struct SamplePeer {
     pub ends: Ends,
     /// How it wraps its frames.
     pub encap: Encap,
-    /// Its permission profile: 1 may use VNI 100, 200, 400 and 500, 2 VNI 100.
+    /// Its permission profile: 1 may use VNI 100, 200, 400, 500 and 600, 2 VNI 100.
     pub profile: u32,
 }
 
@@ -99,6 +102,13 @@ pub const SHUT_PORT: u32 = 11;
 /// Port 12: VLAN 80 of the ingress device, segment 1; its hosts are bound to their addresses.
 pub const GUARDED_PORT: u32 = 12;
 
+/// Port 13: VLAN 90 of the ingress device, segment 6.
+pub const FILTERED_PORT: u32 = 13;
+/// Port 14: the second port, plain, segment 6.
+pub const FILTERED_FAR_PORT: u32 = 14;
+/// The segment with access lists.
+pub const FILTERED_SEGMENT: u16 = 6;
+
 /// The station behind a port, by the port's index, or behind a peer, by 0x10 + the
 /// peer's index.
 pub const fn station(index: u8) -> Mac {
@@ -147,7 +157,54 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
     actions.extend(stations());
     actions.extend(neighbours());
     actions.extend(routing());
+    actions.extend(lists());
     actions.extend(guards(GUARDED_PORT, GUARDED_PORT as u8).map(Action::PutGuard));
+    actions
+}
+
+/// A rule of the sample node.
+type SampleRule = (u16, bool, Option<u8>, Option<&'static str>, Option<u16>);
+
+/// The rules of the lists of segment 6: direction, whether it permits, protocol, source and
+/// destination port or ICMP type. Both deny what no rule is for.
+pub const RULES: [SampleRule; 8] = [
+    (FilterKey::IN, false, Some(6), None, Some(22)),
+    (FilterKey::IN, true, Some(6), Some("10.1.0.0/24"), None),
+    (FilterKey::IN, true, Some(17), Some("10.1.0.13/32"), Some(53)),
+    (FilterKey::IN, true, None, Some("fd00::/64"), None),
+    (FilterKey::IN, true, Some(1), None, Some(8)),
+    (FilterKey::OUT, false, None, Some("10.1.0.17/32"), None),
+    (FilterKey::OUT, true, None, Some("10.0.0.0/8"), None),
+    (FilterKey::OUT, true, Some(58), None, Some(128)),
+];
+
+/// The lists of segment 6, at any place of the tables.
+fn lists() -> Vec<Action> {
+    let mut actions = Vec::new();
+    let mut next = (100, 50);
+    for direction in [FilterKey::IN, FilterKey::OUT] {
+        let own = RULES.iter().filter(|(of, ..)| *of == direction);
+        let is_icmp = |protocol: Option<u8>| matches!(protocol, Some(1 | 58));
+        let entry = |rule: &SampleRule| {
+            let (_, permits, protocol, source, number) = *rule;
+            Entry {
+                permits,
+                protocol,
+                source: source.and_then(Prefix::parse),
+                destination_port: number.filter(|_| !is_icmp(protocol)).map(|port| (port, port)),
+                icmp_type: number.filter(|_| is_icmp(protocol)).map(|kind| kind as u8),
+                ..Entry::default()
+            }
+        };
+        let Ok(list) = List::new(own.map(entry).collect(), false) else { continue };
+        let nodes: Vec<u32> = (next.0..).take(list.nodes()).collect();
+        let rules: Vec<u32> = (next.1..).take(list.rules()).collect();
+        let (filter, placed) = list.placed(&nodes, &rules);
+        actions.extend(placed.map(|(index, node)| Action::PutFilterNode(index, node)));
+        let key = FilterKey { segment: FILTERED_SEGMENT, direction };
+        actions.push(Action::PutFilter(key, filter));
+        next = (next.0 + nodes.len() as u32, next.1 + rules.len() as u32);
+    }
     actions
 }
 
@@ -175,6 +232,7 @@ fn ports(devices: &Devices) -> Vec<Action> {
     let access = |vlan, port, segment| {
         let key = AccessKey { ifindex: devices.ingress, vlan, reserved: 0 };
         let flags = match port {
+            FILTERED_PORT | FILTERED_FAR_PORT => Policed::FILTER_IN | Policed::FILTER_OUT,
             CALM_PORT => Policed::PORT,
             SHUT_PORT => Policed::SEGMENT,
             GUARDED_PORT => Access::GUARDED,
@@ -195,6 +253,7 @@ fn ports(devices: &Devices) -> Vec<Action> {
         access(60, CALM_PORT, 1),
         access(70, SHUT_PORT, 5),
         access(80, GUARDED_PORT, 1),
+        access(90, FILTERED_PORT, FILTERED_SEGMENT),
         access(SERVICE_VLAN, SERVICE_PORT, 1),
         port(INGRESS_PORT, devices.ingress, Egress::XDP, 1514, 0, 1),
         port(PLAIN_PORT, plain, Egress::XDP | Egress::FRAGS, LONG, 0, 1),
@@ -207,6 +266,8 @@ fn ports(devices: &Devices) -> Vec<Action> {
         port(CALM_PORT, devices.ingress, Egress::XDP, 1514, 60, 1),
         port(SHUT_PORT, devices.ingress, Egress::XDP, 1514, 70, 5),
         port(GUARDED_PORT, devices.ingress, Egress::XDP, 1514, 80, 1),
+        port(FILTERED_PORT, devices.ingress, Egress::XDP, 1514, 90, FILTERED_SEGMENT),
+        port(FILTERED_FAR_PORT, plain, Egress::XDP | Egress::FRAGS, LONG, 91, FILTERED_SEGMENT),
         port(
             SERVICE_PORT,
             devices.ingress,
@@ -269,6 +330,8 @@ fn peers(devices: &Devices) -> Vec<Action> {
         permit(PermitKey::ANY, 300, 3, Permit::LEARN),
         permit(PermitKey::ANY, 400, 4, Permit::LEARN | Permit::NEIGHBOURS),
         permit(PermitKey::ANY, 500, 5, Permit::LEARN | Policed::SEGMENT),
+        permit(PermitKey::ANY, 600, FILTERED_SEGMENT, Policed::FILTER_OUT),
+        permit(1, 600, FILTERED_SEGMENT, Policed::FILTER_OUT),
         permit(1, 100, 1, Permit::LEARN),
         permit(1, 200, 2, Permit::NEIGHBOURS),
         permit(1, 400, 4, Permit::LEARN | Permit::NEIGHBOURS),
@@ -283,12 +346,14 @@ fn floods() -> Vec<Action> {
     let peer = Target::peer;
     // Local ports, the peers that the kernel sends to, and those that user space does.
     type Receivers<'a> = (u16, &'a [Target], Family, &'a [Target], &'a [Target]);
-    let lists: [Receivers<'_>; 5] = [
+    let filtered = [FILTERED_PORT, FILTERED_FAR_PORT].map(Target::port);
+    let lists: [Receivers<'_>; 6] = [
         (1, &ports, Family::V4, &[peer(1), peer(2)], &[]),
         (2, &[Target::port(SECOND_PORT)], Family::V4, &[peer(1), peer(4)], &[]),
         (3, &[Target::port(LONELY_PORT)], Family::V4, &[], &[]),
         (4, &[Target::port(OVER_IPV6_PORT)], Family::V6, &[peer(5), peer(6)], &[peer(1), peer(4)]),
         (5, &[Target::port(SHUT_PORT)], Family::V4, &[peer(1)], &[]),
+        (6, &filtered, Family::V4, &[peer(1)], &[]),
     ];
     let mut actions = Vec::new();
     for (segment, ports, family, peers, rest) in lists {
@@ -298,7 +363,8 @@ fn floods() -> Vec<Action> {
         let [ports, peers, rest] = [ports, peers, rest].map(|list| list.len() as u16);
         let flood = FloodList::new(1, ports, family, peers, rest);
         let vni = u32::from(segment) * 100;
-        actions.push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, reserved: 0 }));
+        let flags = if segment == FILTERED_SEGMENT { Policed::FILTER_OUT.into() } else { 0 };
+        actions.push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, flags }));
     }
     actions
 }
@@ -335,6 +401,10 @@ fn neighbours() -> Vec<Action> {
         let key = NeighbourKey::v4(ipv4_of(last), 1)?;
         Some(Action::PutNeighbour(key, Neighbour::new(station(last))))
     }));
+    let far = NeighbourKey::v4(ipv4_of(FILTERED_FAR_PORT as u8), FILTERED_SEGMENT);
+    actions.extend(
+        far.map(|key| Action::PutNeighbour(key, Neighbour::new(station(FILTERED_FAR_PORT as u8)))),
+    );
     for segment in [1, 2, 4] {
         let mut put = |last: u8, neighbour: Neighbour| {
             let v4 = NeighbourKey::v4(ipv4_of(last), segment);
@@ -360,7 +430,7 @@ pub const PEER_ROUTER_MAC: Mac = station(0xf5);
 
 /// The routes of VRF 1: prefix and length, kind, segment, and the last byte of a next hop's
 /// address, or the index of a peer.
-pub const ROUTES: [(&str, u8, u16, u16, u32); 14] = [
+pub const ROUTES: [(&str, u8, u16, u16, u32); 15] = [
     ("10.1.0.0", 24, Route::CONNECTED, 1, 0),
     ("fd00::", 64, Route::CONNECTED, 1, 0),
     ("10.1.0.240", 32, Route::LOCAL, 1, 0),
@@ -376,6 +446,7 @@ pub const ROUTES: [(&str, u8, u16, u16, u32); 14] = [
     // Beyond every table.
     ("10.7.0.0", 16, Route::PEER, 2, 1 << 20),
     ("10.8.0.0", 16, Route::GATEWAY, 1, ROUTER_ADDRESS as u32),
+    ("10.1.0.14", 32, Route::CONNECTED, FILTERED_SEGMENT, 0),
 ];
 
 fn routing() -> Vec<Action> {
@@ -402,7 +473,7 @@ fn routing() -> Vec<Action> {
     let all = |address: [u8; 4], len| RouteKey::prefix(2, address.into(), len);
     actions.push(Action::PutRoute(all([0; 4], 0), by_peer));
     actions.push(Action::PutRoute(all([10, 1, 0, 0], 24), small));
-    for (segment, vrf) in [(1, 1), (2, 1), (5, 1), (4, 2)] {
+    for (segment, vrf) in [(1, 1), (2, 1), (5, 1), (6, 1), (4, 2)] {
         let has_address = vrf == 1;
         let router = Router {
             v4: if has_address { ipv4_of(ROUTER_ADDRESS) } else { [0; 4] },
@@ -445,6 +516,9 @@ fn stations() -> Vec<Action> {
         entry(station(0x11), 2, Target::peer(1), 0),
         entry(station(SHUT_PORT as u8), 5, Target::port(SHUT_PORT), 0),
         entry(station(0x11), 5, Target::peer(1), 0),
+        entry(station(FILTERED_PORT as u8), 6, Target::port(FILTERED_PORT), 0),
+        entry(station(FILTERED_FAR_PORT as u8), 6, Target::port(FILTERED_FAR_PORT), 0),
+        entry(station(0x11), 6, Target::peer(1), 0),
         entry(STATIC_STATION, 1, Target::peer(1), FdbEntry::STATIC),
         entry(DANGLING_STATION, 1, Target::port(1 << 20), 0),
     ]);

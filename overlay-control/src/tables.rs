@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, FloodKey, GuardKey,
-    Hook, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, Punt,
-    PuntLimit, PuntReason, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Charge, Counters, Direction, DropKey, FdbEntry, FdbKey, Filter, FilterKey,
+    FilterNode, FloodKey, GuardKey, Hook, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
+    Policer, PolicerKey, Port, Punt, PuntLimit, PuntReason, Router, RuleCount, Segment, Target,
+    Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::Tables;
@@ -55,6 +56,9 @@ pub struct TableSet {
     /// In ns of the monotonic clock.
     time: AtomicU64,
     neighbours: HashMap<NeighbourKey, Neighbour>,
+    filters: HashMap<FilterKey, Filter>,
+    filter_nodes: Vec<FilterNode>,
+    rules: Mutex<HashMap<u32, RuleCount>>,
     guards: HashSet<GuardKey>,
     routers: HashMap<u16, Router, Quick>,
     routes: Routes,
@@ -114,6 +118,9 @@ impl TableSet {
             policers: HashMap::default(),
             time: AtomicU64::new(0),
             neighbours: HashMap::new(),
+            filters: HashMap::new(),
+            filter_nodes: Vec::new(),
+            rules: Mutex::default(),
             guards: HashSet::new(),
             routers: HashMap::default(),
             routes: Routes::default(),
@@ -203,6 +210,27 @@ impl TableSet {
             Action::DelNeighbour(key) => {
                 self.neighbours.remove(&key);
             }
+            Action::PutFilterNode(index, node) => {
+                let index = index as usize;
+                if self.filter_nodes.len() <= index {
+                    self.filter_nodes.resize(index + 1, FilterNode::default());
+                }
+                self.filter_nodes[index] = node;
+            }
+            Action::PutFilter(key, filter) => {
+                self.filters.insert(key, filter);
+            }
+            Action::DelFilter(key) => {
+                self.filters.remove(&key);
+            }
+            Action::CarryRule { from, to } => {
+                let mut rules = lock(&self.rules);
+                let carried = rules.remove(&from).unwrap_or_default();
+                rules.entry(to).or_default().add(carried);
+            }
+            Action::DelRule(index) => {
+                lock(&self.rules).remove(&index);
+            }
             Action::PutGuard(key) => {
                 self.guards.insert(key);
             }
@@ -266,6 +294,11 @@ impl TableSet {
     /// The counters of a peer.
     pub fn peer_counters(&self, index: u32) -> Counters {
         lock(&self.counted).peers.get(&index).copied().unwrap_or_default()
+    }
+
+    /// What a rule has held.
+    pub fn rule_count(&self, index: u32) -> RuleCount {
+        lock(&self.rules).get(&index).copied().unwrap_or_default()
     }
 
     /// Takes the punts that came since the last call, oldest first.

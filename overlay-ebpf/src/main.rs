@@ -18,6 +18,7 @@
 )]
 
 mod abilities;
+mod filter;
 mod hash;
 mod maps;
 mod outcome;
@@ -39,7 +40,7 @@ use overlay_common::verdict::Verdict;
 use overlay_common::tables::Tables as _;
 use overlay_common::verdict::DropReason;
 use packet::{TcPacket, XdpPacket};
-use tables::{Bounded, BoundedFew, Form, KernelTables, Looping};
+use tables::{Bounded, Form, KernelTables, Looping};
 
 /// XDP on an uplink.
 #[xdp(frags)]
@@ -148,6 +149,13 @@ pub fn tc_route(ctx: TcContext) -> i32 {
     outcome::tc(&ctx, &mut packet, &tables, ingress, result)
 }
 
+/// Floods what came from an access port.
+#[classifier]
+#[inline(always)]
+pub fn tc_flood(ctx: TcContext) -> i32 {
+    tc_flood_with::<Looping>(&ctx)
+}
+
 /// Goes on with another program, from the start.
 #[inline(always)]
 fn go_on<F: Form>(ctx: &TcContext, tables: &KernelTables<F>, ingress: Ingress, side: u32) -> i32 {
@@ -169,17 +177,14 @@ pub fn tc_uplink_bounded(ctx: TcContext) -> i32 {
 #[classifier]
 #[inline(always)]
 pub fn tc_access_bounded(ctx: TcContext) -> i32 {
-    tc_access_with::<BoundedFew>(&ctx)
+    tc_access_with::<Bounded>(&ctx)
 }
 
-/// Floods from access ports, for kernels without `bpf_loop`.
+/// [`tc_flood`] for kernels without `bpf_loop`.
 #[classifier]
 #[inline(always)]
 pub fn tc_flood_bounded(ctx: TcContext) -> i32 {
-    let (mut packet, tables, ingress) = tc_parts::<Bounded>(&ctx);
-    packet.pull(packet::ACCESS_HEADERS);
-    let result = from_access::flood(&mut packet, &tables, ingress);
-    outcome::tc(&ctx, &mut packet, &tables, ingress, result)
+    tc_flood_with::<Bounded>(&ctx)
 }
 
 /// tc ingress on an uplink that user space carries. Its socket has had the frame by now:
@@ -318,6 +323,14 @@ fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
         Ok(Verdict::Flood) => go_on(ctx, &tables, ingress, sides::FLOOD),
         result => outcome::tc(ctx, &mut packet, &tables, ingress, result),
     }
+}
+
+#[inline(always)]
+fn tc_flood_with<R: Form>(ctx: &TcContext) -> i32 {
+    let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
+    packet.pull(packet::ACCESS_HEADERS);
+    let result = from_access::flood(&mut packet, &tables, ingress);
+    outcome::tc(ctx, &mut packet, &tables, ingress, result)
 }
 
 /// Never attached. Redirects its frame to the device whose index stands behind

@@ -9,11 +9,12 @@ use aya_ebpf::maps::{
 };
 use overlay_common::abi::sides;
 use overlay_common::abi::{
-    ACCESS_BUCKETS, Bound, Count, DropKey, FloodKey, GuardKey, MAX_FLOOD_SLOTS, MAX_GUARDS,
-    MAX_PEERS, MAX_POLICERS, MAX_PORTS, MAX_ROUTES, MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour,
-    NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket,
-    PuntLimit, PuntReason, Queue, Route, RouteKey, Router, Segment, Target, VTEP_BUCKETS, Vtep,
-    Vtep6Key, Way,
+    ACCESS_BUCKETS, Bound, Count, DropKey, Filter, FilterKey, FilterNode, FloodKey, GuardKey,
+    MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
+    MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour, NeighbourKey, Node,
+    PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason,
+    Queue, Route, RouteKey, Router, RuleCount, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Walk,
+    Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 
@@ -72,6 +73,16 @@ pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
 /// real-time kernel another frame may come between the two: for that one it is not done.
 #[map]
 pub static BACK: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+/// The packet that is held against a list.
+#[map]
+pub static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static FILTERS: HashMap<FilterKey, Filter> =
+    HashMap::with_max_entries(MAX_FILTERS, BPF_F_NO_PREALLOC);
+#[map]
+pub static FILTER_NODES: Array<FilterNode> = Array::with_max_entries(MAX_FILTER_NODES, 0);
+#[map]
+pub static RULES: PerCpuArray<RuleCount> = PerCpuArray::with_max_entries(MAX_RULES, 0);
 #[map]
 pub static GUARDS: HashMap<GuardKey, Bound> =
     HashMap::with_max_entries(MAX_GUARDS, BPF_F_NO_PREALLOC);

@@ -18,10 +18,11 @@ use overlay_common::abi::{
 use overlay_common::hash::Key as _;
 use overlay_common::packet::Packet;
 use overlay_common::path::Ingress;
-use overlay_common::tables::{Tables, Turns};
+use overlay_common::tables::{Fields, Tables, Turns};
 use overlay_common::verdict::DropReason;
+use overlay_common::wire::Family;
 
-use crate::{hash, maps};
+use crate::{filter, hash, maps};
 
 /// The maps, as a packet from one ingress sees them.
 pub struct KernelTables<R> {
@@ -57,9 +58,6 @@ pub trait Form {
     /// commit be2ef8161572), and go back through all turns of a loop for that.
     const OUTLINED: bool;
 
-    /// Whether floods are left to another program.
-    const FLOODS_APART: bool = false;
-
     /// Takes the turns 0, 1, … `count` − 1, and returns how many were left out.
     fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32;
 }
@@ -69,9 +67,6 @@ pub struct Looping;
 
 /// With loops of at most [`BOUNDED_COPIES`] turns, each of which is verified.
 pub struct Bounded;
-
-/// The same, but for floods.
-pub struct BoundedFew;
 
 impl Form for Looping {
     const OUTLINED: bool = true;
@@ -106,23 +101,13 @@ impl Form for Bounded {
 /// The next number, of which the compiler knows nothing, so that it does not unroll the
 /// loop; the verifier knows it.
 #[inline(always)]
-fn next(index: u32) -> u32 {
+pub fn next(index: u32) -> u32 {
     let mut word = index as u64;
     // SAFETY: arithmetic on a register.
     unsafe {
         core::arch::asm!("{word} += 1", word = inout(reg) word, options(pure, nomem, nostack));
     }
     word as u32
-}
-
-impl Form for BoundedFew {
-    const OUTLINED: bool = false;
-    const FLOODS_APART: bool = true;
-
-    #[inline(always)]
-    fn repeat<R: Turns>(count: u32, turns: &mut R) -> u32 {
-        Bounded::repeat(count, turns)
-    }
 }
 
 impl<R> KernelTables<R> {
@@ -149,7 +134,6 @@ impl<R> KernelTables<R> {
 impl<R: Form> Tables for KernelTables<R> {
     const SHORT: bool = !R::OUTLINED;
     const APART: bool = true;
-    const FLOODS_APART: bool = R::FLOODS_APART;
 
     #[inline(always)]
     fn is_back(&self) -> bool {
@@ -234,6 +218,25 @@ impl<R: Form> Tables for KernelTables<R> {
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         // SAFETY: a record of one word.
         unsafe { maps::NEIGHBOURS.get(key).copied() }
+    }
+
+    /// On a real-time kernel another packet may come meanwhile, and this one be judged as that one.
+    #[inline(always)]
+    fn filter(
+        &self,
+        segment: u16,
+        lists: u16,
+        family: Family,
+        charge: Charge,
+        fields: impl Fields,
+    ) -> Result<(), DropReason> {
+        let Some(walk) = maps::WALK.get_ptr_mut(0) else { return Err(DropReason::AclDenied) };
+        // SAFETY: this CPU's own.
+        fields.write(unsafe { &mut (*walk).flow });
+        match filter::denied(segment, lists, family, charge) {
+            true => Err(DropReason::AclDenied),
+            false => Ok(()),
+        }
     }
 
     #[inline(always)]

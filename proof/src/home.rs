@@ -16,7 +16,7 @@ use crate::kernel::Kernel;
 use crate::vector::{Direction, Vector};
 
 /// The indexes of ports and peers whose counters are compared.
-pub const INDEXES: RangeInclusive<u32> = 1..=12;
+pub const INDEXES: RangeInclusive<u32> = 1..=14;
 
 /// Between veths a frame arrives at once, unless the machine has other things to do.
 const LATE: Duration = Duration::from_secs(1);

@@ -115,7 +115,7 @@ impl Kernel {
     /// Runs a frame on the tables as they are.
     pub fn run_frame(&mut self, direction: Direction, hook: Hook, frame: &[u8]) -> Result<Outcome> {
         let [xdp_uplink, xdp_access, xdp_one_armed] = xdp_programs(self.dataplane.features(), true);
-        let [tc_uplink, tc_access] = tc_programs(self.dataplane.features());
+        let [tc_uplink, tc_access, _] = tc_programs(self.dataplane.features());
         let (name, actions) = match (hook, direction) {
             (Hook::Xdp, Direction::OneArmed) => (xdp_one_armed, XDP),
             (_, Direction::OneArmed) => (programs::TC_ONE_ARMED, TC),

@@ -55,6 +55,10 @@ impl Policed {
     pub const PORT: u16 = 1;
     /// Those of its segment.
     pub const SEGMENT: u16 = 1 << 1;
+    /// The segment has an access list for what its hosts send.
+    pub const FILTER_IN: u16 = 1 << 6;
+    /// And one for what is sent to them.
+    pub const FILTER_OUT: u16 = 1 << 7;
 }
 
 impl Access {

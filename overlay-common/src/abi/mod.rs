@@ -8,6 +8,7 @@ mod admission;
 mod counters;
 mod egress;
 mod fdb;
+mod filter;
 mod guard;
 mod neighbour;
 mod node;
@@ -21,6 +22,7 @@ pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Ke
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port, Stations, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
+pub use filter::{Branch, Filter, FilterKey, FilterNode, FlowKey, RuleCount, Walk};
 pub use guard::{Bound, GuardKey};
 pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
@@ -82,6 +84,12 @@ pub mod maps {
     pub const POLICERS: &str = "POLICERS";
     /// Hash: [`NeighbourKey`](super::NeighbourKey) → [`Neighbour`](super::Neighbour).
     pub const NEIGHBOURS: &str = "NEIGHBOURS";
+    /// Hash: [`FilterKey`](super::FilterKey) → [`Filter`](super::Filter).
+    pub const FILTERS: &str = "FILTERS";
+    /// Array: index → [`FilterNode`](super::FilterNode).
+    pub const FILTER_NODES: &str = "FILTER_NODES";
+    /// Per-CPU array: rule index → [`RuleCount`](super::RuleCount).
+    pub const RULES: &str = "RULES";
     /// Hash: [`GuardKey`](super::GuardKey) → [`Bound`](super::Bound).
     pub const GUARDS: &str = "GUARDS";
     /// Array: segment index → [`Router`](super::Router).
@@ -133,7 +141,7 @@ pub mod sides {
     pub const APART_ACCESS: u32 = 3;
     /// What is sent to a router, from either side.
     pub const ROUTE: u32 = 4;
-    /// Floods from access ports, where the kernel has no `bpf_loop`.
+    /// Floods from access ports.
     pub const FLOOD: u32 = 5;
     /// How many there are.
     pub const COUNT: u32 = 6;
@@ -203,7 +211,9 @@ pub mod programs {
     pub const TC_APART_UPLINK: &str = "tc_apart_uplink";
     /// The same on an access port, where it answers some.
     pub const TC_APART_ACCESS: &str = "tc_apart_access";
-    /// tc, never attached: floods from access ports, for kernels without `bpf_loop`.
+    /// tc, never attached: floods from access ports.
+    pub const TC_FLOOD: &str = "tc_flood";
+    /// The same for kernels without `bpf_loop`.
     pub const TC_FLOOD_BOUNDED: &str = "tc_flood_bounded";
     /// tc, never attached: routes what was sent to a router.
     pub const TC_ROUTE: &str = "tc_route";
@@ -263,6 +273,13 @@ pub const MAX_POLICERS: u32 = MAX_PORTS + MAX_PEERS + MAX_SEGMENTS;
 /// Entries in [`maps::GUARDS`]. A change puts new ones beside the old, so a configuration may use
 /// half of them.
 pub const MAX_GUARDS: u32 = 1 << 19;
+/// Entries in [`maps::FILTERS`]: two for each segment.
+pub const MAX_FILTERS: u32 = 2 * MAX_SEGMENTS;
+/// Entries in [`maps::FILTER_NODES`]. A change puts new lists beside the old, so a configuration
+/// may use half of them.
+pub const MAX_FILTER_NODES: u32 = 1 << 19;
+/// Entries in [`maps::RULES`], likewise.
+pub const MAX_RULES: u32 = 1 << 16;
 /// VRFs of a node.
 pub const MAX_VRFS: u32 = 4096;
 /// Entries in [`maps::ROUTES`]. A change puts new ones beside the old, so a configuration may

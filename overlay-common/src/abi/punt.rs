@@ -117,6 +117,10 @@ impl Punt {
     /// kernel does not check; the record itself and what perf puts in front take some of them.
     pub const LONGEST: u32 = 65_000;
 
+    /// As [`generation`](Self::generation) of a frame that is routed: a part of one that was cut up,
+    /// and held against access lists as a whole before.
+    pub const PART: u16 = 1 << 15;
+
     /// Whether a neighbour is a router.
     pub const fn is_router(&self) -> bool {
         self.generation != 0

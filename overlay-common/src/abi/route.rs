@@ -168,8 +168,8 @@ pub struct Arrival {
     pub outer_len: u16,
     /// From a peer, the outer ECN field.
     pub ecn: u8,
-    /// [`TAGGED`](Self::TAGGED), [`V6`](Self::V6), [`IPV4`](Self::IPV4) and
-    /// [`IPV6`](Self::IPV6).
+    /// [`TAGGED`](Self::TAGGED), [`V6`](Self::V6), [`IPV4`](Self::IPV4),
+    /// [`IPV6`](Self::IPV6) and [`PART`](Self::PART).
     pub flags: u8,
 }
 record!(Arrival, 16);
@@ -183,6 +183,9 @@ impl Arrival {
     pub const IPV4: u8 = 1 << 2;
     /// The same of IPv6.
     pub const IPV6: u8 = 1 << 3;
+
+    /// It is a part of a frame that was held against the access list of where it goes.
+    pub const PART: u8 = 1 << 4;
 
     /// Of a plain frame.
     pub const fn plain(source: Target, segment: u16) -> Self {

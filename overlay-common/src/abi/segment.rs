@@ -11,8 +11,8 @@ pub struct Segment {
     pub flood: FloodList,
     /// The VNI, 24 bits, host order.
     pub vni: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// [`Policed::FILTER_OUT`](super::Policed::FILTER_OUT) or 0.
+    pub flags: u32,
 }
 record!(Segment, 16);
 

@@ -8,6 +8,7 @@
 
 pub mod ecn;
 mod encap;
+mod filter;
 pub mod flow;
 pub mod from_access;
 pub mod from_underlay;

@@ -106,6 +106,29 @@ impl Ipv6 {
     }
 }
 
+/// The fragment header (RFC 8200, section 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Fragment {
+    /// Type of the header that follows in the whole.
+    pub next_header: u8,
+    reserved: u8,
+    place: [u8; 2],
+    identification: [u8; 4],
+}
+header!(Fragment, Fragment::LEN);
+
+impl Fragment {
+    /// 8 bytes.
+    pub const LEN: usize = 8;
+
+    /// Whether the payload starts with the upper layer's header.
+    #[inline(always)]
+    pub const fn is_first(&self) -> bool {
+        u16::from_be_bytes(self.place) & 0xfff8 == 0
+    }
+}
+
 /// An address as two words, the bytes as on the wire.
 #[cfg(not(target_arch = "bpf"))]
 pub fn words(address: &[u8; 16]) -> [u64; 2] {

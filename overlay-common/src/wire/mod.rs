@@ -23,7 +23,7 @@ pub use geneve::Geneve;
 pub use icmp::{Icmp, Ptb4, Ptb6};
 pub use icmpv6::{Discovered, Discovery, Icmpv6, LinkLayer};
 pub use ipv4::Ipv4;
-pub use ipv6::Ipv6;
+pub use ipv6::{Fragment, Ipv6};
 #[cfg(not(target_arch = "bpf"))]
 pub use ipv6::{bytes as address_bytes, words as address_words};
 pub use outer::{Encap, Ends, Family, Outer, Outer4, Outer6, Patch, Shim, Template, Words};
@@ -48,8 +48,12 @@ pub mod protocol {
     pub const ROUTING: u8 = 43;
     /// A part of a packet.
     pub const FRAGMENT: u8 = 44;
+    /// Who has sent it, and that it is whole (RFC 4302).
+    pub const AUTHENTICATION: u8 = 51;
     /// Options for the destination.
     pub const DESTINATION: u8 = 60;
+    /// Stream Control Transmission Protocol.
+    pub const SCTP: u8 = 132;
 }
 
 /// A view that may be laid over packet bytes.

@@ -1,6 +1,7 @@
 //! From a draft with nothing wrong to the configuration.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use overlay_common::wire::Mac;
 
@@ -16,9 +17,15 @@ use super::{
     AGEING, AccessPort, Config, Dscp, FDB_ENTRIES, Host, Mode, Node, Peer, Place, RouteTo, Segment,
     StaticMac, StaticNeighbour, StaticRoute, UdpPorts, Uplink, Vrf,
 };
+use crate::acl::List;
 
 /// `None` where a required value is missing, which was reported.
-pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
+pub fn finish(
+    draft: Draft,
+    acls: Vec<[Option<Arc<List>>; 2]>,
+    problems: &Problems,
+    file: &str,
+) -> Option<Config> {
     let node = draft.node.as_ref()?;
     let places = places(&draft, problems, file);
     let modes = modes(&draft);
@@ -45,7 +52,8 @@ pub fn finish(draft: Draft, problems: &Problems, file: &str) -> Option<Config> {
         segments: draft
             .segments
             .into_iter()
-            .map(|draft| segment(draft, &modes))
+            .zip(acls)
+            .map(|(draft, acls)| segment(draft, acls, &modes))
             .collect::<Option<_>>()?,
         peers: draft
             .peers
@@ -102,7 +110,11 @@ fn uplink(draft: DraftUplink, modes: &BTreeMap<String, Mode>) -> Option<Uplink> 
     Some(Uplink { interface, mode })
 }
 
-fn segment(draft: DraftSegment, modes: &BTreeMap<String, Mode>) -> Option<Segment> {
+fn segment(
+    draft: DraftSegment,
+    acls: [Option<Arc<List>>; 2],
+    modes: &BTreeMap<String, Mode>,
+) -> Option<Segment> {
     Some(Segment {
         name: draft.name?.value,
         vni: draft.vni?.value,
@@ -112,6 +124,7 @@ fn segment(draft: DraftSegment, modes: &BTreeMap<String, Mode>) -> Option<Segmen
         ports: draft.ports.into_iter().map(|d| port(d, modes)).collect::<Option<_>>()?,
         fdb: draft.fdb.into_iter().map(static_mac).collect::<Option<_>>()?,
         neighbours: draft.neighbours.into_iter().map(neighbour).collect::<Option<_>>()?,
+        acls,
         vrf: draft.vrf.map(|at| at.value),
         router: draft.router.into_iter().flat_map(|at| at.value).map(|at| at.value).collect(),
     })

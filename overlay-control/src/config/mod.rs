@@ -5,6 +5,7 @@
 //! once, each with its place. What only the host can tell (interfaces and
 //! addresses that exist) is checked by [`Config::check_host`].
 
+mod acl;
 mod cross;
 mod cross_vrf;
 pub(crate) mod document;
@@ -19,6 +20,7 @@ mod source;
 pub(crate) mod values;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use overlay_common::id::{Vlan, Vni};
 pub use overlay_common::wire::Encap;
@@ -26,6 +28,8 @@ use overlay_common::wire::Mac;
 pub use overlay_common::wire::TagKind;
 
 pub use error::ConfigError;
+
+use crate::acl::List;
 pub use host::HostFacts;
 pub use routing::{Prefix, RouteTo, StaticRoute, Vrf};
 
@@ -64,7 +68,8 @@ impl Config {
         let mut problems = Problems::new(text, file);
         let config = read::read(text, &mut problems).and_then(|draft| {
             cross::check(&draft, &mut problems);
-            finish::finish(draft, &problems, file)
+            let acls = acl::lists(&draft, &mut problems);
+            finish::finish(draft, acls, &problems, file)
         });
         match config {
             Some(config) if problems.len() == 0 => Ok(config),
@@ -201,6 +206,9 @@ pub struct Segment {
     pub vrf: Option<String>,
     /// The router's addresses, each with the length of its prefix.
     pub router: Vec<Prefix>,
+    /// `[[segment.acl]]`: for what hosts behind this node's ports send, and for what is sent to
+    /// them.
+    pub acls: [Option<Arc<List>>; 2],
 }
 
 /// `[[segment.port]]`: a device, and a VLAN on it, that faces the segment.

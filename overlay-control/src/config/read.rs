@@ -7,6 +7,7 @@ use overlay_common::id::{Vlan, Vni};
 use overlay_common::wire::Mac;
 use toml::de::DeTable;
 
+use super::acl::{self, DraftDefault, DraftRule};
 use super::document::Section;
 use super::source::{At, Problems};
 use super::{Dscp, Encap, Limits, Mode, Prefix, Vteps, values};
@@ -46,6 +47,8 @@ pub struct DraftSegment {
     pub ports: Vec<DraftPort>,
     pub fdb: Vec<DraftStatic>,
     pub neighbours: Vec<DraftNeighbour>,
+    pub acl: Vec<DraftRule>,
+    pub acl_default: DraftDefault,
     pub vrf: Option<At<String>>,
     pub router: Option<At<Vec<At<Prefix>>>>,
     /// Whether there is a `router`, right or wrong.
@@ -206,6 +209,8 @@ fn segment(mut s: Section, p: &mut Problems) -> DraftSegment {
         ports: each(s.tables(p, "port", "[[segment.port]]"), p, port),
         fdb: each(s.tables(p, "fdb", "[[segment.fdb]]"), p, static_mac),
         neighbours: each(s.tables(p, "neighbour", "[[segment.neighbour]]"), p, neighbour),
+        acl: each(s.tables(p, "acl", "[[segment.acl]]"), p, acl::rule),
+        acl_default: acl::default(s.table(p, "acl_default", "[segment.acl_default]"), p),
         vrf: s.optional(p, "vrf", values::name),
         router: s.optional(p, "router", values::router),
     };

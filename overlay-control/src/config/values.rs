@@ -8,12 +8,14 @@ use overlay_common::id::Vni;
 use overlay_common::wire::Mac;
 use toml::de::DeValue;
 
+use super::acl::Direction;
 use super::document::{Wrong, type_name};
 use super::mtu::LEAST_OVER_IPV4;
 use super::nearest::nearest;
 use super::read::Nowhere;
 use super::source::At;
 use super::{Dscp, Encap, Mode, Prefix, TagKind, Vteps};
+use crate::acl::Protocol;
 
 /// The longest name of a node, segment or peer.
 const NAME_MAX: usize = 64;
@@ -220,6 +222,75 @@ pub fn dscp(value: &DeValue) -> Result<Dscp, Wrong> {
             Ok(Dscp::Set(integer(value, 0..=63, "or \"copy\", that of the packet inside")? as u8))
         }
     }
+}
+
+/// Whether packets pass.
+pub fn permits(value: &DeValue) -> Result<bool, Wrong> {
+    let choice = "\"permit\" or \"deny\"";
+    match string(value, choice)? {
+        "permit" => Ok(true),
+        "deny" => Ok(false),
+        text => Err(Wrong::new(
+            format!("{text:?} does not exist"),
+            suggest(text, ["permit", "deny"], choice),
+        )),
+    }
+}
+
+/// What an access list is for.
+pub fn direction(value: &DeValue) -> Result<Direction, Wrong> {
+    let choice = "\"in\", what hosts send, or \"out\", what is sent to them";
+    match string(value, choice)? {
+        "in" => Ok(Direction::In),
+        "out" => Ok(Direction::Out),
+        text => Err(Wrong::new(format!("{text:?} does not exist"), choice)),
+    }
+}
+
+/// A protocol, or any.
+pub fn protocol(value: &DeValue) -> Result<Option<u8>, Wrong> {
+    let choice =
+        "\"any\", \"tcp\", \"udp\", \"sctp\", \"icmp\", \"icmpv6\" or a number from 0 to 255";
+    match value {
+        DeValue::String(text) if text == "any" => Ok(None),
+        DeValue::String(text) => {
+            let known = Protocol::NAMED.iter().find(|(name, _)| name == text);
+            let names = Protocol::NAMED.iter().map(|(name, _)| *name);
+            known.map(|(_, number)| Some(*number)).ok_or_else(|| {
+                Wrong::new(format!("{text:?} does not exist"), suggest(text, names, choice))
+            })
+        }
+        value => Ok(Some(integer(value, 0..=255, "a protocol's, or its name: \"tcp\"")? as u8)),
+    }
+}
+
+/// The addresses that a rule is for: a network, or one host.
+pub fn addresses(value: &DeValue) -> Result<Prefix, Wrong> {
+    let text = string(value, "a network such as \"10.9.0.0/16\", or an address")?;
+    match text.parse() {
+        Ok(address) => Ok(Prefix::host(address)),
+        Err(_) => network(value),
+    }
+}
+
+/// A port, or a range of them.
+pub fn ports(value: &DeValue) -> Result<(u16, u16), Wrong> {
+    let help = "a port such as 443, or a range such as \"1024-65535\"";
+    let DeValue::String(text) = value else {
+        let port = integer(value, 0..=65_535, "a port, or a range such as \"1024-65535\"")? as u16;
+        return Ok((port, port));
+    };
+    let range = text
+        .split_once('-')
+        .and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)));
+    range
+        .filter(|(from, to): &(u16, u16)| from <= to)
+        .ok_or_else(|| Wrong::new(format!("{text:?} is no range of ports"), help))
+}
+
+/// ICMP's type.
+pub fn icmp_type(value: &DeValue) -> Result<u8, Wrong> {
+    Ok(integer(value, 0..=255, "8 is an echo request, of ICMPv6 128")? as u8)
 }
 
 /// A UDP port.

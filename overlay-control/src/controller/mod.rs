@@ -8,6 +8,7 @@
 //! follows from them is then computed once.
 
 mod fdb;
+mod filters;
 mod flood;
 mod groups;
 mod indices;
@@ -20,6 +21,7 @@ mod profiles;
 mod routing;
 mod settle;
 mod show;
+mod show_acls;
 mod show_routes;
 mod topology;
 mod view;
@@ -47,11 +49,12 @@ pub use load::Refusal;
 pub use names::Names;
 pub use routing::link_local;
 pub use view::{
-    FdbTotals, FdbView, NeighbourTotals, NeighbourView, PeerState, PeerView, PortView, Role,
-    RouteView, SegmentView, WayView,
+    AclView, FdbTotals, FdbView, NeighbourTotals, NeighbourView, PeerState, PeerView, PortView,
+    Role, RouteView, SegmentView, WayView,
 };
 
 use fdb::Fdb;
+use filters::Filters;
 use flood::FloodLists;
 use groups::Groups;
 use links::Links;
@@ -112,6 +115,9 @@ pub struct Controller {
     fdb: Fdb,
     neighbours: Neighbours,
     flood: FloodLists,
+    filters: Filters,
+    /// Access lists wait for the place of others.
+    filters_wait: bool,
     installed: Installed,
     node: Option<Node>,
     dirty: Dirty,
@@ -136,6 +142,8 @@ impl Controller {
             ways: Ways::default(),
             groups: Groups::default(),
             flood: FloodLists::default(),
+            filters: Filters::default(),
+            filters_wait: false,
             installed: Installed::default(),
             node: None,
             dirty: Dirty { config: true, ..Dirty::default() },
@@ -320,7 +328,7 @@ impl Controller {
         self.advance(now);
         self.put_node();
         self.remove_retired();
-        if self.topology.waiting && self.retired.is_empty() {
+        if (self.topology.waiting || self.filters_wait) && self.retired.is_empty() {
             self.handle_config(self.config.clone(), now);
         }
     }

@@ -48,6 +48,7 @@ impl Topology {
                 learning: false,
                 limits: Limits::default(),
                 suppression: false,
+                filters: 0,
                 ports: Vec::new(),
                 peers: Vec::new(),
                 position: usize::MAX,

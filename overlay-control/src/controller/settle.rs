@@ -28,6 +28,9 @@ use crate::config::Limits;
 /// program runs, and not noticed by people.
 pub const GRACE: Duration = Duration::from_millis(100);
 
+/// An action is a system call or two.
+const ACTIONS_A_MILLISECOND: usize = 100;
+
 /// An Ethernet header's length: what a frame is longer than its IP packet.
 const ETHERNET_LEN: u32 = 14;
 
@@ -70,6 +73,8 @@ pub enum Retired {
     Port(PortId),
     Peer(PeerId),
     Vrf(u16),
+    /// The place of an access list.
+    Filter(u64),
     /// A group of ways.
     Group(u32),
 }
@@ -82,6 +87,7 @@ impl Controller {
         if dirty.config {
             self.put_node();
             self.put_policers();
+            self.put_filters();
             self.put_ports();
             self.put_peers(self.topology.peers.keys().copied().collect());
             self.put_segments(self.topology.segments.keys().copied().collect());
@@ -125,6 +131,7 @@ impl Controller {
                 self.actions.push_back(Action::DelPort(id));
                 self.ids.ports.free(id.0);
             }
+            Retired::Filter(number) => self.filters.free(number, &mut self.actions),
             Retired::Vrf(index) => self.ids.vrfs.free(u32::from(index)),
             Retired::Group(id) => self.groups.free(id),
             Retired::Peer(id) => {
@@ -221,7 +228,11 @@ impl Controller {
                 v6: spec.peers.iter().filter(|id| !is_v4(id)).map(target).collect(),
             };
             let flood = self.flood.put(id, &receivers, due, &mut self.actions);
-            let segment = Segment { flood, vni: spec.vni, reserved: 0 };
+            let segment = Segment {
+                flood,
+                vni: spec.vni,
+                flags: u32::from(spec.filters & Policed::FILTER_OUT),
+            };
             let before = self.installed.segments.insert(id, segment);
             if before != Some(segment) {
                 self.actions.push_back(Action::PutSegment(id, segment));
@@ -237,6 +248,14 @@ impl Controller {
         let (permits, vteps) = (self.permits(), self.vteps());
         put(&mut self.installed.permits, &permits, &mut self.actions, Action::PutPermit);
         put(&mut self.installed.vteps, &vteps, &mut self.actions, put_vtep);
+    }
+
+    /// Before the frames of their segments are held against them.
+    fn put_filters(&mut self) {
+        let wanted = &self.topology.filters;
+        let (retired, has_room) = self.filters.put(wanted, &mut self.actions);
+        self.filters_wait = !has_room;
+        retired.into_iter().for_each(|number| self.retire(Retired::Filter(number)));
     }
 
     /// Before the ports' frames are held against them.
@@ -265,7 +284,8 @@ impl Controller {
             let spec = segments.get(&id)?;
             let learn = if spec.learning { Permit::LEARN } else { 0 };
             let neighbours = if spec.suppression { Permit::NEIGHBOURS } else { 0 };
-            let flags = learn | neighbours | limited(spec.limits, Policed::SEGMENT);
+            let filters = spec.filters & Policed::FILTER_OUT;
+            let flags = learn | neighbours | filters | limited(spec.limits, Policed::SEGMENT);
             let permit = Permit { segment: id.0, flags, reserved: 0 };
             Some((PermitKey { profile, vni: spec.vni }, permit))
         };
@@ -302,12 +322,16 @@ impl Controller {
                 limited(spec.limits, Policed::PORT) | limited(of_segment, Policed::SEGMENT);
             let neighbours = if self.topology.suppresses(segment) { Access::NEIGHBOURS } else { 0 };
             let guarded = if spec.guards.is_empty() { 0 } else { Access::GUARDED };
-            let flags = limits | neighbours | guarded;
+            let flags = limits | neighbours | guarded | self.filters_of(segment);
             wanted.insert(key, Access { port: id.0, segment: segment.0, flags });
         }
         put(&mut self.installed.access, &wanted, &mut self.actions, Action::PutAccess);
         let gone = gone(&mut self.installed.access, |key| wanted.contains_key(key));
         self.actions.extend(gone.into_iter().map(Action::DelAccess));
+    }
+
+    fn filters_of(&self, segment: SegmentId) -> u16 {
+        self.topology.segments.get(&segment).map_or(0, |spec| spec.filters)
     }
 
     /// Removes what the configuration does not have any more.
@@ -350,14 +374,19 @@ impl Controller {
         out.extend(segments.iter().copied().map(Action::DelSegment));
         let ports = gone(&mut installed.ports, |id| topology.ports.contains_key(id));
         let peers = gone(&mut installed.peers, |id| topology.peers.contains_key(id));
+        let filters = self.filters.remove_gone(&topology.filters);
+        filters.into_iter().for_each(|number| self.retire(Retired::Filter(number)));
         vrfs.into_iter().for_each(|id| self.retire(Retired::Vrf(id)));
         segments.into_iter().for_each(|id| self.retire(Retired::Segment(id)));
         ports.into_iter().for_each(|id| self.retire(Retired::Port(id)));
         peers.into_iter().for_each(|id| self.retire(Retired::Peer(id)));
     }
 
+    /// The moment begins when what was emitted is done, which takes its time, too.
     fn retire(&mut self, retired: Retired) {
-        self.retired.push_back((self.now + GRACE, retired));
+        let pending = (self.actions.len() / ACTIONS_A_MILLISECOND) as u64;
+        let pending = Duration::from_millis(pending);
+        self.retired.push_back((self.now + GRACE + pending, retired));
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use overlay_common::abi::{
-    FdbKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, MAX_VRFS, Neighbour, NeighbourKey, Target,
+    FdbKey, FilterKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, MAX_VRFS, Neighbour,
+    NeighbourKey, Policed, Target,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 
@@ -12,6 +14,7 @@ use super::fdb::Bounds;
 use super::indices::Indices;
 use super::profiles::Profiles;
 use super::routing::{Routing, link_local, transit};
+use crate::acl::List;
 use crate::config::{self, Config, Dscp, Encap, Limits, Place};
 
 /// Who owns which index. A port that changes its segment is another port: no
@@ -53,6 +56,8 @@ pub struct Segment {
     pub learning: bool,
     pub limits: Limits,
     pub suppression: bool,
+    /// [`Policed::FILTER_IN`] and [`Policed::FILTER_OUT`], where there are such lists.
+    pub filters: u16,
     pub ports: Vec<PortId>,
     pub peers: Vec<PeerId>,
     /// Its place in the configuration.
@@ -88,6 +93,7 @@ pub struct Topology {
     pub interfaces: BTreeMap<String, Vec<PortId>>,
     pub vteps: BTreeMap<IpAddr, PeerId>,
     pub routing: Routing,
+    pub filters: BTreeMap<FilterKey, Arc<List>>,
     /// Something waits for an index to be freed.
     pub waiting: bool,
 }
@@ -165,6 +171,12 @@ fn ports(config: &Config) -> impl Iterator<Item = (PortKey, Option<&config::Acce
         segment.ports.iter().map(|port| (PortKey::access(&segment.name, port), Some(port)))
     });
     uplinks.chain(access)
+}
+
+/// The bits of the lists that there are.
+fn filters(acls: &[Option<Arc<List>>; 2]) -> u16 {
+    let bits = [Policed::FILTER_IN, Policed::FILTER_OUT];
+    acls.iter().zip(bits).filter(|(list, _)| list.is_some()).map(|(_, bit)| bit).sum()
 }
 
 /// What hosts behind a port may use: their addresses, the link-local one that is made of the MAC
@@ -248,11 +260,18 @@ impl Topology {
                 learning: segment.learning,
                 limits: segment.limits,
                 suppression: segment.suppression,
+                filters: filters(&segment.acls),
                 ports: Vec::new(),
                 peers: Vec::new(),
                 position,
             };
             self.segments.insert(id, spec);
+            let directions = [FilterKey::IN, FilterKey::OUT];
+            for (list, direction) in segment.acls.iter().zip(directions) {
+                let Some(list) = list else { continue };
+                let key = FilterKey { segment: id.0, direction };
+                self.filters.insert(key, Arc::clone(list));
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::Mac;
 
 use super::fdb::Origin;
+use crate::acl::Line;
 use crate::config::{Encap, Mode, Place, Prefix};
 
 /// What a port, or a device, is for.
@@ -182,6 +183,19 @@ pub struct NeighbourView<'a> {
     pub is_static: bool,
     /// Whether the station is a router.
     pub router: bool,
+}
+
+/// A rule of an access list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AclView<'a> {
+    /// Its segment.
+    pub segment: &'a str,
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// What it says.
+    pub line: Line,
+    /// The indices in the tables that count for it; none while the list waits for room.
+    pub indices: Vec<u32>,
 }
 
 /// A route of a VRF.

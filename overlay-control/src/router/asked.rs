@@ -22,7 +22,7 @@ pub fn upper(packet: &[u8]) -> Option<(u8, usize)> {
             protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION => {
                 8 + 8 * usize::from(*len)
             }
-            AUTHENTICATION => 8 + 4 * usize::from(*len),
+            protocol::AUTHENTICATION => 8 + 4 * usize::from(*len),
             protocol::FRAGMENT if is_first => 8,
             _ => break,
         };
@@ -30,6 +30,3 @@ pub fn upper(packet: &[u8]) -> Option<(u8, usize)> {
     }
     Some((next, at))
 }
-
-/// RFC 4302: the length counts words of 4 bytes.
-const AUTHENTICATION: u8 = 51;

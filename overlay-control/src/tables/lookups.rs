@@ -3,14 +3,15 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use overlay_common::abi::{
-    Access, AccessKey, Charge, Direction, DropKey, FdbEntry, FdbKey, FloodKey, GuardKey, MAX_PEERS,
-    MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port,
-    Punt, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Branch, Charge, Direction, DropKey, FdbEntry, FdbKey, Filter, FilterKey,
+    FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer,
+    Permit, PermitKey, PolicerKey, Port, Punt, PuntReason, Route, RouteKey, Router, RuleCount,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
 };
 use overlay_common::packet::Packet;
-use overlay_common::tables::{Tables, Turns};
+use overlay_common::tables::{Fields, Tables, Turns};
 use overlay_common::verdict::DropReason;
-use overlay_common::wire::Mac;
+use overlay_common::wire::{Family, Mac};
 
 use super::{PUNT_QUEUE, Place, Punted, REFRESHED, TableSet, bytes_of, count, lock};
 
@@ -83,6 +84,25 @@ impl Tables for TableSet {
         self.neighbours.get(key).copied()
     }
 
+    fn filter(
+        &self,
+        segment: u16,
+        lists: u16,
+        family: Family,
+        charge: Charge,
+        fields: impl Fields,
+    ) -> Result<(), DropReason> {
+        let mut walk = Walk::default();
+        fields.write(&mut walk.flow);
+        let directions = FilterKey::DIRECTIONS.into_iter().filter(|(bit, _)| lists & bit != 0);
+        for (_, direction) in directions {
+            let filter = self.filters.get(&FilterKey { segment, direction });
+            let filter = filter.ok_or(DropReason::AclDenied)?;
+            self.walk(&mut walk, filter.of(family), charge)?;
+        }
+        Ok(())
+    }
+
     fn is_bound(&self, key: &GuardKey) -> bool {
         self.guards.contains(key)
     }
@@ -145,5 +165,24 @@ impl Tables for TableSet {
         }
         punts.push(Punted { punt, frame });
         Ok(())
+    }
+}
+
+impl TableSet {
+    /// Walks a packet through a list, and has the rule count it.
+    fn walk(
+        &self,
+        walk: &mut Walk,
+        trees: &[Branch; Filter::TREES],
+        charge: Charge,
+    ) -> Result<(), DropReason> {
+        walk.begin(trees);
+        let node = |index: u32| self.filter_nodes.get(index as usize);
+        let _ = (0..Filter::TURNS).any(|_| walk.turn(node));
+        let rule = walk.rule().ok_or(DropReason::AclDenied)?;
+        let mut rules = lock(&self.rules);
+        let (packets, bytes) = (charge.packets.into(), charge.bytes.into());
+        rules.entry(rule.rule()).or_default().add(RuleCount { packets, bytes });
+        if rule.denies() { Err(DropReason::AclDenied) } else { Ok(()) }
     }
 }

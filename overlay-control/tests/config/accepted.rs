@@ -1,9 +1,11 @@
 //! What is taken.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use overlay_common::id::{Vlan, Vni};
 use overlay_common::wire::Mac;
+use overlay_control::acl::{Entry, List};
 use overlay_control::config::{
     AccessPort, Dscp, Encap, Host, Limits, Mode, Node, Peer, Place, Prefix, RouteTo, Segment,
     StaticMac, StaticNeighbour, StaticRoute, TagKind, UdpPorts, Uplink, Vrf, Vteps,
@@ -38,6 +40,25 @@ limit    = { macs = 100 }
 suppression = true
 vrf      = "red"
 router   = ["10.1.0.1/24", "fd00:1::1/64"]
+acl_default = { in = "permit" }
+
+[[segment.acl]]
+direction        = "in"
+action           = "deny"
+protocol         = "tcp"
+source           = "10.1.0.0/24"
+destination      = "10.9.0.5"
+source_port      = "1024-65535"
+destination_port = 22
+[[segment.acl]]
+direction = "out"
+action    = "permit"
+protocol  = "icmpv6"
+icmp_type = 128
+[[segment.acl]]
+direction = "out"
+action    = "permit"
+protocol  = 89
 
 [[segment.port]]
 interface = "eth1"
@@ -150,6 +171,7 @@ kind   = "unreachable"
         StaticNeighbour { ip: ip.parse().unwrap(), mac, router }
     };
     let prefix = |text: &str| Prefix::parse(text).unwrap();
+    let list = |entries, permits| Some(Arc::new(List::new(entries, permits).unwrap()));
     let static_mac = |last, place| StaticMac { mac: Mac([2, 0, 0, 0, 2, last]), place };
     assert_eq!(
         config.segments,
@@ -176,6 +198,32 @@ kind   = "unreachable"
                 static_mac(10, Place::Port { interface: "eth1".into(), vlan: Some(ten) }),
             ],
             neighbours: vec![neighbour("10.0.0.5", false), neighbour("fe80::1", true)],
+            acls: [
+                list(
+                    vec![Entry {
+                        permits: false,
+                        protocol: Some(6),
+                        source: Some(prefix("10.1.0.0/24")),
+                        destination: Some(prefix("10.9.0.5/32")),
+                        source_port: Some((1024, 65_535)),
+                        destination_port: Some((22, 22)),
+                        icmp_type: None,
+                    }],
+                    true
+                ),
+                list(
+                    vec![
+                        Entry {
+                            permits: true,
+                            protocol: Some(58),
+                            icmp_type: Some(128),
+                            ..Entry::default()
+                        },
+                        Entry { permits: true, protocol: Some(89), ..Entry::default() },
+                    ],
+                    false
+                ),
+            ],
             vrf: Some("red".into()),
             router: vec![prefix("10.1.0.1/24"), prefix("fd00:1::1/64")],
         }]
@@ -239,6 +287,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.segments[0].ports[0].vlan, None);
     assert_eq!(config.segments[0].ports[0].mode, Mode::Auto);
     assert!(!config.segments[0].ports[0].sticky);
+    assert_eq!(config.segments[0].acls, [None, None]);
     let limits = [config.segments[0].limits, config.segments[0].ports[0].limits];
     assert_eq!((limits, config.peers[0].limits), (Default::default(), Limits::default()));
     assert!(config.node.mss_clamp);

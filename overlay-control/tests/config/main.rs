@@ -1,6 +1,7 @@
 //! The configuration file: what is taken, and what is refused where and why.
 
 mod accepted;
+mod acls;
 mod host;
 mod marked;
 mod random;

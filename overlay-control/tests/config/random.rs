@@ -18,6 +18,12 @@ vni = 100
 learning = false
 vrf = "red"
 router = ["10.1.0.1/24", "fd00:1::1/64"]
+[[segment.acl]]
+direction = "in"
+action = "deny"
+protocol = "tcp"
+source = "10.0.0.0/8"
+destination_port = "80-443"
 [[segment.port]]
 interface = "eth1"
 vlan = 10

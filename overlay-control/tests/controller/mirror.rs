@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use overlay_common::abi::{
-    Access, AccessKey, FdbEntry, FdbKey, FloodKey, GuardKey, Neighbour, NeighbourKey, Node, Peer,
-    Permit, PermitKey, Policed, Policer, PolicerKey, Port, PuntLimit, PuntReason, Route, RouteKey,
-    Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
+    Access, AccessKey, Branch, FdbEntry, FdbKey, Filter, FilterKey, FilterNode, FloodKey, GuardKey,
+    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port,
+    PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_control::action::Action;
@@ -29,6 +29,8 @@ pub struct Mirror {
     pub routers: BTreeMap<SegmentId, Router>,
     pub routes: BTreeMap<RouteKey, Route>,
     pub guards: BTreeSet<GuardKey>,
+    pub filters: BTreeMap<FilterKey, Filter>,
+    pub filter_nodes: BTreeMap<u32, FilterNode>,
 }
 
 impl Mirror {
@@ -62,6 +64,10 @@ impl Mirror {
             Action::DelRouter(k) => drop(self.routers.remove(&k)),
             Action::PutRoute(k, v) => drop(self.routes.insert(k, v)),
             Action::DelRoute(k) => drop(self.routes.remove(&k)),
+            Action::PutFilter(k, v) => drop(self.filters.insert(k, v)),
+            Action::DelFilter(k) => drop(self.filters.remove(&k)),
+            Action::PutFilterNode(k, v) => drop(self.filter_nodes.insert(k, v)),
+            Action::CarryRule { .. } | Action::DelRule(_) => {}
             Action::PutGuard(k) => drop(self.guards.insert(k)),
             Action::DelGuard(k) => drop(self.guards.remove(&k)),
             Action::PutPuntLimit(k, v) => drop(self.limits.insert(k, v)),
@@ -91,6 +97,25 @@ impl Mirror {
             let is_its = |guard: &GuardKey| u32::from(guard.port) == access.port;
             let is_guarded = access.flags & Access::GUARDED != 0;
             assert!(!is_guarded || self.guards.iter().any(is_its), "{key:?} lets nobody in");
+        }
+        for (key, access) in &self.access {
+            for (bit, direction) in
+                [(Policed::FILTER_IN, FilterKey::IN), (Policed::FILTER_OUT, FilterKey::OUT)]
+            {
+                let filter = FilterKey { segment: access.segment, direction };
+                let has_list = access.flags & bit == 0 || self.filters.contains_key(&filter);
+                assert!(has_list, "{key:?} is held against {filter:?}");
+            }
+        }
+        for (key, filter) in &self.filters {
+            let mut branches: Vec<Branch> = filter.trees.into_iter().flatten().collect();
+            while let Some(branch) = branches.pop() {
+                if !branch.is_leaf() {
+                    let node = self.filter_nodes.get(&branch.index());
+                    branches
+                        .extend(node.unwrap_or_else(|| panic!("{key:?}: {branch:?}")).branches());
+                }
+            }
         }
         for (key, route) in &self.routes {
             let segment = SegmentId(route.segment);

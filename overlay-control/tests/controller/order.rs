@@ -146,6 +146,8 @@ impl Plan {
             }
             if self.statics {
                 text += &format!("vrf = \"red\"\nrouter = [\"10.{segment}.0.254/24\"]\n");
+                text += "[segment.acl_default]\nout = \"permit\"\n[[segment.acl]]\ndirection = \"in\"\n";
+                text += &format!("action = \"permit\"\nsource = \"10.{}.0.0/16\"\n", self.uplinks);
                 text += "[[segment.neighbour]]\nip = \"10.0.0.1\"\nmac = \"02:01:00:00:00:01\"\n";
             }
             let own = PORTS.iter().zip(&self.ports).filter(|(_, s)| *s == segment);
@@ -352,6 +354,9 @@ fn meaning(gateway: &Gateway) -> Vec<String> {
             guard.address
         )
     }));
+    lines.extend(
+        tables.filters.keys().map(|key| format!("list {} {}", segment(key.segment), key.direction)),
+    );
     lines.sort();
     lines
 }

@@ -13,6 +13,6 @@ pub mod model;
 pub mod server;
 
 pub use model::{
-    Answer, Done, DropRow, Failure, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow, Question,
-    RouteRow, SegmentRow, Status,
+    AclRow, Answer, Done, DropRow, Failure, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow,
+    Question, RouteRow, SegmentRow, Status,
 };

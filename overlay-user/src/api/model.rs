@@ -24,6 +24,8 @@ pub enum Question {
     Neighbours,
     /// Where packets are routed.
     Routes,
+    /// The access lists and what their rules have held.
+    Acls,
     /// What was dropped, where and why.
     Drops,
     /// To remove every address that was loaded.
@@ -36,13 +38,14 @@ pub enum Question {
 
 impl Question {
     /// Every question.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Status,
         Self::Ports,
         Self::Segments,
         Self::Peers,
         Self::Neighbours,
         Self::Routes,
+        Self::Acls,
         Self::Drops,
         Self::FdbFlush,
         Self::Reload,
@@ -58,6 +61,7 @@ impl Question {
             Self::Peers => "/peers",
             Self::Neighbours => "/neighbours",
             Self::Routes => "/routes",
+            Self::Acls => "/acls",
             Self::Drops => "/drops",
             Self::FdbFlush => "/fdb/flush",
             Self::Reload => "/reload",
@@ -118,6 +122,8 @@ pub enum Answer {
     Neighbours(Vec<NeighbourRow>),
     /// To [`Question::Routes`].
     Routes(Vec<RouteRow>),
+    /// To [`Question::Acls`].
+    Acls(Vec<AclRow>),
     /// To [`Question::Drops`].
     Drops(Vec<DropRow>),
     /// To an order.
@@ -377,6 +383,25 @@ pub struct RouteRow {
     pub peer: Option<String>,
     /// The next hop's MAC, where it is known.
     pub mac: Option<String>,
+}
+
+/// A rule of an access list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclRow {
+    /// Its segment.
+    pub segment: String,
+    /// `in` or `out`.
+    pub direction: String,
+    /// Its place in the list, from 1; `null` of neighbour discovery and the default.
+    pub position: Option<usize>,
+    /// `permit` or `deny`.
+    pub action: String,
+    /// What it is for, in the configuration's words.
+    pub rule: String,
+    /// Packets that it was the first rule for.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// A drop counter that is not zero.

@@ -103,6 +103,8 @@ enum What {
     Neighbours,
     /// Where the packets of VRFs are routed.
     Routes,
+    /// The rules of access lists, and how many packets each has held.
+    Acls,
     /// What was dropped, where and why; the book has a page for each reason
     /// (docs/src/drops).
     Drops,
@@ -161,6 +163,7 @@ async fn show(what: What, query: Query) -> Result<(), CommandFailure> {
         What::Peers => Question::Peers,
         What::Neighbours => Question::Neighbours,
         What::Routes => Question::Routes,
+        What::Acls => Question::Acls,
         What::Drops => Question::Drops,
     };
     query::ask(query.name, question, query.json).await

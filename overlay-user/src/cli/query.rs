@@ -59,6 +59,7 @@ pub fn print(question: Question, body: &[u8], json: bool) -> Result<(), CommandF
             Question::Peers => show::peers(&parse::<Vec<_>>(body)?),
             Question::Neighbours => show::neighbours(&parse::<Vec<_>>(body)?),
             Question::Routes => show::routes(&parse::<Vec<_>>(body)?),
+            Question::Acls => show::acls(&parse::<Vec<_>>(body)?),
             Question::Drops => show::drops(&parse::<Vec<_>>(body)?),
             Question::FdbFlush | Question::Reload | Question::Down => {
                 let done: Done = parse(body)?;

@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
-use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook};
+use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook, RuleCount};
 use overlay_common::id::PortId;
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
 use overlay_control::controller::{
-    NeighbourView, Origin, PeerState, PeerView, PortView, Role, RouteView, SegmentView, WayView,
+    AclView, NeighbourView, Origin, PeerState, PeerView, PortView, Role, RouteView, SegmentView,
+    WayView,
 };
 
 use super::Daemon;
 use crate::api::fdb::FdbDump;
 use crate::api::server::Request;
 use crate::api::{
-    Answer, DropRow, Failure, NeighbourRow, PeerRow, PortRow, Question, RouteRow, SegmentRow,
-    Status,
+    AclRow, Answer, DropRow, Failure, NeighbourRow, PeerRow, PortRow, Question, RouteRow,
+    SegmentRow, Status,
 };
 use crate::dataplane::bpffs;
 use crate::dataplane::features::Feature;
@@ -66,6 +67,7 @@ impl Daemon {
                 let rows = self.controller.routes().into_iter().map(route_row).collect();
                 Ok(Answer::Routes(rows))
             }
+            Question::Acls => Ok(Answer::Acls(self.acl_rows())),
             Question::Drops => Ok(Answer::Drops(self.drop_rows())),
             Question::FdbFlush => Ok(self.flush_loaded()),
             Question::Reload => self.reload().await,
@@ -322,6 +324,28 @@ impl Daemon {
         }
         drops.retain(|_, packets| *packets > 0);
         drops
+    }
+
+    fn acl_rows(&self) -> Vec<AclRow> {
+        let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
+        let count = |sum: &mut RuleCount, index| {
+            sum.add(self.dataplane.tables.rule_count(index));
+            sum.add(mirror.rule_count(index));
+        };
+        let row = |view: AclView<'_>| {
+            let mut sum = RuleCount::default();
+            view.indices.into_iter().for_each(|index| count(&mut sum, index));
+            AclRow {
+                segment: view.segment.to_owned(),
+                direction: view.direction.to_owned(),
+                position: view.line.position,
+                action: if view.line.permits { "permit" } else { "deny" }.to_owned(),
+                rule: view.line.text,
+                packets: sum.packets,
+                bytes: sum.bytes,
+            }
+        };
+        self.controller.acls().into_iter().map(row).collect()
     }
 
     fn drop_rows(&self) -> Vec<DropRow> {

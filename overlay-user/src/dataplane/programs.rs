@@ -25,7 +25,7 @@ pub struct OfDevice {
 impl OfDevice {
     /// Those of a role at a hook.
     pub fn new(features: Features, role: Role, hook: Hook) -> Self {
-        let [tc_uplink, tc_access] = tc_programs(features);
+        let [tc_uplink, tc_access, _] = tc_programs(features);
         let tc = match (role, hook) {
             (Role::Uplink, Hook::User | Hook::UserXdp) => programs::TC_GUARD_UPLINK,
             (Role::Access, Hook::User | Hook::UserXdp) => programs::TC_GUARD_ACCESS,
@@ -58,12 +58,13 @@ impl OfDevice {
     }
 }
 
-/// The tc programs for a kernel with these features: on uplinks, on access ports.
-pub fn tc_programs(features: Features) -> [&'static str; 2] {
+/// The tc programs for a kernel with these features: on uplinks, on access ports, and for what the
+/// latter flood.
+pub fn tc_programs(features: Features) -> [&'static str; 3] {
     if features.has(Feature::Loop) {
-        [programs::TC_UPLINK, programs::TC_ACCESS]
+        [programs::TC_UPLINK, programs::TC_ACCESS, programs::TC_FLOOD]
     } else {
-        [programs::TC_UPLINK_BOUNDED, programs::TC_ACCESS_BOUNDED]
+        [programs::TC_UPLINK_BOUNDED, programs::TC_ACCESS_BOUNDED, programs::TC_FLOOD_BOUNDED]
     }
 }
 
@@ -97,9 +98,6 @@ pub fn program_names(features: Features) -> Vec<&'static str> {
         programs::TC_APART_ACCESS,
         programs::TC_ROUTE,
     ]);
-    if !features.has(Feature::Loop) {
-        names.push(programs::TC_FLOOD_BOUNDED);
-    }
     if features.has(Feature::XdpSockets) {
         names.extend(USER_XDP_PROGRAMS);
     }
@@ -182,7 +180,7 @@ pub fn require(ebpf: &mut Ebpf, features: Features, name: &str) -> Result<()> {
 
 /// What a program may go on with, by map and index; those lead back to it, in turn.
 fn further(features: Features, name: &str) -> Vec<(&'static str, u32, &'static str)> {
-    let [tc_uplink, tc_access] = tc_programs(features);
+    let [tc_uplink, tc_access, tc_flood] = tc_programs(features);
     let xdp = |is_native| {
         let [uplink, access, _] = xdp_programs(features, is_native);
         let map =
@@ -201,11 +199,8 @@ fn further(features: Features, name: &str) -> Vec<(&'static str, u32, &'static s
         }
         _ if name == tc_access => {
             let apart = tc(sides::APART_ACCESS, programs::TC_APART_ACCESS);
-            let mut further = vec![apart, route, tc(sides::ACCESS, tc_access)];
-            if name == programs::TC_ACCESS_BOUNDED {
-                further.push(tc(sides::FLOOD, programs::TC_FLOOD_BOUNDED));
-            }
-            further
+            let flood = tc(sides::FLOOD, tc_flood);
+            vec![apart, route, flood, tc(sides::ACCESS, tc_access)]
         }
         _ => Vec::new(),
     }

@@ -19,6 +19,8 @@ pub enum Command {
     ProgTestRun = 10,
     /// `BPF_PROG_QUERY`.
     ProgQuery = 16,
+    /// `BPF_BTF_GET_FD_BY_ID` (Linux 4.18).
+    BtfGetFdById = 19,
     /// `BPF_LINK_DETACH` (Linux 5.9).
     LinkDetach = 34,
 }
@@ -92,7 +94,18 @@ pub enum Kind {
 ///
 /// The kernel's.
 pub fn load(kind: Kind, instructions: &[u64], flags: u32) -> io::Result<OwnedFd> {
-    load_logging(kind, instructions, flags, 0, &mut [])
+    load_logging(kind, instructions, flags, None, &mut [])
+}
+
+/// What is known of a program's functions: without, a verifier takes none for global.
+#[derive(Clone, Copy, Debug)]
+pub struct Functions<'a> {
+    /// The id of the BTF that describes them.
+    pub btf: u32,
+    /// Records of `struct bpf_func_info`.
+    pub records: &'a [u8],
+    /// How many.
+    pub count: u32,
 }
 
 /// The same, with the verifier's statistics (Linux 5.2).
@@ -100,10 +113,13 @@ pub fn load(kind: Kind, instructions: &[u64], flags: u32) -> io::Result<OwnedFd>
 /// # Errors
 ///
 /// The kernel's.
-pub fn load_with_statistics(kind: Kind, instructions: &[u64]) -> io::Result<(OwnedFd, String)> {
-    const BPF_LOG_STATS: u32 = 4;
+pub fn load_with_statistics(
+    kind: Kind,
+    instructions: &[u64],
+    functions: Functions<'_>,
+) -> io::Result<(OwnedFd, String)> {
     let mut log = vec![0; 1 << 16];
-    let program = load_logging(kind, instructions, 0, BPF_LOG_STATS, &mut log)?;
+    let program = load_logging(kind, instructions, 0, Some(functions), &mut log)?;
     let length = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
     Ok((program, String::from_utf8_lossy(&log[..length]).into_owned()))
 }
@@ -112,10 +128,12 @@ fn load_logging(
     kind: Kind,
     instructions: &[u64],
     flags: u32,
-    log_level: u32,
+    functions: Option<Functions<'_>>,
     log: &mut [u8],
 ) -> io::Result<OwnedFd> {
+    const BPF_LOG_STATS: u32 = 4;
     #[repr(C)]
+    #[derive(Default)]
     struct Attr {
         prog_type: u32,
         insn_cnt: u32,
@@ -126,20 +144,40 @@ fn load_logging(
         log_buf: u64,
         kern_version: u32,
         prog_flags: u32,
+        prog_name: [u8; 16],
+        prog_ifindex: u32,
+        expected_attach_type: u32,
+        prog_btf_fd: u32,
+        func_info_rec_size: u32,
+        func_info: u64,
+        func_info_cnt: u32,
+        reserved: u32,
     }
     let mut attr = Attr {
         prog_type: kind as u32,
         insn_cnt: instructions.len() as u32,
         insns: instructions.as_ptr() as u64,
         license: c"Dual MIT/GPL".as_ptr() as u64,
-        log_level,
+        log_level: if log.is_empty() { 0 } else { BPF_LOG_STATS },
         log_size: log.len() as u32,
         log_buf: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
-        kern_version: 0,
         prog_flags: flags,
+        ..Attr::default()
     };
-    // SAFETY: the layout is the kernel's; instructions, licence and log outlive the call.
+    let btf = functions.map(|functions| btf(functions.btf)).transpose()?;
+    if let (Some(btf), Some(functions)) = (&btf, functions) {
+        attr.prog_btf_fd = btf.as_raw_fd() as u32;
+        attr.func_info = functions.records.as_ptr() as u64;
+        attr.func_info_cnt = functions.count;
+        attr.func_info_rec_size = functions.records.len() as u32 / functions.count.max(1);
+    }
+    // SAFETY: the layout is the kernel's; instructions, licence, BTF, records and log outlive the call.
     unsafe { bpf_fd(Command::ProgLoad, &mut attr) }
+}
+
+fn btf(id: u32) -> io::Result<OwnedFd> {
+    // SAFETY: an id, as the command wants it.
+    unsafe { bpf_fd(Command::BtfGetFdById, &mut { id }) }
 }
 
 /// How a program is run on a test frame.

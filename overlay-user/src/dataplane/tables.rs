@@ -7,12 +7,15 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key as Prefix, LpmTrie};
-use aya::maps::{Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuHashMap, PerCpuValues};
+use aya::maps::{
+    Array, DevMapHash, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues,
+};
+use aya::util::nr_cpus;
 use overlay_common::abi::{
-    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, FloodKey, GuardKey, MAX_PEERS,
-    MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey,
-    Port, PuntLimit, Record, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey,
-    Way, maps,
+    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, Filter, FilterKey, FilterNode,
+    FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit,
+    PermitKey, Policer, PolicerKey, Port, PuntLimit, Record, Route, RouteKey, Router, RuleCount,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_control::action::Action;
@@ -39,6 +42,11 @@ pub struct KernelTables {
     flood: Hash<FloodKey, Target>,
     policers: Hash<PolicerKey, Policer>,
     neighbours: Hash<NeighbourKey, Neighbour>,
+    filters: Hash<FilterKey, Filter>,
+    filter_nodes: Slots<FilterNode>,
+    rules: PerCpuArray<MapData, Wire<RuleCount>>,
+    /// What former rules have left to these.
+    carried: std::collections::HashMap<u32, RuleCount>,
     guards: Hash<GuardKey, Bound>,
     routers: Slots<Router>,
     routes: LpmTrie<MapData, Wire<Asked>, Wire<Route>>,
@@ -65,6 +73,9 @@ const PINNED: &[&str] = &[
     maps::FLOOD,
     maps::POLICERS,
     maps::NEIGHBOURS,
+    maps::FILTERS,
+    maps::FILTER_NODES,
+    maps::RULES,
     maps::GUARDS,
     maps::ROUTERS,
     maps::ROUTES,
@@ -95,6 +106,10 @@ impl KernelTables {
             flood: take(ebpf, maps::FLOOD)?,
             policers: take(ebpf, maps::POLICERS)?,
             neighbours: take(ebpf, maps::NEIGHBOURS)?,
+            filters: take(ebpf, maps::FILTERS)?,
+            filter_nodes: take(ebpf, maps::FILTER_NODES)?,
+            rules: take(ebpf, maps::RULES)?,
+            carried: std::collections::HashMap::new(),
             guards: take(ebpf, maps::GUARDS)?,
             routers: take(ebpf, maps::ROUTERS)?,
             routes: take(ebpf, maps::ROUTES)?,
@@ -179,6 +194,19 @@ impl KernelTables {
                 self.neighbours.insert(Wire(key), Wire(neighbour), 0)?;
             }
             Action::DelNeighbour(key) => remove(&mut self.neighbours, key)?,
+            Action::PutFilterNode(index, node) => self.filter_nodes.set(index, Wire(node), 0)?,
+            Action::PutFilter(key, filter) => self.filters.insert(Wire(key), Wire(filter), 0)?,
+            Action::DelFilter(key) => remove(&mut self.filters, key)?,
+            Action::CarryRule { from, to } => {
+                let carried = self.rule_count(from);
+                self.carried.entry(to).or_default().add(carried);
+            }
+            Action::DelRule(index) => {
+                self.carried.remove(&index);
+                let cpus = nr_cpus().map_err(|(what, error)| anyhow!("{what}: {error}"))?;
+                let zeroes = vec![Wire(RuleCount::default()); cpus];
+                self.rules.set(index, PerCpuValues::try_from(zeroes)?, 0)?;
+            }
             Action::PutGuard(key) => self.guards.insert(Wire(key), Wire(Bound(1)), 0)?,
             Action::DelGuard(key) => remove(&mut self.guards, key)?,
             Action::PutRouter(id, router) => {
@@ -231,6 +259,15 @@ impl KernelTables {
             let _ = self.devices.remove(ifindex);
         }
         Ok(())
+    }
+
+    /// What a rule has held, over all CPUs.
+    pub fn rule_count(&self, index: u32) -> RuleCount {
+        let mut sum = self.carried.get(&index).copied().unwrap_or_default();
+        if let Ok(values) = self.rules.get(&index, 0) {
+            values.iter().for_each(|Wire(count)| sum.add(*count));
+        }
+        sum
     }
 
     /// A port's counters, over all CPUs.

@@ -68,7 +68,8 @@ impl Worker {
     /// Has a frame wait, and asks for its next hop unless that is being asked for.
     fn wait_for(&mut self, key: NeighbourKey, punt: &Punt, bytes: &Bytes) {
         // What comes back as it is waits no longer for what it is told.
-        let waiting = (Punt { generation: 0, ..*punt }, bytes.clone());
+        let generation = if punt.generation == Punt::PART { Punt::PART } else { 0 };
+        let waiting = (Punt { generation, ..*punt }, bytes.clone());
         match self.pending.put(key, punt.source, waiting, self.started.elapsed()) {
             Ok(true) => self.ask(&key),
             Ok(false) => {}
@@ -152,7 +153,7 @@ impl Worker {
             Remedy::Tell(_) => self.tell(punt, bytes, arrival, Some(DropReason::TooBig), room),
             Remedy::Fragment => match fragments::of(bytes, room as usize) {
                 Some(parts) => {
-                    let punt = Punt { generation: 0, ..*punt };
+                    let punt = Punt { generation: Punt::PART, ..*punt };
                     parts.into_iter().for_each(|part| self.forward_or_wait(punt, part.into()));
                 }
                 None => self.count(punt.ifindex, DropReason::TooBig),

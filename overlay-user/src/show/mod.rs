@@ -3,7 +3,9 @@
 mod table;
 mod units;
 
-use crate::api::{DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, RouteRow, SegmentRow, Status};
+use crate::api::{
+    AclRow, DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, RouteRow, SegmentRow, Status,
+};
 use crate::dataplane::features::{ALL, Features};
 use overlay_common::wire::TagKind;
 use table::Table;
@@ -270,6 +272,24 @@ pub fn routes(rows: &[RouteRow]) -> String {
             or_dash(row.via.as_ref()),
             or_dash(row.peer.as_ref()),
             or_dash(row.mac.as_ref()),
+        ]);
+    }
+    table.render()
+}
+
+/// `overlay show acls`.
+pub fn acls(rows: &[AclRow]) -> String {
+    let mut table =
+        Table::new(&["SEGMENT", "DIRECTION", ">#", "ACTION", "RULE", ">PACKETS", ">BYTES"]);
+    for row in rows {
+        table.row([
+            row.segment.clone(),
+            row.direction.clone(),
+            or_dash(row.position.as_ref()),
+            row.action.clone(),
+            row.rule.clone(),
+            row.packets.to_string(),
+            units::bytes(row.bytes),
         ]);
     }
     table.render()

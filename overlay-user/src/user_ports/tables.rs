@@ -10,8 +10,9 @@ use overlay_common::abi::{
     PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::packet::Packet;
-use overlay_common::tables::{Tables, Turns};
+use overlay_common::tables::{Fields, Tables, Turns};
 use overlay_common::verdict::DropReason;
+use overlay_common::wire::Family;
 use overlay_control::tables::{TableSet, bytes_of};
 
 use super::tally::Tally;
@@ -116,6 +117,17 @@ impl Tables for PortTables<'_> {
 
     fn neighbour(&self, key: &NeighbourKey) -> Option<Neighbour> {
         self.set.neighbour(key)
+    }
+
+    fn filter(
+        &self,
+        segment: u16,
+        lists: u16,
+        family: Family,
+        charge: Charge,
+        fields: impl Fields,
+    ) -> Result<(), DropReason> {
+        self.set.filter(segment, lists, family, charge, fields)
     }
 
     fn is_bound(&self, key: &GuardKey) -> bool {

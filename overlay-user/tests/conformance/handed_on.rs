@@ -1,5 +1,4 @@
-//! What a program leaves to another comes out as if one had done it all: routing, and on kernels
-//! without loops, floods.
+//! What a program leaves to another comes out as if one had done it all: routing and floods.
 
 use std::cell::Cell;
 
@@ -10,9 +9,9 @@ use overlay_common::abi::{
 };
 use overlay_common::packet::Packet;
 use overlay_common::path::{Ingress, from_access, from_underlay, router};
-use overlay_common::tables::{Tables, Turns};
+use overlay_common::tables::{Fields, Tables, Turns};
 use overlay_common::verdict::{DropReason, Verdict};
-use overlay_common::wire::Mac;
+use overlay_common::wire::{Family, Mac};
 use overlay_control::frame::Frame;
 use overlay_control::sample::{Devices, ROUTER_ADDRESS, ROUTER_MAC, ipv4_of, ipv6_of, station};
 use overlay_control::tables::TableSet;
@@ -40,7 +39,6 @@ macro_rules! by_the_set {
 
 impl Tables for Apart<'_> {
     const APART: bool = true;
-    const FLOODS_APART: bool = true;
 
     fn is_back(&self) -> bool {
         true
@@ -82,6 +80,13 @@ impl Tables for Apart<'_> {
         fn fdb(key: &FdbKey) -> Option<FdbEntry>;
         fn refresh(key: &FdbKey, epoch: u32);
         fn neighbour(key: &NeighbourKey) -> Option<Neighbour>;
+        fn filter(
+            segment: u16,
+            lists: u16,
+            family: Family,
+            charge: Charge,
+            fields: impl Fields
+        ) -> Result<(), DropReason>;
         fn is_bound(key: &GuardKey) -> bool;
         fn route(key: &RouteKey) -> Option<Route>;
         fn flood(key: &FloodKey) -> Option<Target>;

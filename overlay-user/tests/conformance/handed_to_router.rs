@@ -1,16 +1,16 @@
 //! What user space asks of the packet path for a router: whose a packet is, where it goes next,
 //! and the way of the frames that a router sends itself.
 
-use overlay_common::abi::{Arrival, NeighbourKey, Punt, Target};
+use overlay_common::abi::{Arrival, Hook, NeighbourKey, Punt, Target};
 use overlay_common::id::SegmentId;
-use overlay_common::path::{ptb, router};
+use overlay_common::path::{Ingress, from_access, ptb, router};
 use overlay_common::verdict::{DropReason, Verdict};
 use overlay_common::wire::{Family, Mac, address_words};
 use overlay_control::action::Action;
 use overlay_control::frame::Frame;
 use overlay_control::sample::{
-    DOWN_PORT, INGRESS_PORT, OVER_IPV6_PORT, PLAIN_PORT, ROUTER_ADDRESS, ROUTER_MAC, SMALL_PORT,
-    TAGGED_PORT, ipv4_of, ipv6_of, station,
+    DOWN_PORT, FILTERED_FAR_PORT, FILTERED_PORT, FILTERED_SEGMENT, INGRESS_PORT, OVER_IPV6_PORT,
+    PLAIN_PORT, ROUTER_ADDRESS, ROUTER_MAC, SMALL_PORT, TAGGED_PORT, ipv4_of, ipv6_of, station,
 };
 use overlay_control::tables::TableSet;
 use overlay_proof::ip::ipv4_with;
@@ -24,6 +24,8 @@ use crate::vector::{ethernet, tagged};
 
 const HOST: [u8; 4] = ipv4_of(1);
 const HOST6: [u8; 16] = ipv6_of(1);
+
+const INGRESS: Ingress = Ingress { ifindex: 1, hook: Hook::User };
 
 /// At the router of segment 1, from the host behind the ingress port.
 const FROM_PORT: Arrival = Arrival::plain(Target::port(INGRESS_PORT), 1);
@@ -88,6 +90,27 @@ fn the_routers_own_addresses_are_its_own() {
     assert!(!is_local(to4(ipv4_of(2))));
     assert!(!is_local(to4([10, 99, 0, 9])));
     assert!(!is_local(Frame::new(&ethernet(ROUTER_MAC, station(1), 0x0806, &payload(60)))));
+}
+
+/// What was let pass as a whole is let pass in parts, by its list and by that of the other segment.
+#[test]
+fn parts_are_not_held_against_lists_again() {
+    let tables = tables();
+    let (from, to) = ([172, 16, 0, 1], ipv4_of(FILTERED_FAR_PORT as u8));
+    let packet = ipv4_with(&[], 17, 0x0010, (from, to), &payload(40));
+    let bytes = to_router(station(1), &packet);
+    let route = |generation| {
+        let punt = Punt { segment: 1, source: Target::port(1), generation, ..Punt::default() };
+        let arrival = router::arrival_of(&tables, &punt).unwrap();
+        router::run(&mut Frame::new(&bytes), &tables, INGRESS, arrival)
+    };
+    assert_eq!(route(0), Err(DropReason::AclDenied));
+    assert!(matches!(route(Punt::PART), Ok(Verdict::Deliver(_))), "{:?}", route(Punt::PART));
+    let far = ethernet(station(0x11), station(FILTERED_PORT as u8), 0x0800, &packet);
+    let punt =
+        Punt { segment: FILTERED_SEGMENT, source: Target::port(FILTERED_PORT), ..Punt::default() };
+    let part = from_access::run_part(&mut Frame::new(&far), &tables, INGRESS, &punt);
+    assert!(matches!(part, Ok(Verdict::Transmit(_))), "{part:?}");
 }
 
 #[test]

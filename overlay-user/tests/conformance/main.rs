@@ -3,6 +3,7 @@
 //! programs, and in the buffers of ports that user space carries. All must agree, and
 //! hand-picked vectors must agree with what was written down for them.
 
+mod acl;
 mod guard;
 mod handed;
 mod handed_on;

@@ -225,6 +225,7 @@ pub fn vectors() -> Vec<Picked> {
     mtu::add(&mut picks);
     crate::routing::add(&mut picks);
     crate::guard::add(&mut picks);
+    crate::acl::add(&mut picks);
     picks.0
 }
 

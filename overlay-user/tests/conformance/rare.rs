@@ -174,13 +174,13 @@ fn missing_copies(picks: &mut Picks) {
     picks.given(tables(vec![slot(1, Target::peer(1))]));
 
     let local = FloodList::new(1, 4, Family::V4, 0, 0);
-    let segment = Segment { flood: local, vni: 100, reserved: 0 };
+    let segment = Segment { flood: local, vni: 100, flags: 0 };
     let group = ethernet(Mac::BROADCAST, station(1), 0x88b5, &arp());
     picks.access_by_tc("broadcast where there are no peers", group, Expect::Consumed);
     picks.given(tables(vec![Action::PutSegment(SegmentId(1), segment)]));
 
     let empty = FloodList::new(1, 0, Family::V4, 0, 0);
-    let segment = Segment { flood: empty, vni: 200, reserved: 0 };
+    let segment = Segment { flood: empty, vni: 200, flags: 0 };
     let second = ethernet(Mac::BROADCAST, station(0x11), 0x88b5, &arp());
     let frame = Datagram { vni: 200, ..Datagram::of(1) }.sent_to_node(&second);
     picks.underlay_by_tc(

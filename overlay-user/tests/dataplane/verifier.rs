@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{MapFd, MapInfo};
 use aya::programs::{Program, ProgramInfo};
 use aya_obj::Object;
-use overlay_user::dataplane::sys::{Kind, load_with_statistics};
+use aya_obj::btf::FuncSecInfo;
+use overlay_user::dataplane::sys::{Functions, Kind, load_with_statistics};
 use overlay_user::dataplane::{Dataplane, object};
 
 /// Loads a program once more and returns how many instructions the verifier went through.
@@ -22,8 +23,13 @@ pub fn instructions_by_log(dataplane: &mut Dataplane, name: &str) -> Result<u32>
     };
     // Open until the program is loaded, which names them by their descriptors.
     let maps = maps_of(&info)?;
-    let instructions = linked(name, &maps)?;
-    let (_program, log) = load_with_statistics(kind, &instructions)
+    let (instructions, records) = linked(name, &maps)?;
+    let functions = Functions {
+        btf: info.btf_id().context("a program without BTF")?,
+        records: &records.func_info_bytes(),
+        count: records.func_info.len() as u32,
+    };
+    let (_program, log) = load_with_statistics(kind, &instructions, functions)
         .with_context(|| format!("loading {name} once more"))?;
     let count = log.lines().find_map(|line| line.strip_prefix("processed "));
     let count = count.and_then(|line| line.split(' ').next()?.parse().ok());
@@ -42,8 +48,9 @@ fn maps_of(info: &ProgramInfo) -> Result<HashMap<String, MapFd>> {
         .collect()
 }
 
-/// A program's instructions, with its functions behind it and its maps filled in.
-fn linked(name: &str, maps: &HashMap<String, MapFd>) -> Result<Vec<u64>> {
+/// A program's instructions, with its functions behind it and its maps filled in, and which
+/// functions these are.
+fn linked(name: &str, maps: &HashMap<String, MapFd>) -> Result<(Vec<u64>, FuncSecInfo)> {
     let mut object = Object::parse(object())?;
     let known = std::mem::take(&mut object.maps);
     let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
@@ -58,5 +65,5 @@ fn linked(name: &str, maps: &HashMap<String, MapFd>) -> Result<Vec<u64>> {
     ensure!(!function.instructions.is_empty());
     // SAFETY: an instruction is eight bytes of plain data, and any eight bytes are a number.
     let words = function.instructions.iter().map(|i| unsafe { std::mem::transmute_copy(i) });
-    Ok(words.collect())
+    Ok((words.collect(), function.func_info.clone()))
 }

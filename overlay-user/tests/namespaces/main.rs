@@ -8,6 +8,7 @@
 mod harness;
 
 mod access;
+mod acl;
 mod bad_config;
 mod closed;
 mod devices;

@@ -303,6 +303,12 @@ fn ipv6(seed: &mut Seed, from: Mac, len: usize) -> Vec<u8> {
         packet.extend(seed.bytes(32));
     }
     packet.extend(seed.bytes(len));
+    if packet[6] == 44
+        && let Some([next, _, high, low]) = packet.get_mut(40..44)
+    {
+        *next = seed.pick(&[6, 17, 58, 60, 44]);
+        [*high, *low] = seed.pick(&[[0, 1], [0, 0], [0, 8], [1, 1]]);
+    }
     connect_perhaps(seed, &mut packet, 40);
     packet
 }

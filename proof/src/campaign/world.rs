@@ -4,14 +4,16 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use overlay_common::abi::{
-    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FloodKey, FloodList, GuardKey, Meter,
-    Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer, PolicerKey, Port,
-    PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, TunnelPorts, Vtep, Vtep6Key,
-    VtepKey, Way,
+    ABI_VERSION, Access, AccessKey, Egress, FdbEntry, FdbKey, FilterKey, FloodKey, FloodList,
+    GuardKey, Meter, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey, Policed, Policer,
+    PolicerKey, Port, PuntLimit, PuntReason, Route, RouteKey, Router, Segment, Target, TunnelPorts,
+    Vtep, Vtep6Key, VtepKey, Way,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 use overlay_common::wire::{Encap, Ends, Family, Mac, Template, address_words};
+use overlay_control::acl::{Entry, List};
 use overlay_control::action::Action;
+use overlay_control::config::Prefix;
 use overlay_control::sample::{
     Devices, EPOCH, LOCAL_VTEP, LOCAL_VTEP6, PEER_ROUTER_MAC, ROUTER_ADDRESS, ROUTER_MAC,
     UPLINK_MAC, ipv4_of, ipv6_of, next_hop,
@@ -29,6 +31,47 @@ fn routed_network(is_v4: bool, number: u8, len: u8) -> (IpAddr, u8) {
         (false, 1) => (Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0).into(), 64),
         (false, _) => (Ipv6Addr::new(0xfd00 | u16::from(number), 0, 0, 0, 0, 0, 0, 0).into(), len),
     }
+}
+
+/// A list of some rules about what frames have.
+fn list(seed: &mut Seed) -> Option<List> {
+    let entries = (0..seed.below(12)).map(|_| {
+        let protocol = seed.pick(&[None, None, Some(6), Some(17), Some(1), Some(58), Some(132)]);
+        let has_ports = matches!(protocol, Some(6 | 17 | 132));
+        let is_v4 = match protocol {
+            Some(1) => true,
+            Some(58) => false,
+            _ => seed.percent(60),
+        };
+        let ports = |seed: &mut Seed| {
+            let (a, b) = (seed.word() as u16, seed.word() as u16);
+            (has_ports && seed.percent(40)).then(|| (a.min(b), a.max(b)))
+        };
+        let (source_port, destination_port) = (ports(seed), ports(seed));
+        let is_icmp = matches!(protocol, Some(1 | 58));
+        Entry {
+            permits: seed.percent(70),
+            protocol,
+            source: prefix(seed, is_v4),
+            destination: prefix(seed, is_v4),
+            source_port,
+            destination_port,
+            icmp_type: (is_icmp && seed.percent(60)).then(|| seed.pick(&[8, 0, 128, 135, 136])),
+        }
+    });
+    let entries = entries.collect();
+    List::new(entries, seed.percent(60)).ok()
+}
+
+/// One that stations are in, or none.
+fn prefix(seed: &mut Seed, is_v4: bool) -> Option<Prefix> {
+    let station = seed.below(32) as u8;
+    let (address, lens): (IpAddr, [u8; 4]) = match is_v4 {
+        true => (ipv4_of(station).into(), [8, 16, 28, 32]),
+        false => (ipv6_of(station).into(), [8, 64, 124, 128]),
+    };
+    let prefix = Prefix { address, len: seed.pick(&lens) };
+    seed.percent(50).then(|| prefix.network())
 }
 
 /// Ports and peers, by their indexes from 1.
@@ -82,6 +125,8 @@ pub struct World {
     pub vrfs: Vec<u16>,
     /// The segments that have limits, by their indexes from 1.
     limited: Vec<bool>,
+    /// The segments that have access lists, likewise: bits of `Policed`.
+    filtered: Vec<u16>,
 }
 
 impl World {
@@ -101,8 +146,10 @@ impl World {
             tunnel_ports: TunnelPorts { vxlan, geneve },
             vrfs: Vec::new(),
             limited: Vec::new(),
+            filtered: Vec::new(),
         };
         world.limits(seed);
+        world.filters(seed);
         world.node(seed);
         (1..=PORTS).for_each(|index| world.port(seed, devices, index));
         (1..=PEERS).for_each(|index| world.peer(seed, index));
@@ -147,6 +194,7 @@ impl World {
             Action::PutFdb(key, _) => Some(Action::DelFdb(key)),
             Action::PutPolicer(key, _) => Some(Action::DelPolicer(key)),
             Action::PutNeighbour(key, _) => Some(Action::DelNeighbour(key)),
+            Action::PutFilter(key, _) => Some(Action::DelFilter(key)),
             Action::PutGuard(key) => Some(Action::DelGuard(key)),
             Action::PutRouter(id, _) => Some(Action::DelRouter(id)),
             Action::PutRoute(key, _) => Some(Action::DelRoute(key)),
@@ -206,7 +254,32 @@ impl World {
     }
 
     fn policed_segment(&self, segment: u16) -> u16 {
-        if self.limited[usize::from(segment) - 1] { Policed::SEGMENT } else { 0 }
+        let at = usize::from(segment) - 1;
+        self.filtered[at] | if self.limited[at] { Policed::SEGMENT } else { 0 }
+    }
+
+    /// Access lists of some segments, hardly any of which has none after all.
+    fn filters(&mut self, seed: &mut Seed) {
+        let (mut nodes, mut rules) = (0, 0);
+        for segment in 1..=self.segments() {
+            let mut bits = 0;
+            for (bit, direction) in FilterKey::DIRECTIONS {
+                if seed.percent(80) {
+                    continue;
+                }
+                bits |= bit;
+                let Some(list) = list(seed).filter(|_| seed.percent(97)) else { continue };
+                let own = (nodes..).take(list.nodes()).collect::<Vec<u32>>();
+                let counted = (rules..).take(list.rules()).collect::<Vec<u32>>();
+                (nodes, rules) = (nodes + own.len() as u32, rules + counted.len() as u32);
+                let (filter, placed) = list.placed(&own, &counted);
+                let placed = placed.map(|(index, node)| Action::PutFilterNode(index, node));
+                self.actions.extend(placed);
+                let key = FilterKey { segment, direction };
+                self.actions.push(Action::PutFilter(key, filter));
+            }
+            self.filtered.push(bits);
+        }
     }
 
     /// The first ports are those that test frames come in by, one a segment.
@@ -298,7 +371,7 @@ impl World {
         for (segment, vni) in (1..).zip(self.vnis.clone()) {
             let flags = if seed.percent(70) { Permit::LEARN } else { 0 };
             let hears = if seed.percent(80) { Permit::NEIGHBOURS } else { 0 };
-            let flags = flags | hears | self.policed_segment(segment);
+            let flags = flags | hears | self.policed_segment(segment) & !Policed::FILTER_IN;
             let permit = Permit { segment, flags, reserved: 0 };
             let mut put = |profile| {
                 self.actions.push(Action::PutPermit(PermitKey { profile, vni }, permit));
@@ -339,8 +412,8 @@ impl World {
         let [ports, ours, rest] = [ports.len(), ours.len(), rest.len()].map(|len| len as u16);
         let flood = FloodList::new(generation, ports, family, ours, rest);
         let vni = self.vnis[usize::from(segment) - 1];
-        self.actions
-            .push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, reserved: 0 }));
+        let flags = u32::from(self.policed_segment(segment) & Policed::FILTER_OUT);
+        self.actions.push(Action::PutSegment(SegmentId(segment), Segment { flood, vni, flags }));
     }
 
     /// The ingress port of a segment has the segment's index. Where it is guarded, a station may

@@ -28,7 +28,9 @@ pub fn run<P: Packet, T: Tables>(
         return Err(DropReason::TooBig);
     }
     let (packets, bytes) = counted(packet, wire_len);
-    police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: false })?;
+    let charge = Charge { packets, bytes, is_flood: false };
+    police::filter(packet, tables, frame.sender(), charge, true)?;
+    police::run(tables, frame.sender(), charge)?;
     let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
     Ok(verdict)

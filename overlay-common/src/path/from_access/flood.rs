@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 
 use super::classify::Frame;
 use super::strip;
-use crate::abi::{Charge, Direction, FloodKey, FloodList, PuntReason, Target};
+use crate::abi::{Charge, Direction, FloodKey, FloodList, Policed, PuntReason, Target};
 use crate::packet::Packet;
 use crate::path::flow::{Flow, counted, wire_len};
 use crate::path::{encap, local, police, unknown, way};
@@ -34,7 +34,9 @@ pub fn run<P: Packet, T: Tables>(
     strip::run(packet, frame)?;
     let sizes = Sizes::of(packet);
     let Sizes { packets, bytes, .. } = sizes;
-    police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: true })?;
+    let charge = Charge { packets, bytes, is_flood: true };
+    police::filter(packet, tables, frame.sender(), charge, false)?;
+    police::run(tables, frame.sender(), charge)?;
     if list.rest() != 0
         && let Err(reason) = frame.punt(packet, tables, PuntReason::Flood, list.generation())
     {
@@ -42,7 +44,13 @@ pub fn run<P: Packet, T: Tables>(
     }
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
 
-    let has_ports = local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex);
+    let has_ports = match to_ports(packet, tables, frame, charge) {
+        Ok(()) => local::flood(packet, tables, list, frame.segment, Some(frame.port), ifindex),
+        Err(reason) => {
+            tables.count_drop(ifindex, reason, 1);
+            true
+        }
+    };
     if !has_ports && list.peers() + list.rest() == 0 {
         return Err(DropReason::NoReceiver);
     }
@@ -53,6 +61,20 @@ pub fn run<P: Packet, T: Tables>(
         }
     }
     Ok(Verdict::Consumed)
+}
+
+/// Whether the ports of the segment take a plain frame.
+#[inline(always)]
+fn to_ports<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    frame: &Frame,
+    charge: Charge,
+) -> Result<(), DropReason> {
+    match frame.limits & Policed::FILTER_OUT {
+        0 => Ok(()),
+        _ => police::out(packet, tables, frame.segment, charge),
+    }
 }
 
 /// Sends the copies that the kernel does not send, of a plain frame.

@@ -16,7 +16,7 @@ pub(super) mod strip;
 mod too_big;
 mod transmit;
 
-use crate::abi::{Punt, Target};
+use crate::abi::{Policed, Punt, Target};
 use crate::packet::Packet;
 use crate::path::learn::{self, Sighting};
 use crate::path::neighbours::said;
@@ -54,7 +54,7 @@ pub fn run<P: Packet, T: Tables>(
     let frame = admitted(packet, tables, ingress)?;
     let result = match resolve::run(tables, &frame) {
         Ok(Destination::Router) => return to_router(packet, tables, &frame),
-        Ok(Destination::Flood) if T::FLOODS_APART => return Ok(Verdict::Flood),
+        Ok(Destination::Flood) if T::APART => return Ok(Verdict::Flood),
         Ok(destination) => forward(packet, tables, &frame, destination),
         Err(why) => Err(why),
     };
@@ -166,16 +166,16 @@ fn fit<P: Packet, T: Tables>(
     frame: &Frame,
     (kind, at): (u16, usize),
 ) -> Option<Result<Verdict, DropReason>> {
-    let (max_frame, clamps) = match resolve::run(tables, frame).ok()? {
+    let (max_frame, clamps, to_port) = match resolve::run(tables, frame).ok()? {
         Destination::Peer(index) => {
             let peer = tables.peer(index).filter(|peer| peer.is_ready())?;
-            (peer.max_frame as u32, peer.clamps())
+            (peer.max_frame as u32, peer.clamps(), false)
         }
-        Destination::Port(index) => (local::port(tables, index).ok()?.max_frame, false),
+        Destination::Port(index) => (local::port(tables, index).ok()?.max_frame, false, true),
         Destination::Router | Destination::Flood => return None,
     };
     if too_big::is_so(packet, max_frame) {
-        return Some(too_big::run(packet, tables, frame, max_frame));
+        return Some(too_big::run(packet, tables, frame, max_frame, to_port));
     }
     if clamps && let Some(tcp) = mss::syn(packet, kind, at) {
         let most = max_frame.saturating_add(too_big::tag_len(packet));
@@ -245,7 +245,9 @@ pub fn run_part<P: Packet, T: Tables>(
     ingress: Ingress,
     punt: &Punt,
 ) -> Result<Verdict, DropReason> {
-    let frame = classify::again(packet, tables, ingress, punt)?;
+    let mut frame = classify::again(packet, tables, ingress, punt)?;
+    // The whole was held against access lists, and had the ports that most parts lack.
+    frame.limits &= !(Policed::FILTER_IN | Policed::FILTER_OUT);
     let destination = resolve::run(tables, &frame)?;
     match forward(packet, tables, &frame, destination) {
         Ok(Verdict::Defer) => Err(DropReason::TooBig),

@@ -2,11 +2,11 @@
 
 use super::classify::Frame;
 use super::strip;
-use crate::abi::PuntReason;
+use crate::abi::{Charge, PuntReason};
 use crate::packet::Packet;
-use crate::path::flow::wire_len;
+use crate::path::flow::{counted, wire_len};
 use crate::path::ptb::{self, Remedy};
-use crate::path::{forget, local};
+use crate::path::{forget, local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::{Ethernet, Tag, ethertype};
@@ -30,7 +30,7 @@ pub fn tag_len<P: Packet>(packet: &P) -> u32 {
     }
 }
 
-/// Answers a frame, whose way out takes `max_frame` bytes, where its sender may be told,
+/// Answers a frame that access lists let pass, whose way out takes `max_frame` bytes, where its sender may be told,
 /// or hands it over where it may be cut up. Whatever was answered counts as dropped all the
 /// same, and the answer as sent to the port.
 #[inline(always)]
@@ -39,8 +39,12 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     frame: &Frame,
     max_frame: u32,
+    to_port: bool,
 ) -> Result<Verdict, DropReason> {
     strip::run(packet, frame)?;
+    let (packets, bytes) = counted(packet, wire_len(packet));
+    let charge = Charge { packets, bytes, is_flood: false };
+    police::filter(packet, tables, frame.sender(), charge, to_port)?;
     match ptb::remedy(packet, max_frame) {
         Remedy::Nothing => Err(DropReason::TooBig),
         Remedy::Fragment => {

@@ -35,7 +35,9 @@ pub fn run<P: Packet, T: Tables>(
         return Err(DropReason::TooBig);
     }
     let (packets, bytes) = counted(packet, wire_len);
-    police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: false })?;
+    let charge = Charge { packets, bytes, is_flood: false };
+    police::filter(packet, tables, frame.sender(), charge, false)?;
+    police::run(tables, frame.sender(), charge)?;
     let way = way::run(tables, peer, &flow)?;
     encap::wrap(packet, peer, &way, &flow, segment.vni)?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);

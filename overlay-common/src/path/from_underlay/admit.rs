@@ -119,7 +119,7 @@ pub fn run<P: Packet, T: Tables>(
 /// The peer's limits and the segment's.
 #[inline(always)]
 const fn limits(vtep: Vtep, permit: Permit) -> u16 {
-    let segment = permit.flags & Policed::SEGMENT;
+    let segment = permit.flags & (Policed::SEGMENT | Policed::FILTER_OUT);
     if vtep.is_policed() { segment | Policed::PORT } else { segment }
 }
 

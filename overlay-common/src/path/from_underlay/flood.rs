@@ -23,7 +23,9 @@ pub fn run<P: Packet, T: Tables>(
     let list = tables.segment(frame.segment).ok_or(DropReason::TableInconsistent)?.flood;
     decap::run(packet, frame)?;
     let (packets, bytes) = counted(packet, wire_len(packet));
-    police::run(tables, frame.sender(), Charge { packets, bytes, is_flood: true })?;
+    let charge = Charge { packets, bytes, is_flood: true };
+    police::filter(packet, tables, frame.sender(), charge, true)?;
+    police::run(tables, frame.sender(), charge)?;
     tables.count_peer(frame.peer, Direction::Rx, packets, bytes);
     let ifindex = frame.ingress.ifindex;
     match local::flood(packet, tables, list, frame.segment, None, ifindex) {

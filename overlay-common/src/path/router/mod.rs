@@ -11,7 +11,9 @@ mod head;
 mod next_hop;
 mod too_big;
 
-use crate::abi::{Arrival, Charge, Direction, Punt, PuntReason, Route, RouteKey, Router, Target};
+use crate::abi::{
+    Arrival, Charge, Direction, Policed, Punt, PuntReason, Route, RouteKey, Router, Target,
+};
 use crate::packet::{Inner, Packet};
 use crate::path::flow::{Flow, counted, wire_len};
 use crate::path::from_access::strip;
@@ -59,6 +61,7 @@ pub fn run<P: Packet, T: Tables>(
         // ARP was heard, and answered, before.
         return Ok(Verdict::Consumed);
     };
+    routed.hold(packet, tables)?;
     forget();
     let router = tables.router(arrival.segment).ok_or(DropReason::TableInconsistent)?;
     let key = RouteKey::to(router.vrf, head.family, head.destination);
@@ -180,7 +183,7 @@ impl Routed {
             mss::clamp(packet, tcp, max_frame);
         }
         forget();
-        let sizes = self.admit(packet, tables, wire_len)?;
+        let sizes = self.police(packet, tables, wire_len)?;
         rewrite(packet, head, router, next_hop)?;
         let verdict = encapsulate(packet, tables, peer, index, segment.vni, sizes)?;
         self.count(tables, sizes);
@@ -199,28 +202,62 @@ impl Routed {
         let index = next_hop.target.index();
         let port = local::port(tables, index)?;
         let (wire_len, max_frame) = (wire_len(packet), port.max_frame);
+        self.hold_out(packet, tables, next_hop.segment)?;
         if wire_len > max_frame {
             return too_big::run(packet, tables, self, router, max_frame);
         }
-        let sizes = self.admit(packet, tables, wire_len)?;
+        let sizes = self.police(packet, tables, wire_len)?;
         rewrite(packet, head, router, next_hop)?;
         let verdict = local::deliver(packet, tables, index, port, sizes)?;
         self.count(tables, sizes);
         Ok(verdict)
     }
 
+    /// As the limits see it.
+    #[inline(always)]
+    const fn sender(&self) -> Sender {
+        let Arrival { source, segment, limits, .. } = self.arrival;
+        Sender { source, segment, limits }
+    }
+
+    /// Holds the frame against the list of where it came from: before anything is done with it, and
+    /// not again in user space.
+    #[inline(always)]
+    fn hold<P: Packet, T: Tables>(&self, packet: &mut P, tables: &T) -> Result<(), DropReason> {
+        let charge = charge(packet);
+        police::filter(packet, tables, self.sender(), charge, false)
+    }
+
+    /// Holds the frame against the list of where it goes, unless it is a part of one that was.
+    #[inline(always)]
+    fn hold_out<P: Packet, T: Tables>(
+        &self,
+        packet: &mut P,
+        tables: &T,
+        to: u16,
+    ) -> Result<(), DropReason> {
+        if self.arrival.flags & Arrival::PART != 0 {
+            return Ok(());
+        }
+        let segment = tables.segment(to).filter(|segment| segment.vni != 0);
+        let segment = segment.ok_or(DropReason::TableInconsistent)?;
+        if segment.flags & Policed::FILTER_OUT as u32 == 0 {
+            return Ok(());
+        }
+        let charge = charge(packet);
+        police::out(packet, tables, to, charge)
+    }
+
     /// Holds the frame against the limits of where it came from.
     #[inline(always)]
-    fn admit<P: Packet, T: Tables>(
+    fn police<P: Packet, T: Tables>(
         &self,
         packet: &P,
         tables: &T,
         wire_len: u32,
     ) -> Result<(u32, u32), DropReason> {
-        let Arrival { source, segment, limits, .. } = self.arrival;
         let (packets, bytes) = counted(packet, wire_len);
-        let charge = Charge { packets, bytes, is_flood: false };
-        police::run(tables, Sender { source, segment, limits }, charge)?;
+        police::run(tables, self.sender(), Charge { packets, bytes, is_flood: false })?;
         Ok((packets, bytes))
     }
 
@@ -313,6 +350,12 @@ fn encapsulate<P: Packet, T: Tables>(
     Ok(Verdict::Transmit(way.egress))
 }
 
+#[inline(always)]
+fn charge<P: Packet>(packet: &P) -> Charge {
+    let (packets, bytes) = counted(packet, wire_len(packet));
+    Charge { packets, bytes, is_flood: false }
+}
+
 /// What a punt of [`PuntReason::Router`] says of its frame; `None` where its port or peer may not
 /// use the segment any more, or the segment has no router.
 pub fn arrival_of<T: Tables>(tables: &T, punt: &Punt) -> Option<Arrival> {
@@ -321,6 +364,9 @@ pub fn arrival_of<T: Tables>(tables: &T, punt: &Punt) -> Option<Arrival> {
         let port = tables.port(source.index());
         source.is_peer() || port.is_some_and(|port| port.segment == punt.segment)
     };
-    // Its limits were asked already, or will be when the sender sends the next one.
-    is_there(punt.source).then_some(Arrival::plain(punt.source, punt.segment))
+    // It was held against the list of where it came from. Its limits were asked already, or will be
+    // when the sender sends the next one.
+    let flags = if punt.generation == Punt::PART { Arrival::PART } else { 0 };
+    let plain = Arrival::plain(punt.source, punt.segment);
+    is_there(punt.source).then_some(Arrival { flags, ..plain })
 }

@@ -1,0 +1,141 @@
+//! Access lists: what a plain frame's packet is in their terms.
+//!
+//! They are about IP. A fragment but the first has no ports: rules that name ports are not for it.
+//! Of IPv6's extension headers only that of a fragment is looked behind. What hides behind others
+//! is for the compiler of lists to refuse (`acl` in overlay-control).
+
+use crate::abi::{Charge, FlowKey};
+use crate::packet::Packet;
+use crate::tables::{Fields, Tables};
+use crate::verdict::DropReason;
+use crate::wire::{Ethernet, Family, Fragment, Ipv4, Ipv6, ethertype, protocol};
+
+/// Refuses what lists of a segment ([`Policed`](crate::abi::Policed)) deny.
+#[inline(always)]
+pub fn run<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    (segment, lists): (u16, u16),
+    charge: Charge,
+) -> Result<(), DropReason> {
+    match packet.at::<Ethernet>(0).map(Ethernet::ethertype) {
+        Some(ethertype::IPV4) => {
+            let ip = *packet.at::<Ipv4>(Ethernet::LEN).ok_or(DropReason::AclDenied)?;
+            if ip.header_len() > Ipv4::LEN {
+                packet.require(BEHIND_OPTIONS);
+            }
+            tables.filter(segment, lists, Family::V4, charge, V4(packet, ip))
+        }
+        Some(ethertype::IPV6) => {
+            packet.at::<Ipv6>(Ethernet::LEN).ok_or(DropReason::AclDenied)?;
+            tables.filter(segment, lists, Family::V6, charge, V6(packet))
+        }
+        Some(kind) if kind < SHORTEST_TYPE && is_snap_ip(packet) => Err(DropReason::AclDenied),
+        _ => Ok(()),
+    }
+}
+
+/// Below is a length (IEEE 802.3, 3.2.6).
+const SHORTEST_TYPE: u16 = 0x600;
+
+/// Whether what follows is IP in a way of its own, which hardly anybody sends and some hosts take
+/// (RFC 1042).
+#[inline(always)]
+fn is_snap_ip<P: Packet>(packet: &P) -> bool {
+    const SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
+    let Some([a, b, c, d, e, f, high, low]) = packet.at::<[u8; 8]>(Ethernet::LEN) else {
+        return false;
+    };
+    let kind = u16::from_be_bytes([*high, *low]);
+    [*a, *b, *c, *d, *e, *f] == SNAP && matches!(kind, ethertype::IPV4 | ethertype::IPV6)
+}
+
+/// A frame with an IPv4 packet, and its header.
+struct V4<'a, P>(&'a P, Ipv4);
+
+impl<P: Packet> Fields for V4<'_, P> {
+    #[inline(always)]
+    fn write(&self, flow: &mut FlowKey) {
+        let Self(packet, ip) = self;
+        let is_first = ip.is_first_fragment();
+        let ports =
+            if is_first { ports(*packet, ip.protocol, Ethernet::LEN + ip.header_len()) } else { 0 };
+        flow.fields = [
+            0,
+            u32::from_be_bytes(ip.source) as u64,
+            0,
+            u32::from_be_bytes(ip.destination) as u64,
+            ip.protocol as u64,
+            (ports >> 16) as u64,
+            (ports & 0xffff) as u64,
+            if is_first { FlowKey::HERE } else { FlowKey::ELSEWHERE },
+        ];
+    }
+}
+
+/// A frame with an IPv6 packet.
+struct V6<'a, P>(&'a P);
+
+impl<P: Packet> Fields for V6<'_, P> {
+    #[inline(always)]
+    fn write(&self, flow: &mut FlowKey) {
+        let Self(packet) = self;
+        let Some(ip) = packet.at::<Ipv6>(Ethernet::LEN) else { return };
+        let behind = Ethernet::LEN + Ipv6::LEN;
+        let (protocol, ports, transport) = match ip.next_header {
+            protocol::FRAGMENT => match packet.at::<Fragment>(behind) {
+                Some(part) if is_hiding(part.next_header) => (part.next_header, 0, FlowKey::HIDDEN),
+                Some(part) if part.is_first() => {
+                    let ports = ports(*packet, part.next_header, behind + Fragment::LEN);
+                    (part.next_header, ports, FlowKey::HERE)
+                }
+                Some(part) => (part.next_header, 0, FlowKey::ELSEWHERE),
+                None => (protocol::FRAGMENT, 0, FlowKey::HIDDEN),
+            },
+            first if is_hiding(first) => (first, 0, FlowKey::HIDDEN),
+            protocol => (protocol, ports(*packet, protocol, behind), FlowKey::HERE),
+        };
+        let [from, to] = [ip.source_words(), ip.destination_words()];
+        flow.fields = [
+            from[0].to_be(),
+            from[1].to_be(),
+            to[0].to_be(),
+            to[1].to_be(),
+            protocol as u64,
+            (ports >> 16) as u64,
+            (ports & 0xffff) as u64,
+            transport,
+        ];
+    }
+}
+
+/// Whether a next header is one of those that others stand behind (RFC 8200, section 4.1).
+#[inline(always)]
+const fn is_hiding(next_header: u8) -> bool {
+    matches!(
+        next_header,
+        protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::FRAGMENT
+            | protocol::AUTHENTICATION
+            | protocol::DESTINATION
+    )
+}
+
+/// Source port and destination port, 16 bits each; of ICMP, type and code as the latter. What is cut
+/// off before them has none.
+#[inline(always)]
+fn ports<P: Packet>(packet: &P, protocol: u8, at: usize) -> u32 {
+    match protocol {
+        protocol::TCP | protocol::UDP | protocol::SCTP => {
+            packet.at::<[u8; 4]>(at).map_or(0, |ports| u32::from_be_bytes(*ports))
+        }
+        protocol::ICMP | protocol::ICMPV6 => {
+            packet.at::<[u8; 2]>(at).map_or(0, |kind| u16::from_be_bytes(*kind) as u32)
+        }
+        _ => 0,
+    }
+}
+
+/// Ports behind the longest IPv4 header.
+const BEHIND_OPTIONS: u32 = Ethernet::LEN as u32 + 60 + 4;

@@ -1,0 +1,154 @@
+//! One tree: the space is cut at a bound of one field after the other, until each part has one
+//! first rule.
+//!
+//! The cut is made where it leaves the fewest rules on the fuller side (after HyperSplit: Qi et
+//! al., INFOCOM 2009). Equal parts are one.
+
+use std::collections::HashMap;
+
+use overlay_common::abi::{Branch, Filter, FilterNode, MAX_FILTER_NODES};
+
+use super::{Ranges, Rule};
+
+/// Nodes, each once.
+#[derive(Debug, Default)]
+pub struct Nodes {
+    pub all: Vec<FilterNode>,
+    known: HashMap<FilterNode, u32>,
+}
+
+impl Nodes {
+    fn put(&mut self, node: FilterNode) -> Branch {
+        let next = self.all.len() as u32;
+        let index = *self.known.entry(node).or_insert(next);
+        if index == next {
+            self.all.push(node);
+        }
+        Branch::node(index)
+    }
+}
+
+/// A tree takes more work, more comparisons, or more of them on the way to a part, than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge;
+
+/// Makes the tree of some rules, which come in their order. `looks` is how often
+/// rules may be looked at.
+pub fn build(
+    rules: &[&Rule],
+    space: Ranges,
+    looks: usize,
+    nodes: &mut Nodes,
+) -> Result<Branch, TooLarge> {
+    let mut builder = Builder { nodes, looks };
+    builder.part(rules.to_vec(), space, 0)
+}
+
+struct Builder<'a> {
+    nodes: &'a mut Nodes,
+    looks: usize,
+}
+
+/// Where a part is cut.
+struct Cut {
+    field: usize,
+    bound: u64,
+}
+
+impl Builder<'_> {
+    fn part(&mut self, rules: Vec<&Rule>, space: Ranges, depth: u32) -> Result<Branch, TooLarge> {
+        let rules = first_ones(rules, &space);
+        let Some(first) = rules.first() else { return Ok(Branch::NOWHERE) };
+        if covers(&first.ranges, &space) {
+            return Ok(Branch::leaf(first.index, first.denies));
+        }
+        let is_full = self.nodes.all.len() >= MAX_FILTER_NODES as usize / 2;
+        if depth >= Filter::DEPTH || is_full {
+            return Err(TooLarge);
+        }
+        self.looks = self.looks.checked_sub(rules.len()).ok_or(TooLarge)?;
+        let Cut { field, bound } = common(&rules, &space).unwrap_or_else(|| cut(&rules, &space));
+        let (mut low, mut high) = (space, space);
+        low[field].1 = bound - 1;
+        high[field].0 = bound;
+        let below = self.part(rules.clone(), low, depth + 1)?;
+        let above = self.part(rules, high, depth + 1)?;
+        if below == above {
+            return Ok(below);
+        }
+        Ok(self.nodes.put(FilterNode::new(field, bound, below, above)))
+    }
+}
+
+/// Those that have something of a part, up to one that has all of it.
+fn first_ones<'r>(rules: Vec<&'r Rule>, space: &Ranges) -> Vec<&'r Rule> {
+    let mut kept = Vec::new();
+    for rule in rules {
+        if !meets(&rule.ranges, space) {
+            continue;
+        }
+        kept.push(rule);
+        if covers(&rule.ranges, space) {
+            break;
+        }
+    }
+    kept
+}
+
+fn meets(a: &Ranges, b: &Ranges) -> bool {
+    a.iter().zip(b).all(|((a, b), (c, d))| a <= d && c <= b)
+}
+
+fn covers(a: &Ranges, b: &Ranges) -> bool {
+    a.iter().zip(b).all(|((a, b), (c, d))| a <= c && b >= d)
+}
+
+/// An edge of what nearly all rules have in common: what is not asked once is asked at each end.
+fn common(rules: &[&Rule], space: &Ranges) -> Option<Cut> {
+    (0..space.len()).find_map(|field| {
+        let (start, end) = space[field];
+        let inside = |rule: &&Rule| {
+            let (from, to) = rule.ranges[field];
+            (from.max(start), to.min(end))
+        };
+        let mut narrow = rules.iter().map(inside).filter(|range| *range != (start, end));
+        let (from, to) = narrow.next()?;
+        let count =
+            narrow.try_fold(1, |count, range| (range == (from, to)).then_some(count + 1))?;
+        let is_common = (rules.len() - count) * WIDE <= count;
+        is_common.then(|| Cut { field, bound: if from > start { from } else { to + 1 } })
+    })
+}
+
+/// So many rules have to share a range for each that has none there.
+const WIDE: usize = 4;
+
+/// The best of each field's middle bounds.
+fn cut(rules: &[&Rule], space: &Ranges) -> Cut {
+    let cuts = (0..space.len()).filter_map(|field| middle(rules, space, field));
+    let cost = |cut: &Cut| {
+        let ranges = rules.iter().map(|rule| rule.ranges[cut.field]);
+        let (mut below, mut above) = (0_usize, 0_usize);
+        for (from, to) in ranges {
+            below += usize::from(from < cut.bound);
+            above += usize::from(to >= cut.bound);
+        }
+        (below.max(above), below + above)
+    };
+    // A part that no rule has wholly has a bound in it.
+    cuts.min_by_key(cost).expect("a bound")
+}
+
+/// The bound in the middle of those that a field has in a part.
+fn middle(rules: &[&Rule], space: &Ranges, field: usize) -> Option<Cut> {
+    let (start, end) = space[field];
+    let bounds = rules.iter().flat_map(|rule| {
+        let (from, to) = rule.ranges[field];
+        [from, to.saturating_add(1)]
+    });
+    let mut bounds: Vec<u64> = bounds.filter(|bound| *bound > start && *bound <= end).collect();
+    bounds.sort_unstable();
+    bounds.dedup();
+    let bound = *bounds.get(bounds.len() / 2)?;
+    Some(Cut { field, bound })
+}
