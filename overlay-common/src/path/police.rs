@@ -6,6 +6,7 @@
 use crate::abi::{Charge, Policed, PolicerKey, Target};
 use crate::packet::Packet;
 use crate::path::filter;
+use crate::path::flow::counted;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 
@@ -25,6 +26,13 @@ impl Sender {
     const fn has(&self, bit: u16) -> bool {
         self.limits & bit != 0
     }
+}
+
+/// What a plain frame that is for one takes of limits, and counts for a rule.
+#[inline(always)]
+pub fn charge<P: Packet>(packet: &P, wire_len: u32) -> Charge {
+    let (packets, bytes) = counted(packet, wire_len);
+    Charge { packets, bytes, is_flood: false }
 }
 
 /// Holds a plain frame to a port, or to a peer, against the lists of its segment.

@@ -2,9 +2,9 @@
 
 use super::classify::Frame;
 use super::strip;
-use crate::abi::{Charge, Punt, PuntReason};
+use crate::abi::{Punt, PuntReason};
 use crate::packet::Packet;
-use crate::path::flow::{counted, wire_len};
+use crate::path::flow::wire_len;
 use crate::path::ptb::{self, Remedy};
 use crate::path::{forget, local, police};
 use crate::tables::Tables;
@@ -42,8 +42,7 @@ pub fn run<P: Packet, T: Tables>(
     to_port: bool,
 ) -> Result<Verdict, DropReason> {
     strip::run(packet, frame)?;
-    let (packets, bytes) = counted(packet, wire_len(packet));
-    let charge = Charge { packets, bytes, is_flood: false };
+    let charge = police::charge(packet, wire_len(packet));
     police::filter(packet, tables, frame.sender(), charge, to_port)?;
     match ptb::remedy(packet, max_frame) {
         Remedy::Nothing => Err(DropReason::TooBig),

@@ -1,7 +1,7 @@
 //! From segment to segment: a frame that was sent to the router of its segment.
 //!
-//! strip or decap → head → route → next hop, then one of two ways out: to a peer (MSS → police →
-//! rewrite → encap), or to a local port (police → rewrite → deliver). What asks for more than that
+//! strip or decap → head → filter → route → next hop, then one of two ways out: to a peer (MSS →
+//! police → rewrite → encap), or to a local port (filter → police → rewrite → deliver). What asks for more than that
 //! is handed to user space: what is the router's own, what has no next hop yet, and what an error is
 //! to be told of, but for a packet that is too big ([`too_big`]).
 //!
@@ -11,11 +11,9 @@ mod head;
 mod next_hop;
 mod too_big;
 
-use crate::abi::{
-    Arrival, Charge, Direction, Policed, Punt, PuntReason, Route, RouteKey, Router, Target,
-};
+use crate::abi::{Arrival, Direction, Policed, Punt, PuntReason, Route, RouteKey, Router, Target};
 use crate::packet::{Inner, Packet};
-use crate::path::flow::{Flow, counted, wire_len};
+use crate::path::flow::{Flow, wire_len};
 use crate::path::from_access::strip;
 use crate::path::from_underlay::decap::{self, Wrapped};
 use crate::path::police::{self, Sender};
@@ -224,7 +222,10 @@ impl Routed {
     /// not again in user space.
     #[inline(always)]
     fn hold<P: Packet, T: Tables>(&self, packet: &mut P, tables: &T) -> Result<(), DropReason> {
-        let charge = charge(packet);
+        if self.arrival.limits & Policed::FILTER_IN == 0 {
+            return Ok(());
+        }
+        let charge = police::charge(packet, wire_len(packet));
         police::filter(packet, tables, self.sender(), charge, false)
     }
 
@@ -245,7 +246,7 @@ impl Routed {
         if segment.flags & Policed::FILTER_OUT as u32 == 0 {
             return Ok(());
         }
-        let charge = charge(packet);
+        let charge = police::charge(packet, wire_len(packet));
         police::out(packet, tables, to, charge)
     }
 
@@ -257,9 +258,9 @@ impl Routed {
         tables: &T,
         wire_len: u32,
     ) -> Result<(u32, u32), DropReason> {
-        let (packets, bytes) = counted(packet, wire_len);
-        police::run(tables, self.sender(), Charge { packets, bytes, is_flood: false })?;
-        Ok((packets, bytes))
+        let charge = police::charge(packet, wire_len);
+        police::run(tables, self.sender(), charge)?;
+        Ok((charge.packets, charge.bytes))
     }
 
     #[inline(always)]
@@ -351,12 +352,6 @@ fn encapsulate<P: Packet, T: Tables>(
     encap::wrap(packet, peer, &way, &flow, vni)?;
     tables.count_peer(index, Direction::Tx, packets, bytes);
     Ok(Verdict::Transmit(way.egress))
-}
-
-#[inline(always)]
-fn charge<P: Packet>(packet: &P) -> Charge {
-    let (packets, bytes) = counted(packet, wire_len(packet));
-    Charge { packets, bytes, is_flood: false }
 }
 
 /// What a punt of [`PuntReason::Router`] says of its frame; `None` where its port or peer may not
