@@ -216,8 +216,9 @@ mod tests {
             ranges[field] = (value, value);
             ranges
         };
-        let from = (0..2_000).map(|at| (box_of(FlowKey::SOURCE_HIGH, 1 << 40 | at * 2), true));
-        let to = (0..2_000).map(|at| (box_of(FlowKey::DESTINATION_HIGH, 1 << 41 | at * 2), false));
+        let from = (0..2_000).map(|at| (box_of(FlowKey::SOURCE_HIGH, (1 << 40) + at * 2), true));
+        let to =
+            (0..2_000).map(|at| (box_of(FlowKey::DESTINATION_HIGH, (1 << 41) + at * 2), false));
         let mut rules: Vec<Rule> = (0..)
             .zip(from.chain(to))
             .map(|(index, (ranges, denies))| Rule { ranges, index, denies })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use overlay_common::abi::{
     FdbKey, FilterKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_SEGMENTS, MAX_VRFS, Neighbour,
-    NeighbourKey, Policed, Target,
+    NeighbourKey, Target,
 };
 use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
 
@@ -56,7 +56,7 @@ pub struct Segment {
     pub learning: bool,
     pub limits: Limits,
     pub suppression: bool,
-    /// [`Policed::FILTER_IN`] and [`Policed::FILTER_OUT`], where there are such lists.
+    /// Bits of [`Policed`](overlay_common::abi::Policed): which lists there are.
     pub filters: u16,
     pub ports: Vec<PortId>,
     pub peers: Vec<PeerId>,
@@ -175,8 +175,8 @@ fn ports(config: &Config) -> impl Iterator<Item = (PortKey, Option<&config::Acce
 
 /// The bits of the lists that there are.
 fn filters(acls: &[Option<Arc<List>>; 2]) -> u16 {
-    let bits = [Policed::FILTER_IN, Policed::FILTER_OUT];
-    acls.iter().zip(bits).filter(|(list, _)| list.is_some()).map(|(_, bit)| bit).sum()
+    let own = acls.iter().zip(FilterKey::DIRECTIONS).filter(|(list, _)| list.is_some());
+    own.map(|(_, (bit, _))| bit).sum()
 }
 
 /// What hosts behind a port may use: their addresses, the link-local one that is made of the MAC
@@ -266,8 +266,7 @@ impl Topology {
                 position,
             };
             self.segments.insert(id, spec);
-            let directions = [FilterKey::IN, FilterKey::OUT];
-            for (list, direction) in segment.acls.iter().zip(directions) {
+            for (list, (_, direction)) in segment.acls.iter().zip(FilterKey::DIRECTIONS) {
                 let Some(list) = list else { continue };
                 let key = FilterKey { segment: id.0, direction };
                 self.filters.insert(key, Arc::clone(list));

@@ -99,9 +99,7 @@ impl Mirror {
             assert!(!is_guarded || self.guards.iter().any(is_its), "{key:?} lets nobody in");
         }
         for (key, access) in &self.access {
-            for (bit, direction) in
-                [(Policed::FILTER_IN, FilterKey::IN), (Policed::FILTER_OUT, FilterKey::OUT)]
-            {
+            for (bit, direction) in FilterKey::DIRECTIONS {
                 let filter = FilterKey { segment: access.segment, direction };
                 let has_list = access.flags & bit == 0 || self.filters.contains_key(&filter);
                 assert!(has_list, "{key:?} is held against {filter:?}");
