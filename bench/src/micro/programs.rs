@@ -82,7 +82,7 @@ impl Programs {
             (0..WARM_UP + RUNS).map(|_| once()).skip(WARM_UP).collect::<Result<Vec<_>>>()
         })??;
         times.sort_unstable();
-        let middle = &times[RUNS / 4..RUNS - RUNS / 4];
+        let middle = &times[RUNS / 20..RUNS - RUNS / 20];
         Ok(middle.iter().sum::<u64>() as f64 / middle.len() as f64)
     }
 

@@ -155,6 +155,11 @@ pub mod constants {
     pub const ABILITIES: &str = "ABILITIES";
 }
 
+/// Marks the two instructions that XDP programs leave open for a look at whether a frame goes on in
+/// further buffers: this number in a register, and that register into itself. It is odd, which
+/// means that it may.
+pub const FURTHER_BUFFERS: i32 = 0x6f76_6c79;
+
 /// What a program does differently where the kernel cannot do it: bits of
 /// [`constants::ABILITIES`]. The verifier knows the constant, so what is not taken
 /// costs nothing.

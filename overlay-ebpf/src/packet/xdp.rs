@@ -4,7 +4,7 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{
     bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len,
 };
-use overlay_common::abi::Egress;
+use overlay_common::abi::{Egress, FURTHER_BUFFERS};
 use overlay_common::packet::{Inner, Packet, Refused};
 use overlay_common::wire::{
     Checksum, Ethernet, Family, Geneve, Header, Ipv6, Mac, Octet, Outer6, Tag, Tcp,
@@ -31,7 +31,7 @@ impl<const FRAGS: bool> XdpPacket<FRAGS> {
     #[inline(always)]
     pub fn new(ctx: *mut xdp_md) -> Option<Self> {
         let mut packet = Self { ctx, further: 0 };
-        if FRAGS {
+        if FRAGS && may_go_on(ctx) {
             let first = opaque(packet.first_len());
             // SAFETY: a helper call on the program's own context.
             let whole = unsafe { bpf_xdp_get_buff_len(ctx) } as u32;
@@ -210,6 +210,29 @@ impl<const FRAGS: bool> Packet for XdpPacket<FRAGS> {
     fn copy_to(&mut self, _egress: Egress) -> Result<(), Refused> {
         Err(Refused)
     }
+}
+
+/// Whether a frame may go on in further buffers. The loader writes other instructions in place of
+/// these, where the kernel lets them look ([`FURTHER_BUFFERS`]).
+#[inline(always)]
+fn may_go_on(ctx: *mut xdp_md) -> bool {
+    let told: u64;
+    // SAFETY: registers that a call may change, and nothing else.
+    unsafe {
+        core::arch::asm!(
+            "r0 = {mark}",
+            "r0 = r0",
+            mark = const FURTHER_BUFFERS,
+            inout("r1") ctx => _,
+            out("r0") told,
+            out("r2") _,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+            options(nostack),
+        );
+    }
+    told & 1 != 0
 }
 
 /// The same number, of which the compiler knows nothing any more: it would regroup sums and

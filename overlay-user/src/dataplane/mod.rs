@@ -11,6 +11,7 @@
 //! - [`counts`]: what the programs counted for ports and peers.
 //! - [`former`]: what an earlier run left in the maps.
 //! - [`probe`]: whether a device takes redirected frames.
+//! - [`buffers`]: how XDP programs know of a frame's further buffers; [`btf`]: the kernel's types.
 //! - [`pins`], [`bpffs`]: what outlives the process, and where.
 //! - [`log`]: the programs' log records.
 //! - [`sockets`]: which AF_XDP socket has the frames of a queue.
@@ -20,6 +21,8 @@
 
 pub mod attach;
 pub mod bpffs;
+pub mod btf;
+pub mod buffers;
 pub mod counts;
 pub mod features;
 pub mod filter;
@@ -37,6 +40,8 @@ pub mod sys;
 pub mod tables;
 pub mod wire;
 mod xdp_features;
+
+use std::borrow::Cow;
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{MapData, PerfEventArray};
@@ -64,6 +69,15 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OVERLAY_EBPF_OBJECT"));
 /// The BPF object as it was built, for tests and benchmarks.
 pub fn object() -> &'static [u8] {
     OBJECT
+}
+
+/// The object as a kernel with these features runs it.
+fn object_for(features: Features) -> Result<Cow<'static, [u8]>> {
+    if !features.has(Feature::ContextCast) {
+        return Ok(Cow::Borrowed(OBJECT));
+    }
+    let look = buffers::look()?.context("this kernel does not tell what xdp_buff is")?;
+    Ok(Cow::Owned(buffers::with(OBJECT, look)?))
 }
 
 /// The programs, neither loaded nor attached, with empty tables.
@@ -117,7 +131,7 @@ impl Dataplane {
             .map_max_entries(maps::NEIGHBOURS, neighbours_beside(fdb_entries))
             .override_global(constants::HASH_SEED, &seed, true)
             .override_global(constants::ABILITIES, &abilities, true)
-            .load(OBJECT)
+            .load(&object_for(features)?)
             .context("cannot load the BPF object")?;
         let maps = Kept::of(&ebpf)?;
         log::follow(&mut ebpf)?;

@@ -78,6 +78,11 @@ pub const fn instruction(opcode: u8, registers: u8, immediate: i32) -> u64 {
     opcode as u64 | (registers as u64) << 8 | (immediate.cast_unsigned() as u64) << 32
 }
 
+/// The same with an offset, and no immediate value.
+pub const fn instruction_at(opcode: u8, registers: u8, offset: i16) -> u64 {
+    instruction(opcode, registers, 0) | (offset.cast_unsigned() as u64) << 16
+}
+
 /// A program's type, as far as it is needed here.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]

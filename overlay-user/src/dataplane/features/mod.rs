@@ -37,6 +37,8 @@ pub enum Feature {
     XdpFrags,
     /// Telling `bpf_skb_adjust_room` that IPv6 comes out of IPv4.
     DecapL3,
+    /// Programs that read the kernel's own structure behind their context.
+    ContextCast,
     /// Drivers that tell whether they take redirected frames of several buffers.
     XdpFeatures,
     /// BPF links at tc.
@@ -63,7 +65,7 @@ pub struct About {
 }
 
 /// Every feature, oldest first.
-pub static ALL: [About; 14] = [
+pub static ALL: [About; 15] = [
     About {
         feature: Feature::XdpSockets,
         name: "xdp-sockets",
@@ -154,6 +156,14 @@ pub static ALL: [About; 14] = [
             "drivers refuse native XDP where the MTU needs several buffers; mode = \"auto\" falls \
              back to tc",
         ),
+    },
+    About {
+        feature: Feature::ContextCast,
+        name: "context-cast",
+        since: "6.2",
+        commit: "fd264ca02094",
+        used_for: "XDP reads whether a frame goes on in further buffers",
+        without: Some("it asks a helper for the length of each frame, which takes longer"),
     },
     About {
         feature: Feature::XdpFeatures,

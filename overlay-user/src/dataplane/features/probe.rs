@@ -9,7 +9,7 @@ use aya::sys::{BpfHelper, is_helper_supported, is_map_supported};
 
 use super::{About, Feature};
 use crate::dataplane::sys::{self, Command, Kind, TestRun, bpf, bpf_fd, instruction};
-use crate::dataplane::xdp_features;
+use crate::dataplane::{buffers, xdp_features};
 
 /// Whether a feature is there. What could not be tried for a reason of its own, such as a
 /// filter of system calls, counts as missing where something else will do.
@@ -42,6 +42,7 @@ fn probe(feature: Feature) -> Result<bool> {
         Feature::DecapL3 => adjust_room(-50, DECAP_L3_IPV6),
         Feature::LiveFrames => live_frames(),
         Feature::XdpFrags => accepted(sys::load(Kind::Xdp, &DROP, BPF_F_XDP_HAS_FRAGS)),
+        Feature::ContextCast => context_cast(),
         Feature::XdpFeatures => xdp_features::are_told(),
         Feature::Tcx => tcx(),
     }
@@ -68,8 +69,9 @@ fn set_locked_memory(limit: libc::rlimit) -> bool {
 }
 
 /// `r0 = XDP_DROP; exit`.
-const DROP: [u64; 2] = [instruction(MOV_IMM, 0, 1), instruction(EXIT, 0, 0)];
+const DROP: [u64; 2] = [instruction(MOV_IMM, 0, XDP_DROP), instruction(EXIT, 0, 0)];
 
+const XDP_DROP: i32 = 1;
 const MOV_IMM: u8 = 0xb7;
 const LOAD_IMM: u8 = 0x18;
 const CALL: u8 = 0x85;
@@ -117,6 +119,25 @@ fn live_frames() -> Result<bool> {
     let program = sys::load(Kind::Xdp, &DROP, 0)?;
     let live = TestRun { flags: BPF_F_TEST_XDP_LIVE_FRAMES, batch_size: 1 };
     accepted(sys::test_run(&program, &ipv4_frame(), live))
+}
+
+/// Whether the look at a frame's buffers tells one from several, of which the latter have more than
+/// a page.
+fn context_cast() -> Result<bool> {
+    const AND_IMM: u8 = 0x57;
+    const ADD_IMM: u8 = 0x07;
+    let Ok(Some([cast, load])) = buffers::look() else { return Ok(false) };
+    let (bit, action) = (instruction(AND_IMM, 0, 1), instruction(ADD_IMM, 0, XDP_DROP));
+    let program = [cast, load, bit, action, instruction(EXIT, 0, 0)];
+    let Ok(program) = sys::load(Kind::Xdp, &program, BPF_F_XDP_HAS_FRAGS) else {
+        return Ok(false);
+    };
+    let told = |len: usize| {
+        let mut frame = vec![0; len];
+        frame[..ipv4_frame().len()].copy_from_slice(&ipv4_frame());
+        sys::test_run(&program, &frame, TestRun::default())
+    };
+    Ok(told(160)? == XDP_DROP as u32 && told(9_000)? == XDP_DROP as u32 + 1)
 }
 
 /// Asks how many programs the loopback device has, which is there in every network
