@@ -333,6 +333,7 @@ fn count(map: &Array<Count>, at: Option<u32>, packets: u32, bytes: u32) {
 }
 
 /// Not inlined: every drop comes here, and no packet that is forwarded does.
+#[cold]
 #[inline(never)]
 fn drop_counted(key: DropKey, packets: u32) {
     drop_counted_here(key, packets);
