@@ -99,9 +99,12 @@ fn send(packet: &mut TcPacket, egress: Egress) -> i32 {
         // SAFETY: a helper call without pointers.
         return unsafe { bpf_redirect(egress.ifindex, 0) as i32 };
     }
-    // SAFETY: helper calls on the program's own context.
+    // SAFETY: the context is valid while the program runs; helper calls on it.
     unsafe {
-        bpf_skb_change_type(packet.skb(), PACKET_HOST);
+        // What came through a tunnel was addressed to this node, and mostly is so already.
+        if (*packet.skb()).pkt_type != PACKET_HOST {
+            bpf_skb_change_type(packet.skb(), PACKET_HOST);
+        }
         bpf_redirect_peer(egress.ifindex, 0) as i32
     }
 }

@@ -309,7 +309,11 @@ impl<R: Form> Tables for KernelTables<R> {
 
     #[inline(always)]
     fn punt<P: Packet>(&self, _packet: &mut P, punt: Punt) -> Result<(), DropReason> {
-        hand_over(self.context, punt)
+        if R::OUTLINED {
+            handed_over(self.context, &punt)
+        } else {
+            hand_over(self.context, &punt)
+        }
     }
 }
 
@@ -365,9 +369,16 @@ fn policed_here(key: PolicerKey, charge: Charge) -> Result<(), DropReason> {
     }
 }
 
+/// Not inlined: few packets are handed over.
+#[cold]
+#[inline(never)]
+fn handed_over(context: *mut c_void, punt: &Punt) -> Result<(), DropReason> {
+    hand_over(context, punt)
+}
+
 /// Sends the record, and behind it as much of the frame as it announces.
 #[inline(always)]
-fn hand_over(context: *mut c_void, punt: Punt) -> Result<(), DropReason> {
+fn hand_over(context: *mut c_void, punt: &Punt) -> Result<(), DropReason> {
     if !allowed(punt.reason, punt.source) {
         return Err(DropReason::PuntLimited);
     }
@@ -378,7 +389,7 @@ fn hand_over(context: *mut c_void, punt: Punt) -> Result<(), DropReason> {
             context,
             core::ptr::from_ref(&maps::PUNTS).cast_mut().cast(),
             flags,
-            core::ptr::from_ref(&punt).cast_mut().cast(),
+            core::ptr::from_ref(punt).cast_mut().cast(),
             size_of::<Punt>() as u64,
         )
     };
