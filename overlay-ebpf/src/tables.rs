@@ -309,11 +309,7 @@ impl<R: Form> Tables for KernelTables<R> {
 
     #[inline(always)]
     fn punt<P: Packet>(&self, _packet: &mut P, punt: Punt) -> Result<(), DropReason> {
-        if R::OUTLINED {
-            handed_over(self.context, &punt)
-        } else {
-            hand_over(self.context, &punt)
-        }
+        if R::OUTLINED { handed_over(self.context, &punt) } else { hand_over(self.context, &punt) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What every program needs to know about its node.
 
+use core::mem::offset_of;
+
 use super::{PuntLimit, record};
 use crate::wire::Encap;
 
@@ -30,6 +32,14 @@ impl Node {
     pub const NO_VTEP: [u8; 4] = [127, 0, 0, 1];
     /// Nor there: ::1.
     pub const NO_VTEP6: [u64; 2] = [0, 1_u64.to_be()];
+
+    /// The local VTEP's IPv4 address, which the compiler would load byte by byte.
+    #[inline(always)]
+    pub const fn vtep(&self) -> [u8; 4] {
+        const { assert!(align_of::<Self>() >= 4 && offset_of!(Self, vtep).is_multiple_of(4)) }
+        // SAFETY: the four bytes, which begin where a number of 32 bits may, as asserted.
+        unsafe { core::ptr::from_ref(&self.vtep).cast::<u32>().read() }.to_ne_bytes()
+    }
 }
 
 /// The UDP ports that tunnels arrive at, in host order; 0 where there is none.

@@ -20,11 +20,11 @@ pub fn run<P: Packet, T: Tables>(
 ) -> Result<(), DropReason> {
     match packet.at::<Ethernet>(0).map(Ethernet::ethertype) {
         Some(ethertype::IPV4) => {
-            let ip = *packet.at::<Ipv4>(Ethernet::LEN).ok_or(DropReason::AclDenied)?;
+            let ip = packet.at::<Ipv4>(Ethernet::LEN).ok_or(DropReason::AclDenied)?;
             if ip.header_len() > Ipv4::LEN {
                 packet.require(BEHIND_OPTIONS);
             }
-            tables.filter(segment, lists, Family::V4, charge, V4(packet, ip))
+            tables.filter(segment, lists, Family::V4, charge, V4(packet))
         }
         Some(ethertype::IPV6) => {
             packet.at::<Ipv6>(Ethernet::LEN).ok_or(DropReason::AclDenied)?;
@@ -50,21 +50,22 @@ fn is_snap_ip<P: Packet>(packet: &P) -> bool {
     [*a, *b, *c, *d, *e, *f] == SNAP && matches!(kind, ethertype::IPV4 | ethertype::IPV6)
 }
 
-/// A frame with an IPv4 packet, and its header.
-struct V4<'a, P>(&'a P, Ipv4);
+/// A frame with an IPv4 packet.
+struct V4<'a, P>(&'a P);
 
 impl<P: Packet> Fields for V4<'_, P> {
     #[inline(always)]
     fn write(&self, flow: &mut FlowKey) {
-        let Self(packet, ip) = self;
+        let Self(packet) = self;
+        let Some(ip) = packet.at::<Ipv4>(Ethernet::LEN) else { return };
         let is_first = ip.is_first_fragment();
         let ports =
             if is_first { ports(*packet, ip.protocol, Ethernet::LEN + ip.header_len()) } else { 0 };
         flow.fields = [
             0,
-            u32::from_be_bytes(ip.source) as u64,
+            u32::from_be_bytes(ip.source()) as u64,
             0,
-            u32::from_be_bytes(ip.destination) as u64,
+            u32::from_be_bytes(ip.destination()) as u64,
             ip.protocol as u64,
             (ports >> 16) as u64,
             (ports & 0xffff) as u64,

@@ -89,7 +89,7 @@ fn ipv4<P: Packet>(packet: &P) -> Option<Flow> {
         return None;
     }
     let upper = Ethernet::LEN + Ipv4::LEN;
-    let addresses = word(ip.source, ip.destination);
+    let addresses = ip.ends();
     let ports = match ip.protocol {
         protocol::TCP | protocol::UDP if ip.is_plain() && !ip.is_fragment() => {
             ports_at(packet, upper)
@@ -115,7 +115,7 @@ fn ipv6<P: Packet>(packet: &P) -> Option<Flow> {
         protocol::TCP | protocol::UDP => ports_at(packet, upper),
         _ => ip.flow_label() as u64,
     };
-    let addresses = address(ip.source) ^ address(ip.destination).rotate_left(32);
+    let addresses = address(ip.source_words()) ^ address(ip.destination_words()).rotate_left(32);
     Some(Flow {
         inner: Inner::Ipv6,
         tos: ip.class(),
@@ -126,9 +126,10 @@ fn ipv6<P: Packet>(packet: &P) -> Option<Flow> {
 /// The MAC addresses and EtherType of a frame that is not IP.
 #[inline(always)]
 fn stations(ethernet: &Ethernet) -> Flow {
-    let [a, b, c, d, e, f] = ethernet.destination.0;
+    let [destination, source] = ethernet.stations();
+    let [a, b, c, d, e, f] = destination.0;
     let destination = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-    let [a, b, c, d, e, f] = ethernet.source.0;
+    let [a, b, c, d, e, f] = source.0;
     let source = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
     Flow {
         inner: Inner::Other,
@@ -144,16 +145,8 @@ fn ports_at<P: Packet>(packet: &P, offset: usize) -> u64 {
 }
 
 #[inline(always)]
-fn word(high: [u8; 4], low: [u8; 4]) -> u64 {
-    (u32::from_ne_bytes(high) as u64) << 32 | u32::from_ne_bytes(low) as u64
-}
-
-#[inline(always)]
-fn address(bytes: [u8; 16]) -> u64 {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
-    u64::from_ne_bytes([a, b, c, d, e, f, g, h])
-        .wrapping_mul(ODD_1)
-        .wrapping_add(u64::from_ne_bytes([i, j, k, l, m, n, o, p]))
+const fn address([high, low]: [u64; 2]) -> u64 {
+    high.wrapping_mul(ODD_1).wrapping_add(low)
 }
 
 /// Odd constants with about half of their bits set (2⁶⁴ divided by the golden

@@ -1,8 +1,10 @@
 //! Ethernet II, 802.1Q and 802.1ad.
 
 use super::header;
+use super::number::{read16, read32};
 use crate::abi::Stations;
 use crate::id::Vlan;
+use core::mem::offset_of;
 
 /// Values of the EtherType field.
 pub mod ethertype {
@@ -28,6 +30,13 @@ impl Mac {
     /// ff:ff:ff:ff:ff:ff.
     pub const BROADCAST: Self = Self([0xff; 6]);
 
+    /// The address as a number.
+    #[inline(always)]
+    const fn number(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    }
+
     /// Whether the I/G bit is set: broadcast or multicast.
     #[inline(always)]
     pub const fn is_group(self) -> bool {
@@ -37,16 +46,16 @@ impl Mac {
     /// Whether a station may send from this address: not a group, not zero.
     #[inline(always)]
     pub const fn is_source(self) -> bool {
-        let [a, b, c, d, e, f] = self.0;
-        !self.is_group() && (a | b | c | d | e | f) != 0
+        !self.is_group() && self.number() != 0
     }
 
     /// Whether this is one of 01:80:C2:00:00:00 to 0F, which bridges do not
     /// forward (IEEE 802.1Q, table 8-1).
     #[inline(always)]
     pub const fn is_link_local_group(self) -> bool {
-        let [a, b, c, d, e, f] = self.0;
-        a == 0x01 && b == 0x80 && c == 0xc2 && (d | e) == 0 && f & 0xf0 == 0
+        const FIRST: Mac = Mac([0x01, 0x80, 0xc2, 0, 0, 0]);
+        const LAST: Mac = Mac([0, 0, 0, 0, 0, 0x0f]);
+        self.number() & !LAST.number() == FIRST.number()
     }
 }
 
@@ -79,6 +88,16 @@ impl Ethernet {
         Self { destination, source, ethertype: ethertype.to_be_bytes() }
     }
 
+    /// Both addresses, destination first.
+    #[inline(always)]
+    pub fn stations(&self) -> [Mac; 2] {
+        let [a, b, c, d] = read32::<0, _>(self).to_ne_bytes();
+        let [e, f] = read16::<4, _>(self).to_ne_bytes();
+        let [g, h, i, j] = read32::<6, _>(self).to_ne_bytes();
+        let [k, l] = read16::<10, _>(self).to_ne_bytes();
+        [Mac([a, b, c, d, e, f]), Mac([g, h, i, j, k, l])]
+    }
+
     /// Writes both addresses.
     #[inline(always)]
     pub fn set_stations(&mut self, Stations(first, second): Stations) {
@@ -98,8 +117,8 @@ impl Ethernet {
 
     /// The EtherType, or a length where it is below 1536 (IEEE 802.3).
     #[inline(always)]
-    pub const fn ethertype(&self) -> u16 {
-        u16::from_be_bytes(self.ethertype)
+    pub fn ethertype(&self) -> u16 {
+        u16::from_be(read16::<{ offset_of!(Self, ethertype) }, _>(self))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Geneve (RFC 8926).
 
+use core::mem::offset_of;
+
 use super::header;
+use super::number::{read16, read32};
 
 /// The fixed part of a Geneve header (RFC 8926, 3.4); options follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,15 +71,14 @@ impl Geneve {
 
     /// What follows the options.
     #[inline(always)]
-    pub const fn protocol(&self) -> u16 {
-        u16::from_be_bytes(self.protocol)
+    pub fn protocol(&self) -> u16 {
+        u16::from_be(read16::<{ offset_of!(Self, protocol) }, _>(self))
     }
 
     /// The VNI, 24 bits, host order.
     #[inline(always)]
-    pub const fn vni(&self) -> u32 {
-        let [a, b, c] = self.vni;
-        u32::from_be_bytes([0, a, b, c])
+    pub fn vni(&self) -> u32 {
+        u32::from_be(read32::<{ offset_of!(Self, vni) }, _>(self)) >> 8
     }
 
     /// Sets version and length of the options in words (tests build all kinds of headers).

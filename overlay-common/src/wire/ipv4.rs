@@ -1,5 +1,8 @@
 //! IPv4 (RFC 791).
 
+use core::mem::offset_of;
+
+use super::number::{read16, read32, read64};
 use super::{checksum, header};
 
 /// An IPv4 header without options.
@@ -91,8 +94,8 @@ impl Ipv4 {
 
     /// Header and payload, in bytes.
     #[inline(always)]
-    pub const fn total_len(&self) -> u16 {
-        u16::from_be_bytes(self.total_len)
+    pub fn total_len(&self) -> u16 {
+        u16::from_be(read16::<{ offset_of!(Self, total_len) }, _>(self))
     }
 
     /// Sets length and type of service in a header where both were zero when its
@@ -108,20 +111,44 @@ impl Ipv4 {
 
     /// Whether this is a fragment: more follow, or it is not the first.
     #[inline(always)]
-    pub const fn is_fragment(&self) -> bool {
-        u16::from_be_bytes(self.fragment) & Self::FRAGMENT != 0
+    pub fn is_fragment(&self) -> bool {
+        self.fragment() & Self::FRAGMENT != 0
     }
 
     /// Whether the payload starts with the upper layer's header.
     #[inline(always)]
-    pub const fn is_first_fragment(&self) -> bool {
-        u16::from_be_bytes(self.fragment) & 0x1fff == 0
+    pub fn is_first_fragment(&self) -> bool {
+        self.fragment() & 0x1fff == 0
     }
 
     /// Don't fragment.
     #[inline(always)]
-    pub const fn dont_fragment(&self) -> bool {
-        u16::from_be_bytes(self.fragment) & Self::DF != 0
+    pub fn dont_fragment(&self) -> bool {
+        self.fragment() & Self::DF != 0
+    }
+
+    /// The flags, and the fragment offset.
+    #[inline(always)]
+    fn fragment(&self) -> u16 {
+        u16::from_be(read16::<{ offset_of!(Self, fragment) }, _>(self))
+    }
+
+    /// The source address.
+    #[inline(always)]
+    pub fn source(&self) -> [u8; 4] {
+        read32::<{ offset_of!(Self, source) }, _>(self).to_ne_bytes()
+    }
+
+    /// The destination address.
+    #[inline(always)]
+    pub fn destination(&self) -> [u8; 4] {
+        read32::<{ offset_of!(Self, destination) }, _>(self).to_ne_bytes()
+    }
+
+    /// Source and destination in one number, for hashing.
+    #[inline(always)]
+    pub fn ends(&self) -> u64 {
+        read64::<{ offset_of!(Self, source) }, _>(self)
     }
 
     /// Takes one from the time to live, and adjusts the checksum.
@@ -142,7 +169,14 @@ impl Ipv4 {
     /// Whether the checksum of a header without options is right (RFC 1071).
     #[inline(always)]
     pub fn checksum_holds(&self) -> bool {
-        checksum::fold(self.sum()) == 0xffff
+        // Its words may be added two at once, in memory's order (RFC 1071, 2 (B)).
+        let sum = read32::<0, _>(self) as u64
+            + read32::<4, _>(self) as u64
+            + read32::<8, _>(self) as u64
+            + read32::<12, _>(self) as u64
+            + read32::<16, _>(self) as u64;
+        let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+        checksum::fold(sum as u32) == 0xffff
     }
 
     /// Computes and stores the checksum of a header without options.

@@ -1,6 +1,9 @@
 //! IPv6 (RFC 8200).
 
+use core::mem::offset_of;
+
 use super::header;
+use super::number::{read16, read32};
 
 /// The fixed IPv6 header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +71,8 @@ impl Ipv6 {
 
     /// The flow label, 20 bits, host order.
     #[inline(always)]
-    pub const fn flow_label(&self) -> u32 {
-        u32::from_be_bytes(self.version_class_flow) & 0x000f_ffff
+    pub fn flow_label(&self) -> u32 {
+        u32::from_be(read32::<0, _>(self)) & 0x000f_ffff
     }
 
     /// Sets payload length and traffic class in a header where both were zero.
@@ -101,8 +104,8 @@ impl Ipv6 {
 
     /// Bytes behind this header.
     #[inline(always)]
-    pub const fn payload_len(&self) -> u16 {
-        u16::from_be_bytes(self.payload_len)
+    pub fn payload_len(&self) -> u16 {
+        u16::from_be(read16::<{ offset_of!(Self, payload_len) }, _>(self))
     }
 }
 

@@ -11,6 +11,7 @@ mod icmp;
 mod icmpv6;
 mod ipv4;
 mod ipv6;
+mod number;
 mod outer;
 mod tcp;
 mod udp;

@@ -1,6 +1,9 @@
 //! UDP (RFC 768).
 
+use core::mem::offset_of;
+
 use super::header;
+use super::number::read16;
 
 /// A UDP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,24 +33,24 @@ impl Udp {
 
     /// Source port.
     #[inline(always)]
-    pub const fn source(&self) -> u16 {
-        u16::from_be_bytes(self.source)
+    pub fn source(&self) -> u16 {
+        u16::from_be(read16::<{ offset_of!(Self, source) }, _>(self))
     }
 
     /// Destination port.
     #[inline(always)]
-    pub const fn destination(&self) -> u16 {
-        u16::from_be_bytes(self.destination)
+    pub fn destination(&self) -> u16 {
+        u16::from_be(read16::<{ offset_of!(Self, destination) }, _>(self))
     }
 
     /// Header and payload, in bytes.
     #[inline(always)]
-    pub const fn len(&self) -> u16 {
-        u16::from_be_bytes(self.len)
+    pub fn len(&self) -> u16 {
+        u16::from_be(read16::<{ offset_of!(Self, len) }, _>(self))
     }
 
     /// Whether the length field is below that of the header itself.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() <= Self::LEN as u16
     }
 

@@ -1,6 +1,7 @@
 //! VXLAN (RFC 7348).
 
 use super::header;
+use super::number::read32;
 
 /// A VXLAN header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +32,7 @@ impl Vxlan {
 
     /// The VNI, 24 bits, host order.
     #[inline(always)]
-    pub const fn vni(&self) -> u32 {
-        let [a, b, c] = self.vni;
-        u32::from_be_bytes([0, a, b, c])
+    pub fn vni(&self) -> u32 {
+        u32::from_be(read32::<4, _>(self)) >> 8
     }
 }

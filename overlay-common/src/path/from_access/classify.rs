@@ -115,7 +115,7 @@ pub fn run<P: Packet, T: Tables>(
     tables: &T,
     ingress: Ingress,
 ) -> Result<Frame, DropReason> {
-    let ethernet = packet.at::<Ethernet>(0).ok_or(DropReason::Truncated)?;
+    let [destination, source] = packet.at::<Ethernet>(0).ok_or(DropReason::Truncated)?.stations();
     let tag = packet.vlan();
     let vlan = tag.map_or(0, |tag| tag.vlan());
     let key = AccessKey { ifindex: ingress.ifindex, vlan, reserved: 0 };
@@ -128,7 +128,7 @@ pub fn run<P: Packet, T: Tables>(
         neighbours: access.flags & Access::NEIGHBOURS != 0,
         guarded: access.flags & Access::GUARDED != 0,
         tagged: tag.is_some(),
-        destination: FdbKey::new(ethernet.destination, access.segment),
-        source: FdbKey::new(ethernet.source, access.segment),
+        destination: FdbKey::new(destination, access.segment),
+        source: FdbKey::new(source, access.segment),
     })
 }

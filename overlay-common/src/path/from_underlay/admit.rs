@@ -10,7 +10,7 @@ use crate::path::Ingress;
 use crate::path::police::Sender;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
-use crate::wire::{Ethernet, Family, Ipv6, Tag, Tcp, ethertype};
+use crate::wire::{Ethernet, Family, Ipv6, Mac, Tag, Tcp, ethertype};
 
 /// An inner frame whose peer and segment are known.
 pub struct Frame {
@@ -97,8 +97,10 @@ pub fn run<P: Packet, T: Tables>(
         packet.require(tunnel.inner + INNER_HEADERS);
     }
     let at = tunnel.inner as usize;
-    let ethernet = *packet.at::<Ethernet>(at).ok_or(DropReason::InnerTruncated)?;
-    let inner = inner_kind(packet, &ethernet, at)?;
+    let ethernet = packet.at::<Ethernet>(at).ok_or(DropReason::InnerTruncated)?;
+    let stations = ethernet.stations();
+    let inner = inner_kind(packet, stations, ethernet.ethertype(), at)?;
+    let [destination, source] = stations;
     Ok(Frame {
         ingress,
         peer: vtep.peer(),
@@ -106,8 +108,8 @@ pub fn run<P: Packet, T: Tables>(
         limits: limits(vtep, permit),
         learning: permit.flags & Permit::LEARN != 0,
         neighbours: permit.flags & Permit::NEIGHBOURS != 0,
-        destination: FdbKey::new(ethernet.destination, permit.segment),
-        source: FdbKey::new(ethernet.source, permit.segment),
+        destination: FdbKey::new(destination, permit.segment),
+        source: FdbKey::new(source, permit.segment),
         inner,
         family: datagram.family,
         ecn: datagram.ecn,
@@ -139,14 +141,19 @@ fn permit<T: Tables>(tables: &T, profile: u32, vni: u32) -> Result<Permit, DropR
 
 /// Refuses what a bridge would not take.
 #[inline(always)]
-fn inner_kind<P: Packet>(packet: &P, ethernet: &Ethernet, at: usize) -> Result<Inner, DropReason> {
-    if !ethernet.source.is_source() {
+fn inner_kind<P: Packet>(
+    packet: &P,
+    [destination, source]: [Mac; 2],
+    kind: u16,
+    at: usize,
+) -> Result<Inner, DropReason> {
+    if !source.is_source() {
         return Err(DropReason::InvalidSource);
     }
-    if ethernet.destination.is_link_local_group() {
+    if destination.is_link_local_group() {
         return Err(DropReason::LinkLocalGroup);
     }
-    match ethernet.ethertype() {
+    match kind {
         ethertype::IPV4 => Ok(Inner::Ipv4),
         ethertype::IPV6 => Ok(Inner::Ipv6),
         ethertype::VLAN | ethertype::SERVICE_VLAN => {

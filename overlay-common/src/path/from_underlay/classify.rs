@@ -50,8 +50,8 @@ pub fn run<P: Packet, T: Tables>(
 
 /// The UDP header.
 #[inline(always)]
-fn udp<P: Packet>(packet: &P, offset: usize) -> Result<Udp, DropReason> {
-    packet.at::<Udp>(offset).copied().ok_or(DropReason::Truncated)
+fn udp<P: Packet>(packet: &P, offset: usize) -> Result<&Udp, DropReason> {
+    packet.at::<Udp>(offset).ok_or(DropReason::Truncated)
 }
 
 /// The length of the frame without link-layer padding. The length fields of a

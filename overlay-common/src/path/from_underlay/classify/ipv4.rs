@@ -16,7 +16,7 @@ pub fn run<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<Option<Datagr
         return Ok(None);
     };
     let node = tables.node().ok_or(DropReason::TableInconsistent)?;
-    if ip.destination != node.vtep || ip.protocol != protocol::UDP {
+    if ip.destination() != node.vtep() || ip.protocol != protocol::UDP {
         return Ok(None);
     }
     if !ip.is_plain() || ip.is_fragment() {
@@ -34,8 +34,8 @@ pub fn run<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<Option<Datagr
     if payload > u16::MAX as u32 && packet.gso_size() == 0 {
         return Err(DropReason::BadLength);
     }
-    let len = frame_len(packet, UDP, payload, &udp)?;
-    let (source, ecn) = (ip.source, ip.ecn());
+    let len = frame_len(packet, UDP, payload, udp)?;
+    let (source, ecn) = (ip.source(), ip.ecn());
     let vtep = peer(tables.vtep(&VtepKey(source)), encap)?;
     Ok(Some(Datagram { vtep, family: Family::V4, ecn, shim: UDP + Udp::LEN, len }))
 }

@@ -33,7 +33,7 @@ pub fn run<P: Packet, T: Tables>(
     let Some(encap) = node.ports.encap(udp.destination()) else {
         return Ok(None);
     };
-    let len = frame_len(packet, UDP, ip.payload_len() as u32, &udp)?;
+    let len = frame_len(packet, UDP, ip.payload_len() as u32, udp)?;
     let (key, ecn) = (Vtep6Key(ip.source), ip.ecn());
     let vtep = peer(tables.vtep6(&key), encap)?;
     Ok(Some(Datagram { vtep, family: Family::V6, ecn, shim: UDP + Udp::LEN, len }))
