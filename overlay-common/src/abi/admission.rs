@@ -59,6 +59,8 @@ impl Policed {
     pub const FILTER_IN: u16 = 1 << 6;
     /// And one for what is sent to them.
     pub const FILTER_OUT: u16 = 1 << 7;
+    /// All of them.
+    pub const ANY: u16 = Self::PORT | Self::SEGMENT | Self::FILTER_IN | Self::FILTER_OUT;
 }
 
 impl Access {

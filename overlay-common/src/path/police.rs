@@ -35,6 +35,24 @@ pub fn charge<P: Packet>(packet: &P, wire_len: u32) -> Charge {
     Charge { packets, bytes, is_flood: false }
 }
 
+/// Holds a plain frame to a port, or to a peer, against the lists of its segment, and takes it of
+/// its limits.
+#[inline(always)]
+pub fn all<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    sender: Sender,
+    charge: Charge,
+    to_port: bool,
+) -> Result<(), DropReason> {
+    // Most have none of either, and are asked once.
+    if sender.limits & Policed::ANY == 0 {
+        return Ok(());
+    }
+    filter(packet, tables, sender, charge, to_port)?;
+    run(tables, sender, charge)
+}
+
 /// Holds a plain frame to a port, or to a peer, against the lists of its segment.
 #[inline(always)]
 pub fn filter<P: Packet, T: Tables>(

@@ -122,6 +122,14 @@ impl Ethernet {
     }
 }
 
+impl Ethernet {
+    /// Whether a VLAN tag stands where the EtherType would.
+    #[inline(always)]
+    pub fn is_tagged(&self) -> bool {
+        matches!(self.ethertype(), ethertype::VLAN | ethertype::SERVICE_VLAN)
+    }
+}
+
 /// The kind of a VLAN tag, which its tag protocol identifier says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TagKind {

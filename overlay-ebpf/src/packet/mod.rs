@@ -20,6 +20,8 @@ unsafe fn bounded<T>(data: usize, data_end: usize, offset: usize) -> Option<*mut
     if data + offset + size_of::<T>() > data_end {
         return None;
     }
+    // SAFETY: packets are in memory. The compiler would look whether they are.
+    unsafe { core::hint::assert_unchecked(data + offset != 0) };
     Some((data + offset) as *mut T)
 }
 

@@ -177,7 +177,9 @@ impl Packet for TcPacket {
         let tag = if stripped != 0 {
             word(self.stripped_kind(), tci)
         } else {
-            match self.at::<Tag>(Tag::OFFSET) {
+            let tag = || self.at::<Tag>(Tag::OFFSET);
+            match self.at::<Ethernet>(0).filter(|ethernet| ethernet.is_tagged()).and_then(|_| tag())
+            {
                 Some(tag) => tag.kind().map_or(0, |kind| word(kind, tag.tci() as u32)),
                 None => 0,
             }

@@ -122,8 +122,8 @@ impl<const FRAGS: bool> Packet for XdpPacket<FRAGS> {
 
     #[inline(always)]
     fn vlan(&self) -> Option<Tag> {
-        let tag = *self.at::<Tag>(Tag::OFFSET)?;
-        tag.kind().map(|_| tag)
+        let tag = || self.at::<Tag>(Tag::OFFSET).copied();
+        self.at::<Ethernet>(0).filter(|ethernet| ethernet.is_tagged()).and_then(|_| tag())
     }
 
     /// A tag is among the bytes.

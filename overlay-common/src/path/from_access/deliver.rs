@@ -29,8 +29,7 @@ pub fn run<P: Packet, T: Tables>(
     }
     let (packets, bytes) = counted(packet, wire_len);
     let charge = Charge { packets, bytes, is_flood: false };
-    police::filter(packet, tables, frame.sender(), charge, true)?;
-    police::run(tables, frame.sender(), charge)?;
+    police::all(packet, tables, frame.sender(), charge, true)?;
     let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
     Ok(verdict)

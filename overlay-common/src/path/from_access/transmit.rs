@@ -36,8 +36,7 @@ pub fn run<P: Packet, T: Tables>(
     }
     let (packets, bytes) = counted(packet, wire_len);
     let charge = Charge { packets, bytes, is_flood: false };
-    police::filter(packet, tables, frame.sender(), charge, false)?;
-    police::run(tables, frame.sender(), charge)?;
+    police::all(packet, tables, frame.sender(), charge, false)?;
     let way = way::run(tables, peer, &flow)?;
     encap::wrap(packet, peer, &way, &flow, segment.vni)?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);
