@@ -49,6 +49,10 @@ pub struct Args {
     /// Gives the data planes their turns in the opposite order.
     #[arg(long)]
     reverse: bool,
+    /// Has this project's gateways hold frames against ten rules of an access list each way and
+    /// against source guard, and route in two VRFs, where frames go through gateways.
+    #[arg(long)]
+    features: bool,
     /// The `overlay` binary [default: the one beside this program].
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
@@ -65,7 +69,7 @@ pub struct Args {
     /// Shows a run that `--json` wrote, and measures nothing; may be repeated, and
     /// several runs are shown as one with all their rounds.
     #[arg(long, value_name = "FILE", group = "instead")]
-    #[arg(conflicts_with_all = ["quick", "only", "rounds", "milliseconds", "cpu", "reverse"])]
+    #[arg(conflicts_with_all = ["quick", "only", "rounds", "milliseconds", "cpu", "reverse", "features"])]
     pub input: Vec<PathBuf>,
 }
 
@@ -82,7 +86,7 @@ impl Args {
         ensure!(cpu < cores, "--cpu {cpu}: this machine has CPUs 0 to {}", cores - 1);
         let default = MILLISECONDS[usize::from(self.quick)];
         let time = Duration::from_millis(self.milliseconds.unwrap_or(default));
-        Ok(Setup { overlay, cpu, quick: self.quick, time })
+        Ok(Setup { overlay, cpu, quick: self.quick, features: self.features, time })
     }
 
     /// How the run is asked for, for its record.
@@ -90,6 +94,7 @@ impl Args {
         Options {
             cpu: setup.cpu,
             quick: setup.quick,
+            features: setup.features,
             milliseconds: setup.time.as_millis() as u64,
             rounds: self.rounds.map(|rounds| rounds as usize),
             order: if self.reverse { Order::Reversed } else { Order::Listed },

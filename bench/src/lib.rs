@@ -6,6 +6,7 @@
 
 pub mod compare;
 pub mod control;
+pub mod features;
 pub mod hosts;
 pub mod micro;
 pub mod plot;

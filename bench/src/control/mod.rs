@@ -96,6 +96,7 @@ mod tests {
             overlay: PathBuf::new(),
             cpu: 0,
             quick,
+            features: false,
             time: Duration::from_millis(1),
         };
         let titles = |quick| -> Vec<String> {

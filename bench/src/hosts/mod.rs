@@ -89,7 +89,7 @@ fn planned(
         let mut by_plane = Vec::new();
         let is_wanted = |plane: &Plane| !setup.quick || *plane != Plane::Direct;
         for plane in Plane::available().into_iter().filter(is_wanted) {
-            let pair = Rc::new(Pair::new(plane, &setup.overlay)?);
+            let pair = Rc::new(Pair::new(plane, &setup.overlay, setup.features)?);
             by_plane.push(subjects(&pair, setup.time * TIMES).into_iter());
         }
         Ok(Scenario { name, case: Case::new(), subjects: in_turn(by_plane) })
@@ -127,7 +127,8 @@ mod tests {
         if !require_root("every_kind_of_traffic_crosses_the_kernels_gateways") {
             return;
         }
-        let pair = |plane| Rc::new(Pair::new(plane, Path::new("")).expect("a pair of hosts"));
+        let pair =
+            |plane| Rc::new(Pair::new(plane, Path::new(""), false).expect("a pair of hosts"));
         let direct =
             Bulk::new(&pair(Plane::Direct), 1, Cores::Any, Duration::from_millis(100)).measure();
         assert!(direct.expect("a measurement without gateways")[0].value > 0.0);

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use overlay_testbed::{Offloads, TwoGateways, set_offloads, veth};
 
-use super::plane::{Plane, Running};
+use super::plane::{Plane, Running, Side};
 
 /// Two hosts, and two gateways that carry their frames; dropping it takes
 /// everything down.
@@ -19,7 +19,7 @@ pub struct Pair {
 impl Pair {
     /// Builds a testbed with `plane` in both gateways, and sees that the hosts
     /// reach one another.
-    pub fn new(plane: Plane, overlay: &Path) -> Result<Self> {
+    pub fn new(plane: Plane, overlay: &Path, features: bool) -> Result<Self> {
         let testbed = TwoGateways::new()?;
         let start = || -> Result<[Running; 2]> {
             if plane == Plane::Direct {
@@ -30,8 +30,12 @@ impl Pair {
                 set_offloads(&testbed.host1, "eth0", whole)?;
                 set_offloads(&testbed.host2, "eth0", whole)?;
             }
-            let first = plane.start(&testbed.gw1, TwoGateways::VTEP2, overlay)?;
-            let second = plane.start(&testbed.gw2, TwoGateways::VTEP1, overlay)?;
+            let TwoGateways { host1, gw1, gw2, host2 } = &testbed;
+            let side = |gateway, other, host, ip| Side { gateway, other, host, ip, features };
+            let first = side(gw1, TwoGateways::VTEP2, host1, TwoGateways::HOST1);
+            let second = side(gw2, TwoGateways::VTEP1, host2, TwoGateways::HOST2);
+            let [first, second] = [first, second].map(|side| plane.start(&side, overlay));
+            let (first, second) = (first?, second?);
             testbed.host1.exec(&format!("ping -n -q -c 1 -w 5 {}", TwoGateways::HOST2))?;
             Ok([first, second])
         };

@@ -4,10 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use overlay_testbed::{Gateway, Process, Scratch, TwoGateways, run, wait_until};
+use overlay_testbed::{Gateway, Netns, Process, Scratch, TwoGateways, mac_of, run, wait_until};
 use serde_json::Value;
 
 use overlay_testbed::ovs::{self, Switch};
+
+use crate::features;
+use crate::rate::population;
 
 const START: Duration = Duration::from_secs(15);
 
@@ -23,6 +26,20 @@ pub enum Plane {
     /// No gateway: one veth pair from host to host. What the hosts themselves take,
     /// and so the limit.
     Direct,
+}
+
+/// A gateway and its surroundings.
+pub struct Side<'a> {
+    /// The gateway.
+    pub gateway: &'a Gateway,
+    /// The other gateway's VTEP.
+    pub other: &'a str,
+    /// The host behind it.
+    pub host: &'a Netns,
+    /// That host's address.
+    pub ip: &'a str,
+    /// Whether this project's gateway does more than by default.
+    pub features: bool,
 }
 
 /// A data plane that runs in one gateway; dropping it ends it.
@@ -65,11 +82,11 @@ impl Plane {
         }
     }
 
-    /// Sets the plane up in a gateway with the other gateway's VTEP; `overlay` is
-    /// this project's binary.
-    pub fn start(self, gateway: &Gateway, other: &str, overlay: &Path) -> Result<Running> {
+    /// Sets the plane up in a gateway; `overlay` is this project's binary.
+    pub fn start(self, side: &Side<'_>, overlay: &Path) -> Result<Running> {
+        let Side { gateway, other, .. } = *side;
         match self {
-            Self::Overlay => start_overlay(gateway, other, overlay),
+            Self::Overlay => start_overlay(side, overlay),
             Self::Kernel => {
                 gateway.bridge_vxlan(TwoGateways::VNI, &[other])?;
                 Ok(Running::Kernel)
@@ -92,14 +109,36 @@ impl Plane {
     }
 }
 
-fn start_overlay(gateway: &Gateway, other: &str, binary: &Path) -> Result<Running> {
+fn start_overlay(side: &Side<'_>, binary: &Path) -> Result<Running> {
+    let gateway = side.gateway;
     let scratch = Scratch::new()?;
-    let file = scratch.write("overlay.toml", gateway.config("auto", "auto", &[("peer", other)]))?;
+    let file = scratch.write("overlay.toml", config(side)?)?;
     let binary = binary.to_str().context("the binary's path is not UTF-8")?;
     let mut command = gateway.netns.command(binary);
     let daemon = Process::spawn(command.arg("run").arg("--config").arg(file))?;
     wait_for_peer(gateway, binary, &daemon)?;
     Ok(Running::Overlay { _daemon: daemon, _scratch: scratch })
+}
+
+fn config(side: &Side<'_>) -> Result<String> {
+    const SEGMENT: &str = "[[segment]]\n";
+    let plain = side.gateway.config("auto", "auto", &[("peer", side.other)]);
+    if !side.features {
+        return Ok(plain);
+    }
+    let (before, segment) = plain.split_once(SEGMENT).context("a configuration without segment")?;
+    let mac = population::text(mac_of(side.host, "eth0")?);
+    let parts = [
+        before,
+        &features::before(),
+        "\n",
+        SEGMENT,
+        features::segment(),
+        segment,
+        &features::port([mac.as_str()], side.ip),
+        &features::lists(),
+    ];
+    Ok(parts.concat())
 }
 
 /// Waits until the other gateway can be sent to.

@@ -59,8 +59,8 @@ impl Programs {
     }
 
     /// The time of a run, in nanoseconds: the kernel's own, with what it costs to
-    /// read its clock twice; the mean of the middle half, since that clock's
-    /// steps are coarse.
+    /// read its clock twice; the mean without a twentieth at either end. That clock's steps are
+    /// coarse: of the middle half, nearly all may lie on one.
     ///
     /// Every run is a call by itself. In one call of many runs a program would
     /// see what it made of the frame before: a tunnel within a tunnel.

@@ -74,6 +74,7 @@ impl Chain {
             population: &population,
             overlay: &setup.overlay,
             cpu: setup.cpu,
+            features: setup.features,
             macs,
         };
         let running = plane.start(&site).with_context(|| plane.name())?;
@@ -172,7 +173,7 @@ mod tests {
 
     fn setup() -> Setup {
         let (overlay, time) = (PathBuf::new(), Duration::ZERO);
-        Setup { overlay, cpu: CPU, quick: true, time }
+        Setup { overlay, cpu: CPU, quick: true, features: false, time }
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod frames;
 mod generator;
 pub mod pin;
 mod plane;
-mod population;
+pub(crate) mod population;
 mod scale;
 mod sink;
 mod steady;

@@ -36,12 +36,15 @@ fn commit(commit: &Commit) -> String {
 fn options(options: &Options) -> String {
     let Options { milliseconds, cpu, .. } = options;
     let quick = if options.quick { "quick, " } else { "" };
+    let features = if options.features { "with features, " } else { "" };
     let rounds = options.rounds.map_or("each scenario's".to_owned(), |rounds| rounds.to_string());
     let order = match options.order {
         Order::Listed => "as listed",
         Order::Reversed => "reversed",
     };
-    format!("{quick}{milliseconds} ms a measurement, {rounds} rounds, planes {order}, on CPU {cpu}")
+    format!(
+        "{quick}{features}{milliseconds} ms a measurement, {rounds} rounds, planes {order}, on CPU {cpu}"
+    )
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub struct Options {
     pub cpu: usize,
     /// Whether it was a quick one.
     pub quick: bool,
+    /// Whether this project's gateways did more than by default.
+    #[serde(default)]
+    pub features: bool,
     /// Milliseconds of each measurement.
     pub milliseconds: u64,
     /// Rounds of each scenario, where they were not left to it.
@@ -152,6 +155,7 @@ pub(crate) mod tests {
         record.options = Options {
             cpu: 1,
             quick: true,
+            features: true,
             milliseconds: 50,
             rounds: Some(3),
             order: Order::Reversed,

@@ -18,6 +18,8 @@ pub struct Setup {
     pub cpu: usize,
     /// Whether to leave out what a first impression can do without.
     pub quick: bool,
+    /// Whether this project's gateways do more than by default ([`features`](crate::features)).
+    pub features: bool,
     /// How long each measurement takes, about.
     pub time: Duration,
 }

@@ -88,7 +88,7 @@ mod tests {
 
     fn setup() -> Setup {
         let time = Duration::from_millis(1);
-        Setup { overlay: PathBuf::new(), cpu: 0, quick: true, time }
+        Setup { overlay: PathBuf::new(), cpu: 0, quick: true, features: false, time }
     }
 
     #[test]

@@ -265,6 +265,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn groups_and_nobody_send_nothing() {
+        for mac in [Mac::BROADCAST, Mac([1, 0, 0x5e, 0, 0, 1]), Mac([0; 6])] {
+            assert!(!mac.is_source(), "{mac}");
+        }
+        for mac in [Mac([2, 0, 0, 0, 0, 0]), Mac([0, 0, 0, 0, 0, 1]), Mac([0, 0x80, 0, 0, 0, 0])] {
+            assert!(mac.is_source(), "{mac}");
+        }
+    }
+
+    #[test]
+    fn bridges_keep_sixteen_groups_to_themselves() {
+        for last in 0..=0xff {
+            let mac = Mac([0x01, 0x80, 0xc2, 0, 0, last]);
+            assert_eq!(mac.is_link_local_group(), last < 16, "{mac}");
+        }
+        for place in 0..5 {
+            let mut mac = Mac([0x01, 0x80, 0xc2, 0, 0, 1]);
+            mac.0[place] ^= 0x10;
+            assert!(!mac.is_link_local_group(), "{mac}");
+        }
+    }
+
+    #[test]
+    fn stations_are_read_in_their_order() {
+        let header = Ethernet::new(Mac([1, 2, 3, 4, 5, 6]), Mac([7, 8, 9, 10, 11, 12]), 0x86dd);
+        assert_eq!(header.stations(), [header.destination, header.source]);
+        assert_eq!(header.ethertype(), 0x86dd);
+        assert!(!header.is_tagged());
+        for kind in TagKind::ALL {
+            let [destination, source] = header.stations();
+            assert!(Ethernet::new(destination, source, kind.tpid()).is_tagged());
+        }
+    }
+
+    #[test]
     fn a_ports_tag_is_of_its_kind_and_names_its_vlan() {
         for kind in TagKind::ALL {
             for id in [1, 10, 4094] {

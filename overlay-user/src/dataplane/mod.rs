@@ -72,7 +72,11 @@ pub fn object() -> &'static [u8] {
 }
 
 /// The object as a kernel with these features runs it.
-fn object_for(features: Features) -> Result<Cow<'static, [u8]>> {
+///
+/// # Errors
+///
+/// The kernel does not tell what such a feature needs.
+pub fn object_for(features: Features) -> Result<Cow<'static, [u8]>> {
     if !features.has(Feature::ContextCast) {
         return Ok(Cow::Borrowed(OBJECT));
     }

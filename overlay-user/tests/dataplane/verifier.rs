@@ -10,7 +10,7 @@ use aya::programs::{Program, ProgramInfo};
 use aya_obj::Object;
 use aya_obj::btf::FuncSecInfo;
 use overlay_user::dataplane::sys::{Functions, Kind, load_with_statistics};
-use overlay_user::dataplane::{Dataplane, object};
+use overlay_user::dataplane::{Dataplane, object_for};
 
 /// Loads a program once more and returns how many instructions the verifier went through.
 /// For programs without callbacks, which need more than instructions.
@@ -23,7 +23,8 @@ pub fn instructions_by_log(dataplane: &mut Dataplane, name: &str) -> Result<u32>
     };
     // Open until the program is loaded, which names them by their descriptors.
     let maps = maps_of(&info)?;
-    let (instructions, records) = linked(name, &maps)?;
+    let object = object_for(dataplane.features())?;
+    let (instructions, records) = linked(&object, name, &maps)?;
     let functions = Functions {
         btf: info.btf_id().context("a program without BTF")?,
         records: &records.func_info_bytes(),
@@ -50,8 +51,12 @@ fn maps_of(info: &ProgramInfo) -> Result<HashMap<String, MapFd>> {
 
 /// A program's instructions, with its functions behind it and its maps filled in, and which
 /// functions these are.
-fn linked(name: &str, maps: &HashMap<String, MapFd>) -> Result<(Vec<u64>, FuncSecInfo)> {
-    let mut object = Object::parse(object())?;
+fn linked(
+    object: &[u8],
+    name: &str,
+    maps: &HashMap<String, MapFd>,
+) -> Result<(Vec<u64>, FuncSecInfo)> {
+    let mut object = Object::parse(object)?;
     let known = std::mem::take(&mut object.maps);
     let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
     // Those that this program does not use are not looked at again.

@@ -45,6 +45,8 @@ pub struct Site<'a> {
     pub population: &'a Population,
     /// The `overlay` binary.
     pub overlay: &'a Path,
+    /// Whether this project's gateway does more than by default.
+    pub features: bool,
     /// The core for what runs as a process.
     pub cpu: usize,
     /// MAC addresses of the gateway's uplink and of the next hop.

@@ -1,4 +1,4 @@
-//! This project's gateway, with everything on that is on by default.
+//! This project's gateway, with everything on that is on by default, or with more.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,10 @@ use overlay_testbed::{Gateway, Process, Scratch, run, wait_until};
 use serde_json::Value;
 
 use super::{ACCESS, Running, Site, UPLINK};
+use crate::features;
 use crate::rate::bpf::Object;
 use crate::rate::pin;
-use crate::rate::population::{self, Population, text};
+use crate::rate::population::{self, Population, text as text_of};
 
 /// A gateway with ten thousand peers takes its time on a busy machine.
 const START: Duration = Duration::from_secs(60);
@@ -20,6 +21,9 @@ const START: Duration = Duration::from_secs(60);
 const THREADS: &str = "port-";
 /// Addresses that the configuration holds; more are loaded once the daemon runs.
 const CONFIGURED: u32 = 20_000;
+
+/// The address that all local hosts send from.
+const HOST: &str = "10.0.0.1";
 
 /// A daemon, and the programs that let it have the generator's frames where its
 /// own are on tc.
@@ -87,23 +91,36 @@ pub fn start(site: &Site<'_>, mode: &str) -> Result<Overlay> {
 
 /// The configuration, with or without the addresses.
 fn config(site: &Site<'_>, mode: &str, with_fdb: bool) -> String {
-    let Site { gateway, population, .. } = site;
+    let Site { gateway, population, features: more, .. } = *site;
     let mut text = format!(
         "[node]\nname = \"{}\"\nvtep = \"{}\"\n\n\
          [[uplink]]\ninterface = \"{UPLINK}\"\nmode = \"{mode}\"\n",
         gateway.name, gateway.vtep
     );
+    if more {
+        text += &features::before();
+    }
     let mut fdb = if with_fdb { fdb(population) } else { Vec::new() };
     fdb.resize(population.segments as usize, String::new());
     for (segment, fdb) in (0..).zip(fdb) {
         let vni = population::vni(segment);
         let _ = write!(text, "\n[[segment]]\nname = \"s{segment}\"\nvni = {vni}\n");
+        let is_featured = more && segment == 0;
+        if is_featured {
+            text += features::segment();
+        }
         if segment < population.visited() {
             let vlan = vlan(population, segment);
             let _ = write!(
                 text,
                 "\n[[segment.port]]\ninterface = \"{ACCESS}\"\nmode = \"{mode}\"\n{vlan}"
             );
+        }
+        if is_featured {
+            let hosts: Vec<_> =
+                population.hosts_of(0).map(population::local).map(text_of).collect();
+            text += &features::port(hosts.iter().map(String::as_str), HOST);
+            text += &features::lists();
         }
         text.push_str(&fdb);
     }
@@ -124,7 +141,7 @@ fn fdb(population: &Population) -> Vec<String> {
     for (segment, table) in (0..).zip(&mut tables) {
         let vlan = vlan(population, segment);
         for host in population.hosts_of(segment) {
-            let mac = text(population::local(host));
+            let mac = text_of(population::local(host));
             let _ = write!(
                 table,
                 "\n[[segment.fdb]]\nmac = \"{mac}\"\ninterface = \"{ACCESS}\"\n{vlan}"
@@ -132,7 +149,7 @@ fn fdb(population: &Population) -> Vec<String> {
         }
     }
     for entry in 0..population.entries {
-        let (mac, peer) = (text(population::remote(entry)), population.peer_of(entry));
+        let (mac, peer) = (text_of(population::remote(entry)), population.peer_of(entry));
         let table = &mut tables[population.segment_of(entry) as usize];
         let _ = write!(table, "\n[[segment.fdb]]\nmac = \"{mac}\"\npeer = \"p{peer}\"\n");
     }
@@ -147,10 +164,10 @@ fn vlan(population: &Population, segment: u32) -> String {
 fn entries(population: &Population) -> String {
     let mut lines = String::new();
     for host in population.hosts_of(0) {
-        let _ = writeln!(lines, "s0 {} interface {ACCESS}", text(population::local(host)));
+        let _ = writeln!(lines, "s0 {} interface {ACCESS}", text_of(population::local(host)));
     }
     for entry in 0..population.entries {
-        let mac = text(population::remote(entry));
+        let mac = text_of(population::remote(entry));
         let _ = writeln!(lines, "s0 {mac} peer p{}", population.peer_of(entry));
     }
     lines

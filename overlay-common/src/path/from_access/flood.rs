@@ -35,7 +35,8 @@ pub fn run<P: Packet, T: Tables>(
     let sizes = Sizes::of(packet);
     let Sizes { packets, bytes, .. } = sizes;
     let charge = Charge { packets, bytes, is_flood: true };
-    police::all(packet, tables, frame.sender(), charge, false)?;
+    police::filter(packet, tables, frame.sender(), charge, false)?;
+    police::run(tables, frame.sender(), charge)?;
     if list.rest() != 0
         && let Err(reason) =
             frame.punt(packet, tables, PuntReason::Flood, list.generation(), [0; 16])

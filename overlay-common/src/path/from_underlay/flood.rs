@@ -24,7 +24,8 @@ pub fn run<P: Packet, T: Tables>(
     decap::run(packet, frame)?;
     let (packets, bytes) = counted(packet, wire_len(packet));
     let charge = Charge { packets, bytes, is_flood: true };
-    police::all(packet, tables, frame.sender(), charge, true)?;
+    police::filter(packet, tables, frame.sender(), charge, true)?;
+    police::run(tables, frame.sender(), charge)?;
     tables.count_peer(frame.peer, Direction::Rx, packets, bytes);
     let ifindex = frame.ingress.ifindex;
     match local::flood(packet, tables, list, frame.segment, None, ifindex) {
