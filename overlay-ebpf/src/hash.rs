@@ -69,6 +69,7 @@ pub fn get<T: Hashed, F: Form>(masks: &Masks, key: T::Key) -> Option<T::Value> {
 /// Looks where few keys are. One that has just moved to its first bucket is found
 /// there.
 #[cold]
+#[unsafe(link_section = ".text")]
 #[inline(never)]
 fn elsewhere<T: Hashed>(word: u64, mask: u32) -> u64 {
     elsewhere_here::<T>(word, mask)
@@ -90,6 +91,7 @@ fn elsewhere_here<T: Hashed>(word: u64, mask: u32) -> u64 {
 
 /// Stamps an FDB entry, if it is there.
 #[cold]
+#[unsafe(link_section = ".text")]
 #[inline(never)]
 pub fn stamp(word: u64, mask: u32, epoch: u32) {
     let spread = spread(mask);
