@@ -68,8 +68,6 @@ pub fn get<T: Hashed, F: Form>(masks: &Masks, key: T::Key) -> Option<T::Value> {
 
 /// Looks where few keys are. One that has just moved to its first bucket is found
 /// there.
-#[cold]
-#[unsafe(link_section = ".text")]
 #[inline(never)]
 fn elsewhere<T: Hashed>(word: u64, mask: u32) -> u64 {
     elsewhere_here::<T>(word, mask)
@@ -90,8 +88,6 @@ fn elsewhere_here<T: Hashed>(word: u64, mask: u32) -> u64 {
 }
 
 /// Stamps an FDB entry, if it is there.
-#[cold]
-#[unsafe(link_section = ".text")]
 #[inline(never)]
 pub fn stamp(word: u64, mask: u32, epoch: u32) {
     let spread = spread(mask);

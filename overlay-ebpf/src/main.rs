@@ -6,10 +6,6 @@
 //! form for older kernels. A port that user space carries has none of them, but a guard on tc
 //! and, over AF_XDP, a program that hands frames over.
 //!
-//! What few packets need is in functions that are marked as cold, so that it does not lie on the
-//! way of the rest. Each names `.text` as its section: left to itself, the compiler makes another
-//! one for them, and aya (0.14) takes calls to the one for calls to the other.
-//!
 //! No protocol decision is made in this crate.
 //!
 //! [`Verdict::Defer`]: overlay_common::verdict::Verdict::Defer

@@ -333,8 +333,6 @@ fn count(map: &Array<Count>, at: Option<u32>, packets: u32, bytes: u32) {
 }
 
 /// Not inlined: every drop comes here, and no packet that is forwarded does.
-#[cold]
-#[unsafe(link_section = ".text")]
 #[inline(never)]
 fn drop_counted(key: DropKey, packets: u32) {
     drop_counted_here(key, packets);
@@ -367,8 +365,6 @@ fn policed_here(key: PolicerKey, charge: Charge) -> Result<(), DropReason> {
 }
 
 /// Not inlined: few packets are handed over.
-#[cold]
-#[unsafe(link_section = ".text")]
 #[inline(never)]
 fn handed_over(context: *mut c_void, punt: &Punt) -> Result<(), DropReason> {
     hand_over(context, punt)

@@ -253,7 +253,25 @@ fn last_words(log: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use aya_obj::Object;
+
+    use super::super::object;
     use super::*;
+
+    /// aya (0.14) takes calls to one section of text for calls to another. The compiler makes a
+    /// second one for functions that it holds to be cold.
+    #[test]
+    fn functions_that_programs_call_are_in_one_section() {
+        let object = Object::parse(object()).unwrap();
+        let sections = |keys: &mut dyn Iterator<Item = (usize, u64)>| -> HashSet<usize> {
+            keys.map(|(section, _)| section).collect()
+        };
+        let programs = sections(&mut object.programs.values().map(aya_obj::Program::function_key));
+        let all = sections(&mut object.functions.keys().copied());
+        assert_eq!(all.difference(&programs).count(), 1, "{all:?}, of which {programs:?}");
+    }
 
     #[test]
     fn the_verifiers_reason_is_shown_with_the_instructions_before_it() {
