@@ -13,8 +13,8 @@ use crate::wire::Family;
 
 /// What an access list looks at in a packet.
 pub trait Fields {
-    /// Writes all fields.
-    fn write(&self, flow: &mut FlowKey);
+    /// Writes all fields; `None` where the packet does not have them, and nothing is to be asked.
+    fn write(&self, flow: &mut FlowKey) -> Option<()>;
 }
 
 /// The node's tables. Look-ups return `None` where there is no entry.

@@ -232,7 +232,7 @@ impl<R: Form> Tables for KernelTables<R> {
     ) -> Result<(), DropReason> {
         let Some(walk) = maps::WALK.get_ptr_mut(0) else { return Err(DropReason::AclDenied) };
         // SAFETY: this CPU's own.
-        fields.write(unsafe { &mut (*walk).flow });
+        fields.write(unsafe { &mut (*walk).flow }).ok_or(DropReason::AclDenied)?;
         match filter::denied(segment, lists, family, charge) {
             true => Err(DropReason::AclDenied),
             false => Ok(()),

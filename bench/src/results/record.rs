@@ -90,6 +90,12 @@ impl Record {
             self.date,
             other.date
         );
+        ensure!(
+            self.options.features == other.options.features,
+            "one of the runs of {} and {} is with features, and the other without",
+            self.date,
+            other.date
+        );
         for series in other.series {
             let plane = series.plane.clone();
             let same = |known: &&mut Series| known.plane == plane && known.is_beside(&series);
@@ -166,6 +172,17 @@ pub(crate) mod tests {
             vec![Failure { title: "control".to_owned(), error: "no bridge".to_owned() }];
         let text = record.to_json().unwrap();
         assert_eq!(Record::from_json(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn a_run_with_features_is_no_further_round_of_one_without() {
+        let mut first = record(vec![series("redirect", &[1.0])]);
+        let mut second = record(vec![series("redirect", &[2.0])]);
+        second.options.features = true;
+        assert!(first.join(second.clone()).unwrap_err().to_string().contains("with features"));
+        first.options.features = true;
+        first.join(second).unwrap();
+        assert_eq!(first.series[0].samples, [1.0, 2.0]);
     }
 
     #[test]

@@ -55,9 +55,9 @@ struct V4<'a, P>(&'a P);
 
 impl<P: Packet> Fields for V4<'_, P> {
     #[inline(always)]
-    fn write(&self, flow: &mut FlowKey) {
+    fn write(&self, flow: &mut FlowKey) -> Option<()> {
         let Self(packet) = self;
-        let Some(ip) = packet.at::<Ipv4>(Ethernet::LEN) else { return };
+        let ip = packet.at::<Ipv4>(Ethernet::LEN)?;
         let is_first = ip.is_first_fragment();
         let ports =
             if is_first { ports(*packet, ip.protocol, Ethernet::LEN + ip.header_len()) } else { 0 };
@@ -71,6 +71,7 @@ impl<P: Packet> Fields for V4<'_, P> {
             (ports & 0xffff) as u64,
             if is_first { FlowKey::HERE } else { FlowKey::ELSEWHERE },
         ];
+        Some(())
     }
 }
 
@@ -79,9 +80,9 @@ struct V6<'a, P>(&'a P);
 
 impl<P: Packet> Fields for V6<'_, P> {
     #[inline(always)]
-    fn write(&self, flow: &mut FlowKey) {
+    fn write(&self, flow: &mut FlowKey) -> Option<()> {
         let Self(packet) = self;
-        let Some(ip) = packet.at::<Ipv6>(Ethernet::LEN) else { return };
+        let ip = packet.at::<Ipv6>(Ethernet::LEN)?;
         let behind = Ethernet::LEN + Ipv6::LEN;
         let (protocol, ports, transport) = match ip.next_header {
             protocol::FRAGMENT => match packet.at::<Fragment>(behind) {
@@ -107,6 +108,7 @@ impl<P: Packet> Fields for V6<'_, P> {
             (ports & 0xffff) as u64,
             transport,
         ];
+        Some(())
     }
 }
 

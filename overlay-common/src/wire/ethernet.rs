@@ -120,9 +120,7 @@ impl Ethernet {
     pub fn ethertype(&self) -> u16 {
         u16::from_be(read16::<{ offset_of!(Self, ethertype) }, _>(self))
     }
-}
 
-impl Ethernet {
     /// Whether a VLAN tag stands where the EtherType would.
     #[inline(always)]
     pub fn is_tagged(&self) -> bool {

@@ -203,7 +203,7 @@ impl DraftSegment {
         let list = List::within(entries, permits, looks);
         if let (Err(_), Some(span)) = (&list, self.list_span(direction)) {
             let help = "use fewer rules, or fewer that overlap others in several of their values";
-            problems.add(span, "the rules of this access list overlap in too many ways", help);
+            problems.add(span, "up to this access list, rules overlap in too many ways", help);
         }
         list.ok()
     }

@@ -93,7 +93,7 @@ impl Tables for TableSet {
         fields: impl Fields,
     ) -> Result<(), DropReason> {
         let mut walk = Walk::default();
-        fields.write(&mut walk.flow);
+        fields.write(&mut walk.flow).ok_or(DropReason::AclDenied)?;
         let directions = FilterKey::DIRECTIONS.into_iter().filter(|(bit, _)| lists & bit != 0);
         for (_, direction) in directions {
             let filter = self.filters.get(&FilterKey { segment, direction });

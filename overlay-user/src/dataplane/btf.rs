@@ -3,6 +3,7 @@
 //! As far as they are asked for: by name, functions, members and enumerators. aya reads the same
 //! and tells ids alone.
 
+use std::io::ErrorKind;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -30,14 +31,17 @@ pub struct Btf {
 }
 
 impl Btf {
-    /// Those of the running kernel.
+    /// Those of the running kernel; `None` where it was built without.
     ///
     /// # Errors
     ///
-    /// It has none, or of a kind that is not known here.
-    pub fn of_kernel() -> Result<Self> {
-        let bytes = std::fs::read(PATH).with_context(|| format!("cannot read {PATH}"))?;
-        Self::parse(bytes).with_context(|| format!("in {PATH}"))
+    /// They cannot be read, or are of a kind that is not known here.
+    pub fn of_kernel() -> Result<Option<Self>> {
+        match std::fs::read(PATH) {
+            Ok(bytes) => Self::parse(bytes).with_context(|| format!("in {PATH}")).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {PATH}")),
+        }
     }
 
     /// Reads the kernel's format (Documentation/bpf/btf.rst), in this machine's byte order.
@@ -49,10 +53,11 @@ impl Btf {
         ensure!(read(&bytes, 0)? & 0xffff == MAGIC, "no BTF: it begins with another number");
         let header = read(&bytes, 4)? as usize;
         let part = |at: usize| -> Result<Range<usize>> {
-            let start = header + read(&bytes, at)? as usize;
-            let end = start + read(&bytes, at + 4)? as usize;
-            ensure!(header >= HEADER && end <= bytes.len(), "BTF ends early");
-            Ok(start..end)
+            let start = header.checked_add(read(&bytes, at)? as usize);
+            let len = read(&bytes, at + 4)? as usize;
+            let end = start.and_then(|start| start.checked_add(len));
+            let part = start.zip(end).filter(|(_, end)| header >= HEADER && *end <= bytes.len());
+            part.map(|(start, end)| start..end).context("BTF ends early")
         };
         let (all, strings) = (part(8)?, part(16)?);
         let (mut types, mut at) = (Vec::new(), all.start);
@@ -69,7 +74,8 @@ impl Btf {
         self.find(FUNC, name)
     }
 
-    /// Where a member of a structure begins, in bytes; it may stand in a nameless part.
+    /// Where a member of a structure begins, in bytes; it may stand in a nameless part. How long it
+    /// is, nobody looks.
     pub fn member(&self, structure: &str, name: &str) -> Option<u32> {
         let bits = self.member_of(self.find(STRUCT, structure)?, name, DEPTH)?;
         (bits % 8 == 0).then_some(bits / 8)
@@ -99,7 +105,7 @@ impl Btf {
             let is_nameless = self.word(member)? == 0;
             let within =
                 is_nameless.then(|| self.member_of(self.word(member + 4)?, name, depth - 1));
-            Some(start + within??)
+            start.checked_add(within??)
         })
     }
 
@@ -219,6 +225,15 @@ mod tests {
         let error = Btf::parse(btf(&[0, 31 << 24, 0])).unwrap_err();
         assert!(error.to_string().contains("kind 31"), "{error:#}");
         Btf::parse(btf(&[0, STRUCT << 24 | 9, 0])).unwrap_err();
+    }
+
+    #[test]
+    fn places_beyond_every_structure_are_none() {
+        let far = u32::MAX - 7;
+        let outer = [name("outer"), STRUCT << 24 | 1, 16, 0, 2, far];
+        let nameless = [0, STRUCT << 24 | 1, 8, name("far"), 0, far];
+        let btf = Btf::parse(btf(&[outer, nameless].concat())).unwrap();
+        assert_eq!(btf.member("outer", "far"), None);
     }
 
     /// A nameless structure in itself, which no kernel has, ends all the same.

@@ -25,14 +25,13 @@ const LOAD_WORD: u8 = 0x61;
 const KERNEL_FUNCTION: u8 = 2 << 4;
 
 /// What reads `flags` of the kernel's `struct xdp_buff`, which a context can be cast to (Linux 6.2,
-/// commit fd264ca02094). `None` where this kernel's types do not have that.
+/// commit fd264ca02094). `None` where this kernel's types do not have that, or it tells none.
 ///
 /// # Errors
 ///
-/// The kernel does not tell its types.
+/// Its types cannot be read.
 pub fn look() -> Result<Option<Look>> {
-    let btf = Btf::of_kernel()?;
-    Ok(look_by(&btf))
+    Ok(Btf::of_kernel()?.as_ref().and_then(look_by))
 }
 
 fn look_by(btf: &Btf) -> Option<Look> {

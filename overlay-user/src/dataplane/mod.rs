@@ -75,13 +75,18 @@ pub fn object() -> &'static [u8] {
 ///
 /// # Errors
 ///
-/// The kernel does not tell what such a feature needs.
+/// The object has no place for what such a feature needs.
 pub fn object_for(features: Features) -> Result<Cow<'static, [u8]>> {
     if !features.has(Feature::ContextCast) {
         return Ok(Cow::Borrowed(OBJECT));
     }
-    let look = buffers::look()?.context("this kernel does not tell what xdp_buff is")?;
-    Ok(Cow::Owned(buffers::with(OBJECT, look)?))
+    match buffers::look() {
+        Ok(Some(look)) => Ok(Cow::Owned(buffers::with(OBJECT, look)?)),
+        told => {
+            tracing::warn!("the kernel does not tell any more what xdp_buff is: {told:?}");
+            Ok(Cow::Borrowed(OBJECT))
+        }
+    }
 }
 
 /// The programs, neither loaded nor attached, with empty tables.

@@ -4,7 +4,7 @@ use super::classify::Frame;
 use super::{strip, too_big};
 use crate::abi::{Charge, Direction};
 use crate::packet::Packet;
-use crate::path::flow::{counted, wire_len};
+use crate::path::flow::wire_len;
 use crate::path::{local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
@@ -27,8 +27,8 @@ pub fn run<P: Packet, T: Tables>(
     if wire_len > max_frame {
         return Err(DropReason::TooBig);
     }
-    let (packets, bytes) = counted(packet, wire_len);
-    let charge = Charge { packets, bytes, is_flood: false };
+    let charge = police::charge(packet, wire_len);
+    let Charge { packets, bytes, .. } = charge;
     police::all(packet, tables, frame.sender(), charge, true)?;
     let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;
     tables.count_port(frame.port, Direction::Rx, packets, bytes);

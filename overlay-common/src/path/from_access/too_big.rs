@@ -30,8 +30,8 @@ pub fn tag_len<P: Packet>(packet: &P) -> u32 {
     }
 }
 
-/// Answers a frame that access lists let pass, whose way out takes `max_frame` bytes, where its sender may be told,
-/// or hands it over where it may be cut up. Whatever was answered counts as dropped all the
+/// Answers a frame that access lists let pass, whose way out takes `max_frame` bytes, where its
+/// sender may be told, or hands it over where it may be cut up. Whatever was answered counts as dropped all the
 /// same, and the answer as sent to the port.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(

@@ -4,7 +4,7 @@ use super::classify::Frame;
 use super::{strip, too_big};
 use crate::abi::{Charge, Direction, PuntReason};
 use crate::packet::Packet;
-use crate::path::flow::{Flow, counted, wire_len};
+use crate::path::flow::{Flow, wire_len};
 use crate::path::{encap, police, way};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
@@ -34,8 +34,8 @@ pub fn run<P: Packet, T: Tables>(
     if wire_len > max_frame {
         return Err(DropReason::TooBig);
     }
-    let (packets, bytes) = counted(packet, wire_len);
-    let charge = Charge { packets, bytes, is_flood: false };
+    let charge = police::charge(packet, wire_len);
+    let Charge { packets, bytes, .. } = charge;
     police::all(packet, tables, frame.sender(), charge, false)?;
     let way = way::run(tables, peer, &flow)?;
     encap::wrap(packet, peer, &way, &flow, segment.vni)?;

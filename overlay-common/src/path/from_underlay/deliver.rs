@@ -4,7 +4,7 @@ use super::admit::Frame;
 use super::decap;
 use crate::abi::{Charge, Direction};
 use crate::packet::Packet;
-use crate::path::flow::{counted, wire_len};
+use crate::path::flow::wire_len;
 use crate::path::{local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
@@ -26,8 +26,8 @@ pub fn run<P: Packet, T: Tables>(
     if wire_len > port.max_frame {
         return Err(DropReason::TooBig);
     }
-    let (packets, bytes) = counted(packet, wire_len);
-    let charge = Charge { packets, bytes, is_flood: false };
+    let charge = police::charge(packet, wire_len);
+    let Charge { packets, bytes, .. } = charge;
     police::all(packet, tables, frame.sender(), charge, true)?;
     let verdict = local::deliver(packet, tables, index, port, (packets, bytes))?;
     tables.count_peer(frame.peer, Direction::Rx, packets, bytes);

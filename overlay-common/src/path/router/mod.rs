@@ -1,9 +1,9 @@
 //! From segment to segment: a frame that was sent to the router of its segment.
 //!
 //! strip or decap → head → filter → route → next hop, then one of two ways out: to a peer (MSS →
-//! police → rewrite → encap), or to a local port (filter → police → rewrite → deliver). What asks for more than that
-//! is handed to user space: what is the router's own, what has no next hop yet, and what an error is
-//! to be told of, but for a packet that is too big ([`too_big`]).
+//! police → rewrite → encap), or to a local port (filter → police → rewrite → deliver). What asks
+//! for more than that is handed to user space: what is the router's own, what has no next hop yet,
+//! and what an error is to be told of, but for a packet that is too big ([`too_big`]).
 //!
 //! XDP leaves all of this to tc.
 

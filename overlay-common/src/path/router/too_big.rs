@@ -9,8 +9,9 @@ use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
 use crate::wire::Family;
 
-/// Answers a packet, whose way on takes `max_frame` bytes, to a port of segment `to` if to any, where its sender is behind a port and
-/// may be told. User space does the rest: it tells those behind peers, and cuts up what may be.
+/// Answers a packet, whose way on takes `max_frame` bytes, to a port of segment `to` if to any,
+/// where its sender is behind a port and may be told. User space does the rest: it tells those
+/// behind peers, and cuts up what may be.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(
     packet: &mut P,
