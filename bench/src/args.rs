@@ -49,8 +49,9 @@ pub struct Args {
     /// Gives the data planes their turns in the opposite order.
     #[arg(long)]
     reverse: bool,
-    /// Has this project's gateways hold frames against ten rules of an access list each way and
-    /// against source guard, and route in two VRFs, where frames go through gateways.
+    /// Has this project's gateways hold frames against ten rules of an access list each way and,
+    /// where a port has one host, against source guard, and route in two VRFs; where frames go
+    /// through gateways.
     #[arg(long)]
     features: bool,
     /// The `overlay` binary [default: the one beside this program].

@@ -1,5 +1,5 @@
 //! What `--features` has this project's gateways do besides: ten rules of an access list each way,
-//! source guard, and two VRFs.
+//! source guard where a port has one host, and two VRFs.
 //!
 //! No frame of the bench meets a rule, so each is walked through to the default, which lets it pass.
 
@@ -35,13 +35,9 @@ pub const fn segment() -> &'static str {
     "vrf = \"measured\"\nrouter = [\"10.0.0.254/24\"]\n"
 }
 
-/// The tables of its one port, before another begins: the hosts that may send, with an address.
-pub fn port<'a>(hosts: impl IntoIterator<Item = &'a str>, ip: &str) -> String {
-    let mut text = String::new();
-    for mac in hosts {
-        let _ = write!(text, "\n[[segment.port.host]]\nmac = \"{mac}\"\nip = [\"{ip}\"]\n");
-    }
-    text
+/// The table of its one port, before another begins: the host that may send, with its address.
+pub fn port(mac: &str, ip: &str) -> String {
+    format!("\n[[segment.port.host]]\nmac = \"{mac}\"\nip = [\"{ip}\"]\n")
 }
 
 /// The tables of that segment, behind those of its port. Services that nobody is to reach, at
@@ -77,14 +73,14 @@ mod tests {
             "\n[[segment]]\nname = \"blue\"\nvni = 100\n",
             segment(),
             "\n[[segment.port]]\ninterface = \"eth1\"\n",
-            &port(["02:00:00:00:00:01", "02:00:00:00:00:02"], "10.0.0.1"),
+            &port("02:00:00:00:00:01", "10.0.0.1"),
             &lists(),
         ];
         let config = Config::parse(&text.concat(), "test").expect("a configuration");
         assert_eq!(config.vrfs.len(), 2);
         let [_, blue] = &config.segments[..] else { panic!("{:?}", config.segments) };
         assert_eq!(blue.vrf.as_deref(), Some("measured"));
-        assert_eq!(blue.ports[0].hosts.len(), 2);
+        assert_eq!(blue.ports[0].hosts.len(), 1);
         for list in &blue.acls {
             // What is for any packet counts as a rule, too.
             let rules = list.as_ref().map_or(0, |list| list.rules());

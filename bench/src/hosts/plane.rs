@@ -135,7 +135,7 @@ fn config(side: &Side<'_>) -> Result<String> {
         SEGMENT,
         features::segment(),
         segment,
-        &features::port([mac.as_str()], side.ip),
+        &features::port(&mac, side.ip),
         &features::lists(),
     ];
     Ok(parts.concat())

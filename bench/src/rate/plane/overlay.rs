@@ -117,9 +117,10 @@ fn config(site: &Site<'_>, mode: &str, with_fdb: bool) -> String {
             );
         }
         if is_featured {
-            let hosts: Vec<_> =
-                population.hosts_of(0).map(population::local).map(text_of).collect();
-            text += &features::port(hosts.iter().map(String::as_str), HOST);
+            // All send from one address, which one host of a port may.
+            if population.hosts() == 1 {
+                text += &features::port(&text_of(population::local(0)), HOST);
+            }
             text += &features::lists();
         }
         text.push_str(&fdb);
