@@ -139,6 +139,8 @@ impl UserSpace {
         };
         let mut left = now.since(&self.before);
         self.before = now;
+        // As the host's.
+        self.set.take_refreshed();
         left.fdb = self.set.fdb_entries().map(|(key, entry)| (key, place(entry))).collect();
         left.copies = std::mem::take(&mut self.copies);
         let learnt = self.learnt.take(usize::MAX).map(|punt| PuntSeen::new(&punt, &[]));
