@@ -70,7 +70,8 @@ pub struct Args {
     /// Shows a run that `--json` wrote, and measures nothing; may be repeated, and
     /// several runs are shown as one with all their rounds.
     #[arg(long, value_name = "FILE", group = "instead")]
-    #[arg(conflicts_with_all = ["quick", "only", "rounds", "milliseconds", "cpu", "reverse", "features"])]
+    #[arg(conflicts_with_all = ["quick", "only", "rounds", "milliseconds", "cpu", "reverse"])]
+    #[arg(conflicts_with = "features")]
     pub input: Vec<PathBuf>,
 }
 
@@ -130,6 +131,7 @@ mod tests {
         assert!(refused(&["--rounds", "0"]));
         assert!(refused(&["--milliseconds", "0"]));
         assert!(refused(&["--input", "run.json", "--quick"]));
+        assert!(refused(&["--input", "run.json", "--features"]));
         assert!(refused(&["--accept", "--baseline"]));
         assert!(Args::parse_from(["x", "--cpu", "100000"]).setup().is_err());
     }

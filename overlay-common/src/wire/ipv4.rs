@@ -133,13 +133,13 @@ impl Ipv4 {
         u16::from_be(read16::<{ offset_of!(Self, fragment) }, _>(self))
     }
 
-    /// The source address.
+    /// The source address of a header in a packet, read in one go.
     #[inline(always)]
     pub fn source(&self) -> [u8; 4] {
         read32::<{ offset_of!(Self, source) }, _>(self).to_ne_bytes()
     }
 
-    /// The destination address.
+    /// The destination address, likewise.
     #[inline(always)]
     pub fn destination(&self) -> [u8; 4] {
         read32::<{ offset_of!(Self, destination) }, _>(self).to_ne_bytes()

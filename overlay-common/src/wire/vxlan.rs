@@ -1,5 +1,7 @@
 //! VXLAN (RFC 7348).
 
+use core::mem::offset_of;
+
 use super::header;
 use super::number::read32;
 
@@ -33,6 +35,6 @@ impl Vxlan {
     /// The VNI, 24 bits, host order.
     #[inline(always)]
     pub fn vni(&self) -> u32 {
-        u32::from_be(read32::<4, _>(self)) >> 8
+        u32::from_be(read32::<{ offset_of!(Self, vni) }, _>(self)) >> 8
     }
 }

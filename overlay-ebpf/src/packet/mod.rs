@@ -4,7 +4,8 @@ mod tc;
 mod xdp;
 
 use aya_ebpf::helpers::generated::bpf_csum_diff;
-use overlay_common::wire::{Octet, checksum};
+use overlay_common::packet::Packet;
+use overlay_common::wire::{Ethernet, Octet, Tag, checksum};
 
 pub use tc::{ACCESS_HEADERS, TcPacket, UPLINK_HEADERS};
 pub use xdp::XdpPacket;
@@ -23,6 +24,13 @@ unsafe fn bounded<T>(data: usize, data_end: usize, offset: usize) -> Option<*mut
     // SAFETY: packets are in memory. The compiler would look whether they are.
     unsafe { core::hint::assert_unchecked(data + offset != 0) };
     Some((data + offset) as *mut T)
+}
+
+/// The VLAN tag among a frame's bytes.
+#[inline(always)]
+fn tag<P: Packet>(packet: &P) -> Option<&Tag> {
+    packet.at::<Ethernet>(0).filter(|ethernet| ethernet.is_tagged())?;
+    packet.at(Tag::OFFSET)
 }
 
 /// The one's complement sum, in host order, of `N` bytes: a multiple of 4, and no more than the

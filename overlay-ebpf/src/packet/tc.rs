@@ -19,7 +19,7 @@ use overlay_common::wire::{
     Ethernet, Family, Header, Ipv4, Ipv6, Octet, Tag, TagKind, Tcp, ethertype,
 };
 
-use super::{bounded, sum};
+use super::{bounded, sum, tag};
 use crate::abilities::has;
 
 /// What the path reads of an access frame.
@@ -177,9 +177,7 @@ impl Packet for TcPacket {
         let tag = if stripped != 0 {
             word(self.stripped_kind(), tci)
         } else {
-            let tag = || self.at::<Tag>(Tag::OFFSET);
-            match self.at::<Ethernet>(0).filter(|ethernet| ethernet.is_tagged()).and_then(|_| tag())
-            {
+            match tag(self) {
                 Some(tag) => tag.kind().map_or(0, |kind| word(kind, tag.tci() as u32)),
                 None => 0,
             }

@@ -10,7 +10,7 @@ use overlay_common::wire::{
     Checksum, Ethernet, Family, Geneve, Header, Ipv6, Mac, Octet, Outer6, Tag, Tcp,
 };
 
-use super::{bounded, sum};
+use super::{bounded, sum, tag};
 
 /// All that the path reads and writes of a frame: the longest outer headers, and inner ones.
 const HEADERS: u32 =
@@ -122,8 +122,7 @@ impl<const FRAGS: bool> Packet for XdpPacket<FRAGS> {
 
     #[inline(always)]
     fn vlan(&self) -> Option<Tag> {
-        let tag = || self.at::<Tag>(Tag::OFFSET).copied();
-        self.at::<Ethernet>(0).filter(|ethernet| ethernet.is_tagged()).and_then(|_| tag())
+        tag(self).copied()
     }
 
     /// A tag is among the bytes.

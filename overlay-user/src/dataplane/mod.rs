@@ -83,7 +83,7 @@ pub fn object_for(features: Features) -> Result<Cow<'static, [u8]>> {
     match buffers::look() {
         Ok(Some(look)) => Ok(Cow::Owned(buffers::with(OBJECT, look)?)),
         told => {
-            tracing::warn!("the kernel does not tell any more what xdp_buff is: {told:?}");
+            tracing::warn!("doing without context-cast: no xdp_buff to look at, {told:?}");
             Ok(Cow::Borrowed(OBJECT))
         }
     }

@@ -13,7 +13,7 @@ use super::{ACCESS, Running, Site, UPLINK};
 use crate::features;
 use crate::rate::bpf::Object;
 use crate::rate::pin;
-use crate::rate::population::{self, Population, text as text_of};
+use crate::rate::population::{self, Population, text};
 
 /// A gateway with ten thousand peers takes its time on a busy machine.
 const START: Duration = Duration::from_secs(60);
@@ -119,7 +119,7 @@ fn config(site: &Site<'_>, mode: &str, with_fdb: bool) -> String {
         if is_featured {
             // All send from one address, which one host of a port may.
             if population.hosts() == 1 {
-                text += &features::port(&text_of(population::local(0)), HOST);
+                text += &features::port(&population::text(population::local(0)), HOST);
             }
             text += &features::lists();
         }
@@ -142,7 +142,7 @@ fn fdb(population: &Population) -> Vec<String> {
     for (segment, table) in (0..).zip(&mut tables) {
         let vlan = vlan(population, segment);
         for host in population.hosts_of(segment) {
-            let mac = text_of(population::local(host));
+            let mac = text(population::local(host));
             let _ = write!(
                 table,
                 "\n[[segment.fdb]]\nmac = \"{mac}\"\ninterface = \"{ACCESS}\"\n{vlan}"
@@ -150,7 +150,7 @@ fn fdb(population: &Population) -> Vec<String> {
         }
     }
     for entry in 0..population.entries {
-        let (mac, peer) = (text_of(population::remote(entry)), population.peer_of(entry));
+        let (mac, peer) = (text(population::remote(entry)), population.peer_of(entry));
         let table = &mut tables[population.segment_of(entry) as usize];
         let _ = write!(table, "\n[[segment.fdb]]\nmac = \"{mac}\"\npeer = \"p{peer}\"\n");
     }
@@ -165,10 +165,10 @@ fn vlan(population: &Population, segment: u32) -> String {
 fn entries(population: &Population) -> String {
     let mut lines = String::new();
     for host in population.hosts_of(0) {
-        let _ = writeln!(lines, "s0 {} interface {ACCESS}", text_of(population::local(host)));
+        let _ = writeln!(lines, "s0 {} interface {ACCESS}", text(population::local(host)));
     }
     for entry in 0..population.entries {
-        let mac = text_of(population::remote(entry));
+        let mac = text(population::remote(entry));
         let _ = writeln!(lines, "s0 {mac} peer p{}", population.peer_of(entry));
     }
     lines

@@ -9,7 +9,7 @@ use crate::path::ptb::{self, Remedy};
 use crate::path::{forget, local, police};
 use crate::tables::Tables;
 use crate::verdict::{DropReason, Verdict};
-use crate::wire::{Ethernet, Tag, ethertype};
+use crate::wire::{Ethernet, Tag};
 
 /// Whether a frame, which is untouched yet, is longer than what a way out takes. A tag among its
 /// bytes does not count. (Of a super-frame with such a tag, the headers are not known here.)
@@ -24,15 +24,13 @@ pub fn is_so<P: Packet>(packet: &P, max_frame: u32) -> bool {
 /// The bytes of a tag among a frame's bytes.
 #[inline(always)]
 pub fn tag_len<P: Packet>(packet: &P) -> u32 {
-    match packet.at::<Ethernet>(0).map(Ethernet::ethertype) {
-        Some(ethertype::VLAN | ethertype::SERVICE_VLAN) => Tag::LEN as u32,
-        _ => 0,
-    }
+    let is_tagged = packet.at::<Ethernet>(0).is_some_and(Ethernet::is_tagged);
+    if is_tagged { Tag::LEN as u32 } else { 0 }
 }
 
 /// Answers a frame that access lists let pass, whose way out takes `max_frame` bytes, where its
-/// sender may be told, or hands it over where it may be cut up. Whatever was answered counts as dropped all the
-/// same, and the answer as sent to the port.
+/// sender may be told, or hands it over where it may be cut up. Whatever was answered counts as
+/// dropped all the same, and the answer as sent to the port.
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(
     packet: &mut P,
