@@ -26,6 +26,67 @@ pub enum Verdict {
     Consumed,
 }
 
+/// What the path answers, in one word. Of an enum, compilers keep what only some variants have in
+/// places that the others leave unset, and verifiers before Linux 6.3 (commit 6715df8d5d24) refuse a
+/// program that looks there, whatever becomes of what it sees. So what is kept while something else
+/// is done is this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answer(u64);
+
+impl Answer {
+    const KIND: u32 = 56;
+    const FLAGS: u32 = 32;
+
+    /// The word of an answer. (The flags of an [`Egress`] are few.)
+    #[inline(always)]
+    pub(crate) const fn of(result: Result<Verdict, DropReason>) -> Self {
+        let (kind, content) = match result {
+            Ok(Verdict::Pass) => (0, 0),
+            Ok(Verdict::Defer) => (1, 0),
+            Ok(Verdict::Route) => (2, 0),
+            Ok(Verdict::Flood) => (3, 0),
+            Ok(Verdict::Transmit(egress)) => (4, Self::egress(egress)),
+            Ok(Verdict::Deliver(egress)) => (5, Self::egress(egress)),
+            Ok(Verdict::Consumed) => (6, 0),
+            Err(reason) => (7, reason as u64),
+        };
+        Self(kind << Self::KIND | content)
+    }
+
+    /// With each half made another number.
+    #[inline(always)]
+    pub(crate) fn map(self, half: impl Fn(u32) -> u32) -> Self {
+        Self((half((self.0 >> 32) as u32) as u64) << 32 | half(self.0 as u32) as u64)
+    }
+
+    #[inline(always)]
+    const fn egress(egress: Egress) -> u64 {
+        ((egress.flags & 0xff_ffff) as u64) << Self::FLAGS | egress.ifindex as u64
+    }
+
+    /// The answer again.
+    #[inline(always)]
+    pub(crate) const fn result(self) -> Result<Verdict, DropReason> {
+        let egress =
+            Egress { ifindex: self.0 as u32, flags: (self.0 >> Self::FLAGS) as u32 & 0xff_ffff };
+        Ok(match self.0 >> Self::KIND {
+            0 => Verdict::Pass,
+            1 => Verdict::Defer,
+            2 => Verdict::Route,
+            3 => Verdict::Flood,
+            4 => Verdict::Transmit(egress),
+            5 => Verdict::Deliver(egress),
+            6 => Verdict::Consumed,
+            _ => {
+                return Err(match DropReason::from_u8(self.0 as u8) {
+                    Some(reason) => reason,
+                    None => DropReason::TableInconsistent,
+                });
+            }
+        })
+    }
+}
+
 /// Declares [`DropReason`] with the label and the explanation of each reason in
 /// one place.
 macro_rules! drop_reasons {

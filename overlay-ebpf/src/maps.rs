@@ -9,14 +9,14 @@ use aya_ebpf::maps::{
 };
 use overlay_common::abi::sides;
 use overlay_common::abi::{
-    ACCESS_BUCKETS, Bound, Count, DropKey, Filter, FilterKey, FilterNode, FloodKey, GuardKey,
+    ACCESS_BUCKETS, Bound, Count, DropKey, FILTER_BLOCKS, FilterNode, FloodKey, FlowKey, GuardKey,
     MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
     MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour, NeighbourKey, Node,
     PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason,
-    Queue, Route, RouteKey, Router, RuleCount, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Walk,
-    Way,
+    Queue, Route, RouteKey, Router, RuleCount, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
+use overlay_common::word::Word;
 
 #[map]
 pub static NODE: Array<Node> = Array::with_max_entries(1, 0);
@@ -75,12 +75,11 @@ pub static PUNT_BUCKETS: PerCpuArray<PuntBucket> =
 pub static BACK: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 /// The packet that is held against a list.
 #[map]
-pub static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+pub static FLOW: PerCpuArray<FlowKey> = PerCpuArray::with_max_entries(1, 0);
 #[map]
-pub static FILTERS: HashMap<FilterKey, Filter> =
-    HashMap::with_max_entries(MAX_FILTERS, BPF_F_NO_PREALLOC);
+pub static FILTERS: Array<Word> = Array::with_max_entries(MAX_FILTERS, BPF_F_MMAPABLE);
 #[map]
-pub static FILTER_NODES: Array<FilterNode> = Array::with_max_entries(MAX_FILTER_NODES, 0);
+pub static FILTER_NODES: Array<Block> = Array::with_max_entries(FILTER_BLOCKS, BPF_F_MMAPABLE);
 #[map]
 pub static RULES: PerCpuArray<RuleCount> = PerCpuArray::with_max_entries(MAX_RULES, 0);
 #[map]
@@ -104,6 +103,9 @@ pub static XSKS: XskMap = XskMap::with_max_entries(MAX_XSKS, 0);
 
 #[map]
 pub static PTB_BUCKETS: PerCpuArray<PuntBucket> = PerCpuArray::with_max_entries(MAX_PORTS, 0);
+
+/// Comparisons one after the other: as many as an entry may hold.
+pub type Block = [FilterNode; (MAX_FILTER_NODES / FILTER_BLOCKS) as usize];
 
 /// What stands behind the length in a [`RouteKey`].
 #[repr(C, align(4))]

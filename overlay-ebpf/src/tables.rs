@@ -92,7 +92,7 @@ impl Form for Bounded {
                 return 0;
             }
             turns.turn(index);
-            index = next(index);
+            index = next(index as u64) as u32;
         }
         count.saturating_sub(BOUNDED_COPIES)
     }
@@ -101,13 +101,12 @@ impl Form for Bounded {
 /// The next number, of which the compiler knows nothing, so that it does not unroll the
 /// loop; the verifier knows it.
 #[inline(always)]
-pub fn next(index: u32) -> u32 {
-    let mut word = index as u64;
+pub fn next(mut word: u64) -> u64 {
     // SAFETY: arithmetic on a register.
     unsafe {
         core::arch::asm!("{word} += 1", word = inout(reg) word, options(pure, nomem, nostack));
     }
-    word as u32
+    word
 }
 
 impl<R> KernelTables<R> {
@@ -230,9 +229,9 @@ impl<R: Form> Tables for KernelTables<R> {
         charge: Charge,
         fields: impl Fields,
     ) -> Result<(), DropReason> {
-        let Some(walk) = maps::WALK.get_ptr_mut(0) else { return Err(DropReason::AclDenied) };
+        let Some(flow) = maps::FLOW.get_ptr_mut(0) else { return Err(DropReason::AclDenied) };
         // SAFETY: this CPU's own.
-        fields.write(unsafe { &mut (*walk).flow }).ok_or(DropReason::AclDenied)?;
+        fields.write(unsafe { &mut *flow }).ok_or(DropReason::AclDenied)?;
         match filter::denied(segment, lists, family, charge) {
             true => Err(DropReason::AclDenied),
             false => Ok(()),

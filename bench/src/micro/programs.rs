@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::programs::{Program, TestRun as _, TestRunOptions, TestRunResult};
-use overlay_common::abi::programs;
+use overlay_common::abi::{FdbEntry, FdbKey, Target, programs};
+use overlay_control::action::Action;
 use overlay_control::sample::{self, Devices};
 use overlay_testbed::Netns;
 use overlay_user::dataplane::Dataplane;
@@ -50,7 +51,7 @@ impl Programs {
             for ifindex in ports.iter().chain(&uplinks).chain([&ingress]) {
                 dataplane.tables.set_redirected(*ifindex, true)?;
             }
-            for action in sample::actions(&devices) {
+            for action in sample::actions(&devices).into_iter().chain([guarded()]) {
                 dataplane.tables.apply(&action)?;
             }
             anyhow::Ok((dataplane, readers))
@@ -109,6 +110,13 @@ impl Programs {
         };
         known.into_iter().map(figure).collect()
     }
+}
+
+/// The station behind the guarded port is known, as those behind other ports are.
+fn guarded() -> Action {
+    let key = FdbKey::new(sample::station(sample::GUARDED_PORT as u8), 1);
+    let target = Target::port(sample::GUARDED_PORT);
+    Action::PutFdb(key, FdbEntry { target, seen: sample::EPOCH, ..FdbEntry::default() })
 }
 
 /// Test frames come in on the loopback device, as `BPF_PROG_TEST_RUN` has them.

@@ -1,11 +1,12 @@
 //! Access lists, as trees of comparisons.
 //!
 //! A rule is a box in the space of a flow's fields. User space cuts that space up until each part
-//! has one first rule: a packet is compared with one bound after the other, and ends at a rule.
+//! has one first rule: a packet is compared with one range after the other, and ends at a rule.
 //! So what a list costs grows with the logarithm of its length. Lists whose boxes cut each other up
 //! too much are several trees, of which the earliest rule counts.
 
 use super::{Policed, record};
+use crate::path::unknown;
 use crate::wire::Family;
 
 /// A packet's fields, as numbers in host order.
@@ -30,10 +31,13 @@ impl FlowKey {
     pub const DESTINATION_LOW: usize = 3;
     /// The protocol or next header.
     pub const PROTOCOL: usize = 4;
-    /// The source port of TCP, UDP and SCTP; else 0.
+    /// The source port of TCP, UDP and SCTP, [`NO_PORT`](Self::NO_PORT) where the transport header
+    /// is not here; else 0.
     pub const SOURCE_PORT: usize = 5;
-    /// The destination port; of ICMP, the type, and below it the code in 8 bits; else 0.
+    /// The destination port, likewise; of ICMP, the type, and below it the code in 8 bits; else 0.
     pub const DESTINATION_PORT: usize = 6;
+    /// More than any port.
+    pub const NO_PORT: u64 = 1 << 16;
     /// Where the transport header is: one of the next three.
     pub const TRANSPORT: usize = 7;
     /// Here, if the protocol has one.
@@ -52,8 +56,11 @@ record!(Branch, 4);
 
 impl Branch {
     const LEAF: u32 = 1 << 31;
+    const FOREST: u32 = 1 << 30;
     const DENY: u32 = 1;
-    const INDEX: u32 = (1 << 28) - 1;
+    /// The place of a comparison in bytes, so that a walk need not multiply.
+    const PLACE: u32 = (1 << 28) - 1;
+    const SHIFT: u32 = size_of::<FilterNode>().ilog2();
 
     /// To a rule, by its index in `RULES`: of two rules, the one with the lower index counts.
     pub const fn leaf(rule: u32, denies: bool) -> Self {
@@ -65,7 +72,12 @@ impl Branch {
 
     /// To a comparison, by its index in `FILTER_NODES`.
     pub const fn node(index: u32) -> Self {
-        Self(index & Self::INDEX)
+        Self(index << Self::SHIFT & Self::PLACE)
+    }
+
+    /// To several trees, by the index of [`FilterNode::forest`]; only where a walk begins.
+    pub const fn forest(index: u32) -> Self {
+        Self(Self::node(index).0 | Self::FOREST)
     }
 
     /// Whether this is a rule, or nowhere.
@@ -74,10 +86,21 @@ impl Branch {
         self.0 & Self::LEAF != 0
     }
 
-    /// The index of a comparison.
+    /// Whether this is several trees.
     #[inline(always)]
+    pub const fn is_forest(self) -> bool {
+        self.0 & (Self::LEAF | Self::FOREST) == Self::FOREST
+    }
+
+    /// Where a comparison is, in bytes from the first.
+    #[inline(always)]
+    pub const fn place(self) -> u32 {
+        self.0 & Self::PLACE
+    }
+
+    /// The index of a comparison.
     pub const fn index(self) -> u32 {
-        self.0 & Self::INDEX
+        self.place() >> Self::SHIFT
     }
 
     /// The index of a rule.
@@ -93,44 +116,79 @@ impl Branch {
     }
 }
 
-/// A comparison.
+/// A comparison of a field with a range; or the trees of a list, where they are several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FilterNode {
-    /// What the field is compared with.
-    pub bound: u64,
-    /// The [`Branch`] of what is below the bound, and the field in three bits of it.
-    below: u32,
+    /// Where the range begins.
+    from: u64,
+    /// How much more its last value is.
+    width: u64,
+    /// The [`Branch`] of what is inside, and the field in three bits of it.
+    inside: u32,
     /// That of the rest.
-    above: u32,
+    outside: u32,
+    reserved: u64,
 }
-record!(FilterNode, 16);
+record!(FilterNode, 32);
 
 impl FilterNode {
     const FIELD_SHIFT: u32 = 28;
     const FIELD_MASK: u32 = 0b111 << Self::FIELD_SHIFT;
 
     /// A comparison of a field. (A rule's number is below 2²⁷.)
-    pub const fn new(field: usize, bound: u64, below: Branch, above: Branch) -> Self {
+    pub const fn new(field: usize, (from, to): (u64, u64), [inside, outside]: [Branch; 2]) -> Self {
         let bits = (field as u32) << Self::FIELD_SHIFT;
-        Self { bound, below: below.0 & !Self::FIELD_MASK | bits, above: above.0 }
+        let inside = inside.0 & !Self::FIELD_MASK | bits;
+        Self { from, width: to - from, inside, outside: outside.0, reserved: 0 }
     }
 
-    /// Where it leads, from below and from above.
+    /// Several trees, the rest of them nowhere.
+    pub const fn forest(trees: [Branch; Filter::TREES]) -> Self {
+        let [first, second, Branch(inside), Branch(outside)] = trees;
+        Self { from: first.0 as u64, width: second.0 as u64, inside, outside, reserved: 0 }
+    }
+
+    /// What [`forest`](Self::forest) was made of, by its place there.
+    #[inline(always)]
+    pub const fn tree(&self, place: u64) -> Branch {
+        Branch(match place {
+            0 => self.from as u32,
+            1 => self.width as u32,
+            2 => self.inside,
+            _ => self.outside,
+        })
+    }
+
+    /// The same comparison with its branches at other places.
+    pub fn placed(&self, place: impl Fn(Branch) -> Branch) -> Self {
+        let range = (self.from, self.from + self.width);
+        Self::new(self.field(), range, self.branches().map(place))
+    }
+
+    /// Where it leads, from inside and from outside.
     pub const fn branches(&self) -> [Branch; 2] {
-        [self.branch(0), Branch(self.above)]
+        [Branch(self.inside & !Self::FIELD_MASK), Branch(self.outside)]
+    }
+
+    /// As words.
+    pub const fn to_words(self) -> [u64; 4] {
+        let branches = (self.outside as u64) << 32 | self.inside as u64;
+        [self.from, self.width, branches, self.reserved]
     }
 
     /// Which field.
     #[inline(always)]
     pub const fn field(&self) -> usize {
-        (self.below >> Self::FIELD_SHIFT & 0b111) as usize
+        (self.inside >> Self::FIELD_SHIFT & 0b111) as usize
     }
 
-    /// Where a value of the field leads.
+    /// Where a value of the field leads. (The mask is for both, so that a verifier takes one way
+    /// for the other.)
     #[inline(always)]
     pub const fn branch(&self, value: u64) -> Branch {
-        Branch(if value >= self.bound { self.above } else { self.below & !Self::FIELD_MASK })
+        let is_inside = value.wrapping_sub(self.from) <= self.width;
+        Branch(if is_inside { self.inside } else { self.outside } & !Self::FIELD_MASK)
     }
 }
 
@@ -150,97 +208,100 @@ impl FilterKey {
     pub const IN: u16 = 0;
     /// What is sent to them.
     pub const OUT: u16 = 1;
+    /// The place of a list in `FILTERS`.
+    #[inline(always)]
+    pub const fn index(self) -> u32 {
+        (self.segment as u32) << 1 | (self.direction & 1) as u32
+    }
+
     /// Both, in the order that a packet meets them, each behind its bit of [`Policed`].
     pub const DIRECTIONS: [(u16, u16); 2] =
         [(Policed::FILTER_IN, Self::IN), (Policed::FILTER_OUT, Self::OUT)];
 }
 
-/// A list: the trees for each family, the rest of them nowhere.
+/// A list: where the walk begins for each family. It is a word, which is written whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Filter {
     /// Of IPv4 and of IPv6.
-    pub trees: [[Branch; Filter::TREES]; 2],
+    pub roots: [Branch; 2],
 }
-record!(Filter, 32);
+record!(Filter, 8);
 
 impl Filter {
     /// The most trees of one family.
     pub const TREES: usize = 4;
     /// The most comparisons on the way to a rule, in one tree.
     pub const DEPTH: u32 = 44;
-    /// The most turns that a walk takes: with a turn for each tree's rule.
-    pub const TURNS: u32 = Self::TREES as u32 * (Self::DEPTH + 1);
+    /// Where there is no list.
+    pub const NONE: Self = Self { roots: [Branch(0); 2] };
 
-    /// The trees of a family.
+    /// The list as a word.
     #[inline(always)]
-    pub const fn of(&self, family: Family) -> &[Branch; Self::TREES] {
-        match family {
-            Family::V4 => &self.trees[0],
-            Family::V6 => &self.trees[1],
+    pub const fn to_word(self) -> u64 {
+        let [v4, v6] = self.roots;
+        (v6.0 as u64) << 32 | v4.0 as u64
+    }
+
+    /// Where the list of a word begins for a family, if there is one.
+    #[inline(always)]
+    pub const fn root(word: u64, family: Family) -> Option<Branch> {
+        if word == Self::NONE.to_word() {
+            return None;
         }
+        Some(Branch(match family {
+            Family::V4 => word as u32,
+            Family::V6 => (word >> 32) as u32,
+        }))
     }
 }
 
-/// A walk of a packet through a list's trees, one after the other. It is a record so that a kernel
-/// program may have it in a map: what is in a map a verifier does not follow, so that one turn is to
-/// it like the next.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Walk {
-    /// The packet.
-    pub flow: FlowKey,
-    at: Branch,
-    /// The trees that follow.
-    next: [Branch; Filter::TREES - 1],
-    best: Branch,
-    reserved: u32,
-}
-record!(Walk, 88);
+/// Where comparisons are.
+pub trait Comparisons {
+    /// The one at a place, in bytes from the first.
+    fn at(&self, place: u32) -> Option<&FilterNode>;
 
-impl Default for Walk {
-    fn default() -> Self {
-        let nowhere = Branch::NOWHERE;
-        Self {
-            flow: FlowKey::default(),
-            at: nowhere,
-            next: [nowhere; Filter::TREES - 1],
-            best: nowhere,
-            reserved: 0,
-        }
+    /// The number of the next turn.
+    #[inline(always)]
+    fn next(turn: u64) -> u64 {
+        turn + 1
     }
 }
 
-impl Walk {
-    /// Begins with the first tree.
-    #[inline(always)]
-    pub const fn begin(&mut self, trees: &[Branch; Filter::TREES]) {
-        [self.at, self.next[0], self.next[1], self.next[2]] = *trees;
-        self.best = Branch::NOWHERE;
-    }
-
-    /// One turn, and whether it was the last. `node` has the comparisons by their indices.
-    #[inline(always)]
-    pub fn turn<'n>(&mut self, node: impl Fn(u32) -> Option<&'n FilterNode>) -> bool {
-        if !self.at.is_leaf() {
-            let Some(node) = node(self.at.index()) else { return true };
-            self.at = node.branch(self.flow.fields[node.field() & (FlowKey::FIELDS - 1)]);
-            return false;
+/// A walk through the trees of a list, one after the other: the first rule of those that each tree
+/// has for a packet, if there is any.
+#[inline(always)]
+pub fn walk<C: Comparisons>(root: Branch, flow: &FlowKey, comparisons: &C) -> Option<Branch> {
+    let forest = if root.is_forest() { comparisons.at(root.place()) } else { None };
+    let (mut best, mut tree) = (Branch(unknown(Branch::NOWHERE.0)), 0);
+    while tree < Filter::TREES as u64 {
+        let start = forest.map_or(root, |forest| forest.tree(tree));
+        let leaf = Branch(unknown(descend(start, flow, comparisons).0));
+        if leaf.0 < best.0 {
+            best = leaf;
         }
-        if self.at.0 < self.best.0 {
-            self.best = self.at;
+        if forest.is_none() {
+            break;
         }
-        let [at, first, second] = self.next;
-        self.at = at;
-        self.next = [first, second, Branch::NOWHERE];
-        at.0 == Branch::NOWHERE.0
+        tree = C::next(tree);
     }
+    if best.0 == Branch::NOWHERE.0 { None } else { Some(best) }
+}
 
-    /// The rule, where the walk came to one.
-    #[inline(always)]
-    pub const fn rule(&self) -> Option<Branch> {
-        if self.best.0 == Branch::NOWHERE.0 { None } else { Some(self.best) }
+/// The rule that a tree has for a packet, or nowhere. What is between two turns is in registers:
+/// each waits for the one before it.
+#[inline(always)]
+fn descend<C: Comparisons>(mut at: Branch, flow: &FlowKey, comparisons: &C) -> Branch {
+    let mut turn = 0;
+    while !at.is_leaf() {
+        if turn == Filter::DEPTH as u64 {
+            return Branch::NOWHERE;
+        }
+        let Some(node) = comparisons.at(at.0) else { return Branch::NOWHERE };
+        at = node.branch(flow.fields[node.field() & (FlowKey::FIELDS - 1)]);
+        turn = C::next(turn);
     }
+    at
 }
 
 /// Packets and bytes that a rule has held, on one CPU.

@@ -22,7 +22,7 @@ pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Ke
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port, Stations, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
-pub use filter::{Branch, Filter, FilterKey, FilterNode, FlowKey, RuleCount, Walk};
+pub use filter::{Branch, Comparisons, Filter, FilterKey, FilterNode, FlowKey, RuleCount, walk};
 pub use guard::{Bound, GuardKey};
 pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
@@ -84,9 +84,9 @@ pub mod maps {
     pub const POLICERS: &str = "POLICERS";
     /// Hash: [`NeighbourKey`](super::NeighbourKey) → [`Neighbour`](super::Neighbour).
     pub const NEIGHBOURS: &str = "NEIGHBOURS";
-    /// Hash: [`FilterKey`](super::FilterKey) → [`Filter`](super::Filter).
+    /// Array: [`FilterKey::index`](super::FilterKey::index) → [`Filter`](super::Filter), as a word.
     pub const FILTERS: &str = "FILTERS";
-    /// Array: index → [`FilterNode`](super::FilterNode).
+    /// Array of blocks of [`FilterNode`](super::FilterNode)s, one after the other by their index.
     pub const FILTER_NODES: &str = "FILTER_NODES";
     /// Per-CPU array: rule index → [`RuleCount`](super::RuleCount).
     pub const RULES: &str = "RULES";
@@ -283,6 +283,8 @@ pub const MAX_FILTERS: u32 = 2 * MAX_SEGMENTS;
 /// Entries in [`maps::FILTER_NODES`]. A change puts new lists beside the old, so a configuration
 /// may use half of them.
 pub const MAX_FILTER_NODES: u32 = 1 << 19;
+/// Entries that these are in: none has more than 4 MiB, the most that Linux 5.10 lets it have.
+pub const FILTER_BLOCKS: u32 = MAX_FILTER_NODES * 32 >> 22;
 /// Entries in [`maps::RULES`], likewise.
 pub const MAX_RULES: u32 = 1 << 16;
 /// VRFs of a node.

@@ -58,18 +58,20 @@ impl<P: Packet> Fields for V4<'_, P> {
     fn write(&self, flow: &mut FlowKey) -> Option<()> {
         let Self(packet) = self;
         let ip = packet.at::<Ipv4>(Ethernet::LEN)?;
-        let is_first = ip.is_first_fragment();
-        let ports =
-            if is_first { ports(*packet, ip.protocol, Ethernet::LEN + ip.header_len()) } else { 0 };
+        let behind = Ethernet::LEN + ip.header_len();
+        let (from, to, transport) = match ip.is_first_fragment() {
+            true => here(ports(*packet, ip.protocol, behind)),
+            false => elsewhere(FlowKey::ELSEWHERE),
+        };
         flow.fields = [
             0,
             u32::from_be_bytes(ip.source()) as u64,
             0,
             u32::from_be_bytes(ip.destination()) as u64,
             ip.protocol as u64,
-            (ports >> 16) as u64,
-            (ports & 0xffff) as u64,
-            if is_first { FlowKey::HERE } else { FlowKey::ELSEWHERE },
+            from,
+            to,
+            transport,
         ];
         Some(())
     }
@@ -84,32 +86,46 @@ impl<P: Packet> Fields for V6<'_, P> {
         let Self(packet) = self;
         let ip = packet.at::<Ipv6>(Ethernet::LEN)?;
         let behind = Ethernet::LEN + Ipv6::LEN;
-        let (protocol, ports, transport) = match ip.next_header {
+        let (protocol, (from, to, transport)) = match ip.next_header {
             protocol::FRAGMENT => match packet.at::<Fragment>(behind) {
-                Some(part) if is_hiding(part.next_header) => (part.next_header, 0, FlowKey::HIDDEN),
+                Some(part) if is_hiding(part.next_header) => {
+                    (part.next_header, elsewhere(FlowKey::HIDDEN))
+                }
                 Some(part) if part.is_first() => {
                     let ports = ports(*packet, part.next_header, behind + Fragment::LEN);
-                    (part.next_header, ports, FlowKey::HERE)
+                    (part.next_header, here(ports))
                 }
-                Some(part) => (part.next_header, 0, FlowKey::ELSEWHERE),
-                None => (protocol::FRAGMENT, 0, FlowKey::HIDDEN),
+                Some(part) => (part.next_header, elsewhere(FlowKey::ELSEWHERE)),
+                None => (protocol::FRAGMENT, elsewhere(FlowKey::HIDDEN)),
             },
-            first if is_hiding(first) => (first, 0, FlowKey::HIDDEN),
-            protocol => (protocol, ports(*packet, protocol, behind), FlowKey::HERE),
+            first if is_hiding(first) => (first, elsewhere(FlowKey::HIDDEN)),
+            protocol => (protocol, here(ports(*packet, protocol, behind))),
         };
-        let [from, to] = [ip.source_words(), ip.destination_words()];
+        let [source, destination] = [ip.source_words(), ip.destination_words()];
         flow.fields = [
-            from[0].to_be(),
-            from[1].to_be(),
-            to[0].to_be(),
-            to[1].to_be(),
+            source[0].to_be(),
+            source[1].to_be(),
+            destination[0].to_be(),
+            destination[1].to_be(),
             protocol as u64,
-            (ports >> 16) as u64,
-            (ports & 0xffff) as u64,
+            from,
+            to,
             transport,
         ];
         Some(())
     }
+}
+
+/// The ports of a transport header that is here.
+#[inline(always)]
+const fn here(ports: u32) -> (u64, u64, u64) {
+    ((ports >> 16) as u64, (ports & 0xffff) as u64, FlowKey::HERE)
+}
+
+/// Those of one that is not.
+#[inline(always)]
+const fn elsewhere(transport: u64) -> (u64, u64, u64) {
+    (FlowKey::NO_PORT, FlowKey::NO_PORT, transport)
 }
 
 /// Whether a next header is one of those that others stand behind (RFC 8200, section 4.1).

@@ -47,7 +47,7 @@ fn forget() {
 /// The same number, of which a verifier knows nothing any more. Kernels before 6.2 go through a
 /// loop again for each number that is known on one way there and another or none on the next.
 #[inline(always)]
-fn unknown(number: u32) -> u32 {
+pub(crate) fn unknown(number: u32) -> u32 {
     #[cfg(not(target_arch = "bpf"))]
     return number;
     #[cfg(target_arch = "bpf")]

@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use super::number::{read16, read32, read64};
+use super::number::{read16, read32, read64, write16};
 use super::{checksum, header};
 
 /// An IPv4 header without options.
@@ -98,15 +98,16 @@ impl Ipv4 {
         u16::from_be(read16::<{ offset_of!(Self, total_len) }, _>(self))
     }
 
-    /// Sets length and type of service in a header where both were zero when its
+    /// Sets length and type of service in a header in a packet where both were zero when its
     /// checksum was taken, and adjusts the checksum.
     #[inline(always)]
     pub fn fill(&mut self, total_len: u16, tos: u8) {
-        self.total_len = total_len.to_be_bytes();
+        const CHECKSUM: usize = offset_of!(Ipv4, checksum);
+        write16::<{ offset_of!(Self, total_len) }, _>(self, total_len.to_be());
         self.tos = tos;
-        let base = u16::from_be_bytes(self.checksum);
+        let base = u16::from_be(read16::<CHECKSUM, _>(self));
         let sum = checksum::update2(base, total_len, tos as u16);
-        self.checksum = sum.to_be_bytes();
+        write16::<CHECKSUM, _>(self, sum.to_be());
     }
 
     /// Whether this is a fragment: more follow, or it is not the first.

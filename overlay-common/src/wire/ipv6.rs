@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::header;
-use super::number::{read16, read32};
+use super::number::{read16, read32, write16};
 
 /// The fixed IPv6 header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +75,10 @@ impl Ipv6 {
         u32::from_be(read32::<0, _>(self)) & 0x000f_ffff
     }
 
-    /// Sets payload length and traffic class in a header where both were zero.
+    /// Sets payload length and traffic class in a header in a packet where both were zero.
     #[inline(always)]
     pub fn fill(&mut self, payload_len: u16, class: u8) {
-        self.payload_len = payload_len.to_be_bytes();
+        write16::<{ offset_of!(Self, payload_len) }, _>(self, payload_len.to_be());
         self.version_class_flow[0] = 0x60 | class >> 4;
         self.version_class_flow[1] = class << 4;
     }

@@ -4,8 +4,11 @@
 //! A peer's table entry holds them as words, finished except for what differs from packet
 //! to packet: see [`Outer::copy_words`] and [`Outer::fill`].
 
+use core::mem::offset_of;
+
 use crate::abi::Stations;
 
+use super::number::write32;
 use super::{Ethernet, Geneve, Ipv4, Ipv6, Mac, Udp, Vxlan, ethertype, header, protocol};
 
 /// The address family of an underlay.
@@ -91,7 +94,7 @@ impl Shim {
 
     #[inline(always)]
     fn set_vni(&mut self, vni: u32) {
-        self.vni_reserved = (vni << 8).to_be_bytes();
+        write32::<{ offset_of!(Self, vni_reserved) }, _>(self, (vni << 8).to_be());
     }
 }
 

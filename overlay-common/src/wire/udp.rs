@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::header;
-use super::number::read16;
+use super::number::{read16, write16};
 
 /// A UDP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +54,10 @@ impl Udp {
         self.len() <= Self::LEN as u16
     }
 
-    /// Sets source port and length.
+    /// Sets source port and length of a header in a packet.
     #[inline(always)]
     pub fn fill(&mut self, source: u16, len: u16) {
-        self.source = source.to_be_bytes();
-        self.len = len.to_be_bytes();
+        write16::<{ offset_of!(Self, source) }, _>(self, source.to_be());
+        write16::<{ offset_of!(Self, len) }, _>(self, len.to_be());
     }
 }

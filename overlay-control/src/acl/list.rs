@@ -115,9 +115,10 @@ impl List {
         self.entries.len() + Self::BESIDE
     }
 
-    /// How many comparisons.
+    /// How many comparisons, with what says where the trees are.
     pub fn nodes(&self) -> usize {
-        self.trees.iter().map(|trees| trees.nodes.len()).sum()
+        let of = |trees: &Compiled| trees.nodes.len() + usize::from(trees.is_forest());
+        self.trees.iter().map(of).sum()
     }
 
     /// The list in terms of table indices: its comparisons are at `nodes`, its rules at `rules`,
@@ -127,25 +128,29 @@ impl List {
         nodes: &[u32],
         rules: &[u32],
     ) -> (Filter, impl Iterator<Item = (u32, FilterNode)>) {
-        let [v4, v6] = &self.trees;
-        let (nodes4, nodes6) = nodes.split_at(v4.nodes.len());
-        let place = |branch: Branch, nodes: &[u32]| match branch {
-            Branch::NOWHERE => branch,
-            leaf if leaf.is_leaf() => Branch::leaf(rules[leaf.rule() as usize], leaf.denies()),
-            node => Branch::node(nodes[node.index() as usize]),
-        };
-        let trees = [
-            v4.trees.map(|branch| place(branch, nodes4)),
-            v6.trees.map(|branch| place(branch, nodes6)),
-        ];
         let mut placed = Vec::with_capacity(nodes.len());
-        for (compiled, own) in [(v4, nodes4), (v6, nodes6)] {
-            placed.extend(compiled.nodes.iter().zip(own).map(|(node, index)| {
-                let [below, above] = node.branches().map(|branch| place(branch, own));
-                (*index, FilterNode::new(node.field(), node.bound, below, above))
-            }));
-        }
-        (Filter { trees }, placed.into_iter())
+        let mut rest = nodes;
+        let roots = self.trees.each_ref().map(|compiled| {
+            let (own, behind) = rest.split_at(compiled.nodes.len());
+            rest = behind;
+            let place = |branch: Branch| match branch {
+                Branch::NOWHERE => branch,
+                leaf if leaf.is_leaf() => Branch::leaf(rules[leaf.rule() as usize], leaf.denies()),
+                node => Branch::node(own[node.index() as usize]),
+            };
+            let own_places = compiled.nodes.iter().zip(own);
+            placed.extend(own_places.map(|(node, index)| (*index, node.placed(place))));
+            let trees = compiled.trees.map(place);
+            match rest.split_first().filter(|_| compiled.is_forest()) {
+                None => trees[0],
+                Some((index, behind)) => {
+                    rest = behind;
+                    placed.push((*index, FilterNode::forest(trees)));
+                    Branch::forest(*index)
+                }
+            }
+        });
+        (Filter { roots }, placed.into_iter())
     }
 }
 
@@ -199,12 +204,10 @@ impl Entry {
         for (range, field) in ports {
             let Some((from, to)) = range else { continue };
             ranges[field] = (from.into(), to.into());
-            ranges[FlowKey::TRANSPORT] = (FlowKey::HERE, FlowKey::HERE);
         }
         if let Some(kind) = self.icmp_type {
             let kind = u64::from(kind) << 8;
             ranges[FlowKey::DESTINATION_PORT] = (kind, kind | 0xff);
-            ranges[FlowKey::TRANSPORT] = (FlowKey::HERE, FlowKey::HERE);
         }
         Some(ranges)
     }
@@ -352,7 +355,7 @@ mod tests {
         for (third, rule) in [(0, 7), (1, 9), (19, 7 + 38), (20, 7 + 42)] {
             let mut flow = FlowKey::default();
             flow.fields[FlowKey::DESTINATION_LOW] = 10 << 24 | third << 8 | 5;
-            let mut at = filter.trees[0][0];
+            let mut at = filter.roots[0];
             while !at.is_leaf() {
                 let node = placed[&at.index()];
                 at = node.branch(flow.fields[node.field()]);

@@ -1,8 +1,9 @@
-//! One tree: the space is cut at a bound of one field after the other, until each part has one
-//! first rule.
+//! One tree: the space is cut in two by a range of one field after the other, until each part has
+//! one first rule.
 //!
-//! The cut is made where it leaves the fewest rules on the fuller side (after HyperSplit: Qi et
-//! al., INFOCOM 2009). Equal parts are one.
+//! A range that nearly all rules have in common is cut out first. Else the cut is at a bound, where it
+//! leaves the fewest rules on the fuller side (after HyperSplit: Qi et al., INFOCOM 2009). Equal
+//! parts are one.
 
 use std::collections::HashMap;
 
@@ -49,10 +50,12 @@ struct Builder<'a> {
     looks: &'a mut usize,
 }
 
-/// Where a part is cut.
+/// What is cut out of a part: the values of a field from one to another.
+#[derive(Clone, Copy)]
 struct Cut {
     field: usize,
-    bound: u64,
+    from: u64,
+    to: u64,
 }
 
 impl Builder<'_> {
@@ -67,17 +70,35 @@ impl Builder<'_> {
             return Err(TooLarge);
         }
         *self.looks = self.looks.checked_sub(rules.len()).ok_or(TooLarge)?;
-        let Cut { field, bound } = common(&rules, &space).unwrap_or_else(|| cut(&rules, &space));
-        let (mut low, mut high) = (space, space);
-        low[field].1 = bound - 1;
-        high[field].0 = bound;
-        let below = self.part(rules.clone(), low, depth + 1)?;
-        let above = self.part(rules, high, depth + 1)?;
-        if below == above {
-            return Ok(below);
+        let (cut, rest, outside) = match common(&rules, &space) {
+            // The rest need not be a box: whatever it has has all of the field.
+            Some(cut) => {
+                let is_wide = |rule: &&&Rule| !meets_at(cut, &rule.ranges, &space);
+                (cut, rules.iter().filter(is_wide).copied().collect(), space)
+            }
+            None => {
+                let cut = cut(&rules, &space);
+                let mut below = space;
+                below[cut.field].1 = cut.from - 1;
+                (cut, rules.clone(), below)
+            }
+        };
+        let mut inside = space;
+        inside[cut.field] = (cut.from, cut.to);
+        let inside = self.part(rules, inside, depth + 1)?;
+        let outside = self.part(rest, outside, depth + 1)?;
+        if inside == outside {
+            return Ok(inside);
         }
-        Ok(self.nodes.put(FilterNode::new(field, bound, below, above)))
+        let node = FilterNode::new(cut.field, (cut.from, cut.to), [inside, outside]);
+        Ok(self.nodes.put(node))
     }
+}
+
+/// Whether, of a part, a box has no more than what is cut out of it.
+fn meets_at(cut: Cut, ranges: &Ranges, space: &Ranges) -> bool {
+    let ((from, to), (start, end)) = (ranges[cut.field], space[cut.field]);
+    (from.max(start), to.min(end)) == (cut.from, cut.to)
 }
 
 /// Those that have something of a part, up to one that has all of it.
@@ -103,7 +124,8 @@ fn covers(a: &Ranges, b: &Ranges) -> bool {
     a.iter().zip(b).all(|((a, b), (c, d))| a <= c && b >= d)
 }
 
-/// An edge of what nearly all rules have in common: what is not asked once is asked at each end.
+/// What nearly all rules have in common: what is not asked once is asked at each end. The others
+/// have all of that field. So it is with one rule in front of another, too.
 fn common(rules: &[&Rule], space: &Ranges) -> Option<Cut> {
     (0..space.len()).find_map(|field| {
         let (start, end) = space[field];
@@ -115,23 +137,23 @@ fn common(rules: &[&Rule], space: &Ranges) -> Option<Cut> {
         let (from, to) = narrow.next()?;
         let count =
             narrow.try_fold(1, |count, range| (range == (from, to)).then_some(count + 1))?;
-        let is_common = (rules.len() - count) * WIDE <= count;
-        is_common.then(|| Cut { field, bound: if from > start { from } else { to + 1 } })
+        let is_common = (rules.len() - count) * WIDE <= count || rules.len() == 2;
+        is_common.then_some(Cut { field, from, to })
     })
 }
 
 /// So many rules have to share a range for each that has none there.
 const WIDE: usize = 4;
 
-/// The best of each field's middle bounds.
+/// What is above the best of each field's middle bounds.
 fn cut(rules: &[&Rule], space: &Ranges) -> Cut {
     let cuts = (0..space.len()).filter_map(|field| middle(rules, space, field));
     let cost = |cut: &Cut| {
         let ranges = rules.iter().map(|rule| rule.ranges[cut.field]);
         let (mut below, mut above) = (0_usize, 0_usize);
         for (from, to) in ranges {
-            below += usize::from(from < cut.bound);
-            above += usize::from(to >= cut.bound);
+            below += usize::from(from < cut.from);
+            above += usize::from(to >= cut.from);
         }
         (below.max(above), below + above)
     };
@@ -149,6 +171,6 @@ fn middle(rules: &[&Rule], space: &Ranges, field: usize) -> Option<Cut> {
     let mut bounds: Vec<u64> = bounds.filter(|bound| *bound > start && *bound <= end).collect();
     bounds.sort_unstable();
     bounds.dedup();
-    let bound = *bounds.get(bounds.len() / 2)?;
-    Some(Cut { field, bound })
+    let from = *bounds.get(bounds.len() / 2)?;
+    Some(Cut { field, from, to: end })
 }

@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use overlay_common::abi::{
-    Access, AccessKey, Branch, Charge, Direction, DropKey, FdbEntry, FdbKey, Filter, FilterKey,
-    FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour, NeighbourKey, Node, Peer,
-    Permit, PermitKey, PolicerKey, Port, Punt, PuntReason, Route, RouteKey, Router, RuleCount,
-    Segment, Target, Vtep, Vtep6Key, VtepKey, Walk, Way,
+    Access, AccessKey, Branch, Charge, Comparisons, Direction, DropKey, FdbEntry, FdbKey, Filter,
+    FilterKey, FilterNode, FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour,
+    NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntReason, Route,
+    RouteKey, Router, RuleCount, Segment, Target, Vtep, Vtep6Key, VtepKey, Way, walk,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Fields, Tables, Turns};
@@ -92,13 +92,13 @@ impl Tables for TableSet {
         charge: Charge,
         fields: impl Fields,
     ) -> Result<(), DropReason> {
-        let mut walk = Walk::default();
-        fields.write(&mut walk.flow).ok_or(DropReason::AclDenied)?;
+        let mut flow = FlowKey::default();
+        fields.write(&mut flow).ok_or(DropReason::AclDenied)?;
         let directions = FilterKey::DIRECTIONS.into_iter().filter(|(bit, _)| lists & bit != 0);
         for (_, direction) in directions {
             let filter = self.filters.get(&FilterKey { segment, direction });
-            let filter = filter.ok_or(DropReason::AclDenied)?;
-            self.walk(&mut walk, filter.of(family), charge)?;
+            let root = filter.and_then(|filter| Filter::root(filter.to_word(), family));
+            self.walk(root.ok_or(DropReason::AclDenied)?, &flow, charge)?;
         }
         Ok(())
     }
@@ -170,19 +170,17 @@ impl Tables for TableSet {
 
 impl TableSet {
     /// Walks a packet through a list, and has the rule count it.
-    fn walk(
-        &self,
-        walk: &mut Walk,
-        trees: &[Branch; Filter::TREES],
-        charge: Charge,
-    ) -> Result<(), DropReason> {
-        walk.begin(trees);
-        let node = |index: u32| self.filter_nodes.get(index as usize);
-        let _ = (0..Filter::TURNS).any(|_| walk.turn(node));
-        let rule = walk.rule().ok_or(DropReason::AclDenied)?;
+    fn walk(&self, root: Branch, flow: &FlowKey, charge: Charge) -> Result<(), DropReason> {
+        let rule = walk(root, flow, self).ok_or(DropReason::AclDenied)?;
         let mut rules = lock(&self.rules);
         let (packets, bytes) = (charge.packets.into(), charge.bytes.into());
         rules.entry(rule.rule()).or_default().add(RuleCount { packets, bytes });
         if rule.denies() { Err(DropReason::AclDenied) } else { Ok(()) }
+    }
+}
+
+impl Comparisons for TableSet {
+    fn at(&self, place: u32) -> Option<&FilterNode> {
+        self.filter_nodes.get(place as usize / size_of::<FilterNode>())
     }
 }

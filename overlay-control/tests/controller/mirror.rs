@@ -106,12 +106,16 @@ impl Mirror {
             }
         }
         for (key, filter) in &self.filters {
-            let mut branches: Vec<Branch> = filter.trees.into_iter().flatten().collect();
+            let mut branches: Vec<Branch> = filter.roots.to_vec();
             while let Some(branch) = branches.pop() {
-                if !branch.is_leaf() {
-                    let node = self.filter_nodes.get(&branch.index());
-                    branches
-                        .extend(node.unwrap_or_else(|| panic!("{key:?}: {branch:?}")).branches());
+                if branch.is_leaf() {
+                    continue;
+                }
+                let node = self.filter_nodes.get(&branch.index());
+                let node = node.unwrap_or_else(|| panic!("{key:?}: {branch:?}"));
+                match branch.is_forest() {
+                    true => branches.extend((0..Filter::TREES as u64).map(|at| node.tree(at))),
+                    false => branches.extend(node.branches()),
                 }
             }
         }

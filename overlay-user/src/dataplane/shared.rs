@@ -12,6 +12,7 @@ use aya::Ebpf;
 use aya::maps::{Map, MapData};
 use overlay_common::abi::Count;
 use overlay_common::hash::{Bucket, Key, Table, Value};
+use overlay_common::word::Word;
 
 /// What a mapped array may hold.
 ///
@@ -23,6 +24,10 @@ pub unsafe trait Mappable {}
 
 // SAFETY: the slots of a bucket are atomic words.
 unsafe impl Mappable for Bucket {}
+// SAFETY: an atomic word.
+unsafe impl Mappable for Word {}
+// SAFETY: atomic words.
+unsafe impl Mappable for [Word; 4] {}
 // SAFETY: two atomic words.
 unsafe impl Mappable for Count {}
 
@@ -101,10 +106,12 @@ impl<T: Mappable> Shared<T> {
     /// Maps an array that was made with `BPF_F_MMAPABLE` (Linux 5.5).
     fn map(data: &MapData, protection: libc::c_int) -> Result<Self> {
         let info = data.info()?;
-        if info.value_size() as usize != size_of::<T>() {
-            bail!("its entries have {} bytes, not {}", info.value_size(), size_of::<T>());
+        // One after the other, without a gap.
+        let entry = info.value_size() as usize;
+        if entry == 0 || !entry.is_multiple_of(size_of::<T>()) {
+            bail!("its entries have {entry} bytes, not a multiple of {}", size_of::<T>());
         }
-        let count = info.max_entries() as usize;
+        let count = info.max_entries() as usize * (entry / size_of::<T>());
         let fd = data.fd().as_fd().as_raw_fd();
         // SAFETY: a new mapping at an address of the kernel's choice.
         let start = unsafe {

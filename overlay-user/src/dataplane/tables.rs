@@ -12,16 +12,17 @@ use aya::maps::{
 };
 use aya::util::nr_cpus;
 use overlay_common::abi::{
-    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, Filter, FilterKey, FilterNode,
-    FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit,
-    PermitKey, Policer, PolicerKey, Port, PuntLimit, Record, Route, RouteKey, Router, RuleCount,
-    Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
+    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, Filter, FilterKey, FloodKey,
+    GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
+    Policer, PolicerKey, Port, PuntLimit, Record, Route, RouteKey, Router, RuleCount, Segment,
+    Target, Vtep, Vtep6Key, VtepKey, Way, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
+use overlay_common::word::Word;
 use overlay_control::action::Action;
 
 use super::counts::Counts;
-use super::shared::{self, SharedTable};
+use super::shared::{self, Shared, SharedTable};
 use super::wire::Wire;
 
 type Hash<K, V> = HashMap<MapData, Wire<K>, Wire<V>>;
@@ -42,8 +43,8 @@ pub struct KernelTables {
     flood: Hash<FloodKey, Target>,
     policers: Hash<PolicerKey, Policer>,
     neighbours: Hash<NeighbourKey, Neighbour>,
-    filters: Hash<FilterKey, Filter>,
-    filter_nodes: Slots<FilterNode>,
+    filters: Shared<Word>,
+    filter_nodes: Shared<[Word; 4]>,
     rules: PerCpuArray<MapData, Wire<RuleCount>>,
     /// What former rules have left to these.
     carried: std::collections::HashMap<u32, RuleCount>,
@@ -106,8 +107,8 @@ impl KernelTables {
             flood: take(ebpf, maps::FLOOD)?,
             policers: take(ebpf, maps::POLICERS)?,
             neighbours: take(ebpf, maps::NEIGHBOURS)?,
-            filters: take(ebpf, maps::FILTERS)?,
-            filter_nodes: take(ebpf, maps::FILTER_NODES)?,
+            filters: Shared::take(ebpf, maps::FILTERS)?,
+            filter_nodes: Shared::take(ebpf, maps::FILTER_NODES)?,
             rules: take(ebpf, maps::RULES)?,
             carried: std::collections::HashMap::new(),
             guards: take(ebpf, maps::GUARDS)?,
@@ -194,9 +195,13 @@ impl KernelTables {
                 self.neighbours.insert(Wire(key), Wire(neighbour), 0)?;
             }
             Action::DelNeighbour(key) => remove(&mut self.neighbours, key)?,
-            Action::PutFilterNode(index, node) => self.filter_nodes.set(index, Wire(node), 0)?,
-            Action::PutFilter(key, filter) => self.filters.insert(Wire(key), Wire(filter), 0)?,
-            Action::DelFilter(key) => remove(&mut self.filters, key)?,
+            Action::PutFilterNode(index, node) => {
+                let place = self.filter_nodes.as_ref().get(index as usize);
+                let place = place.with_context(|| format!("{index} is beyond the table"))?;
+                place.iter().zip(node.to_words()).for_each(|(word, new)| word.set(new));
+            }
+            Action::PutFilter(key, filter) => self.filter(key).set(filter.to_word()),
+            Action::DelFilter(key) => self.filter(key).set(Filter::NONE.to_word()),
             Action::CarryRule { from, to } => {
                 let carried = self.rule_count(from);
                 self.carried.entry(to).or_default().add(carried);
@@ -222,6 +227,11 @@ impl KernelTables {
             }
         }
         Ok(())
+    }
+
+    /// Where a list begins; of each segment there is one.
+    fn filter(&self, key: FilterKey) -> &Word {
+        &self.filters.as_ref()[key.index() as usize]
     }
 
     /// Makes room for `more` addresses at once, where there is any.

@@ -1,7 +1,7 @@
 //! Hand-picked vectors of access lists: those of the sample node's segment 6, at each place where
 //! packets are held against them.
 
-use overlay_common::abi::{Branch, Filter, FilterKey};
+use overlay_common::abi::{Branch, Filter, FilterKey, MAX_FILTER_NODES};
 use overlay_common::verdict::DropReason as Why;
 use overlay_common::wire::Mac;
 use overlay_control::action::Action;
@@ -245,11 +245,11 @@ fn odd(picks: &mut Picks) {
     picks.access("a list that is gone", tagged(&frame, VLAN), Expect::Dropped(Why::AclDenied));
     let key = FilterKey { segment: FILTERED_SEGMENT, direction: FilterKey::IN };
     picks.given(Given { tables: vec![Action::DelFilter(key)], ..Given::default() });
-    let beyond = Branch::node((1 << 28) - 1);
+    let beyond = Branch::node(MAX_FILTER_NODES);
     for (name, branch) in [("beyond the table", beyond), ("nowhere", Branch::NOWHERE)] {
         let denied = Expect::Dropped(Why::AclDenied);
         picks.access(&format!("a list that leads {name}"), tagged(&frame, VLAN), denied);
-        let filter = Filter { trees: [[branch; Filter::TREES]; 2] };
+        let filter = Filter { roots: [branch; 2] };
         let tables = vec![Action::PutFilter(key, filter)];
         picks.given(Given { tables, ..Given::default() });
     }

@@ -20,9 +20,9 @@ use crate::abi::{Policed, Punt, Target};
 use crate::packet::Packet;
 use crate::path::learn::{self, Sighting};
 use crate::path::neighbours::said;
-use crate::path::{Ingress, forget, local, mss, router};
+use crate::path::{Ingress, forget, local, mss, router, unknown};
 use crate::tables::Tables;
-use crate::verdict::{DropReason, Verdict};
+use crate::verdict::{Answer, DropReason, Verdict};
 use crate::wire::{Ethernet, Tag, ethertype};
 
 use classify::Frame;
@@ -68,8 +68,9 @@ pub fn run<P: Packet, T: Tables>(
         }
         return result;
     }
+    let answer = Answer::of(result);
     learn(packet, tables, &frame);
-    result
+    answer.result()
 }
 
 /// Floods a frame that was left to another program.
@@ -84,9 +85,9 @@ pub fn flood<P: Packet, T: Tables>(
     ingress: Ingress,
 ) -> Result<Verdict, DropReason> {
     let frame = admitted(packet, tables, ingress)?;
-    let result = flood::run(packet, tables, &frame);
+    let answer = Answer::of(flood::run(packet, tables, &frame)).map(unknown);
     learn(packet, tables, &frame);
-    result
+    answer.result()
 }
 
 /// Leaves a frame to its router; apart from the other ways, so that a verifier does not walk

@@ -17,7 +17,7 @@ use crate::path::learn::{self, Sighting};
 use crate::path::neighbours::{self, Origin};
 use crate::path::{Ingress, forget, mss, router};
 use crate::tables::Tables;
-use crate::verdict::{DropReason, Verdict};
+use crate::verdict::{Answer, DropReason, Verdict};
 use crate::wire::{Ethernet, Family};
 
 use admit::Frame;
@@ -89,8 +89,9 @@ fn open<P: Packet, T: Tables>(
         Ok(Destination::Flood) => flood::run(packet, tables, &frame),
         Err(why) => Err(why),
     };
+    let answer = Answer::of(result);
     learn(packet, tables, &frame);
-    result
+    answer.result()
 }
 
 #[inline(always)]
