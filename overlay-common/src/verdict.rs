@@ -39,7 +39,7 @@ impl Answer {
 
     /// The word of an answer. (The flags of an [`Egress`] are few.)
     #[inline(always)]
-    pub(crate) const fn of(result: Result<Verdict, DropReason>) -> Self {
+    pub(crate) fn of(result: Result<Verdict, DropReason>) -> Self {
         let (kind, content) = match result {
             Ok(Verdict::Pass) => (0, 0),
             Ok(Verdict::Defer) => (1, 0),
@@ -48,7 +48,7 @@ impl Answer {
             Ok(Verdict::Transmit(egress)) => (4, Self::egress(egress)),
             Ok(Verdict::Deliver(egress)) => (5, Self::egress(egress)),
             Ok(Verdict::Consumed) => (6, 0),
-            Err(reason) => (7, reason as u64),
+            Err(reason) => (7, looked_at(reason as u32) as u64),
         };
         Self(kind << Self::KIND | content)
     }
@@ -60,8 +60,9 @@ impl Answer {
     }
 
     #[inline(always)]
-    const fn egress(egress: Egress) -> u64 {
-        ((egress.flags & 0xff_ffff) as u64) << Self::FLAGS | egress.ifindex as u64
+    fn egress(egress: Egress) -> u64 {
+        let [ifindex, flags] = [egress.ifindex, egress.flags].map(|word| looked_at(word) as u64);
+        (flags & 0xff_ffff) << Self::FLAGS | ifindex
     }
 
     /// The answer again.
@@ -84,6 +85,23 @@ impl Answer {
                 });
             }
         })
+    }
+}
+
+/// The same number, at which the compiler looks nowhere but here: it would look before it knows which
+/// variant there is.
+#[inline(always)]
+fn looked_at(number: u32) -> u32 {
+    #[cfg(not(target_arch = "bpf"))]
+    return number;
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut word = number as u64;
+        // SAFETY: arithmetic on a register.
+        unsafe {
+            core::arch::asm!("{word} += 0", word = inout(reg) word, options(nomem, nostack));
+        }
+        word as u32
     }
 }
 

@@ -94,13 +94,15 @@ impl<T: Mappable> Shared<T> {
     }
 
     fn take_with(ebpf: &mut Ebpf, name: &str, protection: libc::c_int) -> Result<Self> {
-        let map =
-            ebpf.take_map(name).with_context(|| format!("the BPF object has no map {name}"))?;
-        let Map::Array(data) = &map else { bail!("the map {name} is not an array") };
-        let mapped = Self::map(data, protection);
-        let mut mapped = mapped.with_context(|| format!("cannot map the map {name}"))?;
+        let map = taken(ebpf, name)?;
+        let mut mapped = Self::of(&map, protection).with_context(|| cannot_map(name))?;
         mapped.kept = Some(map);
         Ok(mapped)
+    }
+
+    fn of(map: &Map, protection: libc::c_int) -> Result<Self> {
+        let Map::Array(data) = map else { bail!("it is not an array") };
+        Self::map(data, protection)
     }
 
     /// Maps an array that was made with `BPF_F_MMAPABLE` (Linux 5.5).
@@ -129,6 +131,40 @@ impl<T: Mappable> Shared<T> {
         }
         let start = NonNull::new(start.cast()).context("mapped at address 0")?;
         Ok(Self { start, count, kept: None })
+    }
+}
+
+fn taken(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
+    ebpf.take_map(name).with_context(|| format!("the BPF object has no map {name}"))
+}
+
+fn cannot_map(name: &str) -> String {
+    format!("cannot map the map {name}")
+}
+
+/// An array that is mapped when it is first written, since what is mapped counts as memory of this
+/// process.
+pub struct Late<T: Mappable> {
+    map: Map,
+    name: &'static str,
+    shared: Option<Shared<T>>,
+}
+
+impl<T: Mappable> Late<T> {
+    /// Takes an array out of a loaded object.
+    pub fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self> {
+        Ok(Self { map: taken(ebpf, name)?, name, shared: None })
+    }
+
+    /// Its entries, to write them.
+    pub fn entries(&mut self) -> Result<&[T]> {
+        let shared = match self.shared.take() {
+            Some(shared) => shared,
+            None => Shared::of(&self.map, libc::PROT_READ | libc::PROT_WRITE)
+                .with_context(|| cannot_map(self.name))?,
+        };
+        let shared: &Shared<T> = self.shared.insert(shared);
+        Ok(shared.as_ref())
     }
 }
 

@@ -22,7 +22,7 @@ use overlay_common::word::Word;
 use overlay_control::action::Action;
 
 use super::counts::Counts;
-use super::shared::{self, Shared, SharedTable};
+use super::shared::{self, Late, Shared, SharedTable};
 use super::wire::Wire;
 
 type Hash<K, V> = HashMap<MapData, Wire<K>, Wire<V>>;
@@ -44,7 +44,7 @@ pub struct KernelTables {
     policers: Hash<PolicerKey, Policer>,
     neighbours: Hash<NeighbourKey, Neighbour>,
     filters: Shared<Word>,
-    filter_nodes: Shared<[Word; 4]>,
+    filter_nodes: Late<[Word; 4]>,
     rules: PerCpuArray<MapData, Wire<RuleCount>>,
     /// What former rules have left to these.
     carried: std::collections::HashMap<u32, RuleCount>,
@@ -108,7 +108,7 @@ impl KernelTables {
             policers: take(ebpf, maps::POLICERS)?,
             neighbours: take(ebpf, maps::NEIGHBOURS)?,
             filters: Shared::take(ebpf, maps::FILTERS)?,
-            filter_nodes: Shared::take(ebpf, maps::FILTER_NODES)?,
+            filter_nodes: Late::take(ebpf, maps::FILTER_NODES)?,
             rules: take(ebpf, maps::RULES)?,
             carried: std::collections::HashMap::new(),
             guards: take(ebpf, maps::GUARDS)?,
@@ -196,7 +196,7 @@ impl KernelTables {
             }
             Action::DelNeighbour(key) => remove(&mut self.neighbours, key)?,
             Action::PutFilterNode(index, node) => {
-                let place = self.filter_nodes.as_ref().get(index as usize);
+                let place = self.filter_nodes.entries()?.get(index as usize);
                 let place = place.with_context(|| format!("{index} is beyond the table"))?;
                 place.iter().zip(node.to_words()).for_each(|(word, new)| word.set(new));
             }

@@ -1,7 +1,7 @@
 //! Hand-picked vectors of access lists: those of the sample node's segment 6, at each place where
 //! packets are held against them.
 
-use overlay_common::abi::{Branch, Filter, FilterKey, MAX_FILTER_NODES};
+use overlay_common::abi::{Branch, Filter, FilterKey, FilterNode, FlowKey, MAX_FILTER_NODES};
 use overlay_common::verdict::DropReason as Why;
 use overlay_common::wire::Mac;
 use overlay_control::action::Action;
@@ -245,12 +245,43 @@ fn odd(picks: &mut Picks) {
     picks.access("a list that is gone", tagged(&frame, VLAN), Expect::Dropped(Why::AclDenied));
     let key = FilterKey { segment: FILTERED_SEGMENT, direction: FilterKey::IN };
     picks.given(Given { tables: vec![Action::DelFilter(key)], ..Given::default() });
-    let beyond = Branch::node(MAX_FILTER_NODES);
-    for (name, branch) in [("beyond the table", beyond), ("nowhere", Branch::NOWHERE)] {
+    let put = |branch| Action::PutFilter(key, Filter { roots: [branch; 2] });
+    let own = Branch::node(SPARE);
+    let endless = FilterNode::new(FlowKey::PROTOCOL, (6, 6), [own, Branch::NOWHERE]);
+    for (name, branch) in [
+        ("beyond the table", Branch::node(MAX_FILTER_NODES)),
+        ("beyond the table, of several trees", Branch::forest(MAX_FILTER_NODES)),
+        ("nowhere", Branch::NOWHERE),
+        ("round and round", own),
+    ] {
         let denied = Expect::Dropped(Why::AclDenied);
         picks.access(&format!("a list that leads {name}"), tagged(&frame, VLAN), denied);
-        let filter = Filter { roots: [branch; 2] };
-        let tables = vec![Action::PutFilter(key, filter)];
+        let tables = vec![Action::PutFilterNode(SPARE, endless), put(branch)];
+        picks.given(Given { tables, ..Given::default() });
+    }
+    // Of several trees, the rule with the lowest index counts, wherever it is.
+    let [permit, deny, late] =
+        [(5, false), (6, true), (7, true)].map(|(at, d)| Branch::leaf(at, d));
+    let tcp = FilterNode::new(FlowKey::PROTOCOL, (6, 6), [permit, late]);
+    let nowhere = Branch::NOWHERE;
+    for (name, trees, permits) in [
+        ("first", [own, deny, late, nowhere], true),
+        ("in the middle", [late, deny, own, nowhere], true),
+        ("last", [late, deny, late, own], true),
+        ("not there", [late, deny, nowhere, nowhere], false),
+        ("alone", [own, nowhere, nowhere, nowhere], true),
+    ] {
+        let expect = match permits {
+            true => Expect::Tunnelled { peer: 1, vni: 600, tos: 0, inner: frame.clone() },
+            false => Expect::Dropped(Why::AclDenied),
+        };
+        picks.access(&format!("several trees: the rule is {name}"), tagged(&frame, VLAN), expect);
+        let nodes = [(SPARE, tcp), (SPARE - 1, FilterNode::forest(trees))];
+        let nodes = nodes.map(|(index, node)| Action::PutFilterNode(index, node));
+        let tables = nodes.into_iter().chain([put(Branch::forest(SPARE - 1))]).collect();
         picks.given(Given { tables, ..Given::default() });
     }
 }
+
+/// The last comparison of the table.
+const SPARE: u32 = MAX_FILTER_NODES - 1;
