@@ -284,7 +284,7 @@ pub const MAX_FILTERS: u32 = 2 * MAX_SEGMENTS;
 /// may use half of them.
 pub const MAX_FILTER_NODES: u32 = 1 << 19;
 /// Entries that these are in: none has more than 4 MiB, the most that Linux 5.10 lets it have.
-pub const FILTER_BLOCKS: u32 = MAX_FILTER_NODES * 32 >> 22;
+pub const FILTER_BLOCKS: u32 = (MAX_FILTER_NODES * 32) >> 22;
 /// Entries in [`maps::RULES`], likewise.
 pub const MAX_RULES: u32 = 1 << 16;
 /// VRFs of a node.
