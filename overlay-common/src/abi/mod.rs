@@ -34,7 +34,7 @@ pub use segment::{FloodKey, FloodList, Segment};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///

@@ -214,7 +214,6 @@ mod tests {
                     let port = [22, 53, 80, 443, 8080, 5432][numbers.below(6) as usize];
                     let to = if numbers.below(5) == 0 { port + 100 } else { port };
                     ranges[FlowKey::DESTINATION_PORT] = (port, to);
-                    ranges[FlowKey::TRANSPORT] = (0, 0);
                 }
                 Rule { ranges, index, denies: numbers.below(3) == 0 }
             })

@@ -166,9 +166,10 @@ fn middle(rules: &[&Rule], space: &Ranges, field: usize) -> Option<Cut> {
     let (start, end) = space[field];
     let bounds = rules.iter().flat_map(|rule| {
         let (from, to) = rule.ranges[field];
-        [from, to.saturating_add(1)]
+        [Some(from), to.checked_add(1)]
     });
-    let mut bounds: Vec<u64> = bounds.filter(|bound| *bound > start && *bound <= end).collect();
+    let is_inside = |bound: &u64| *bound > start && *bound <= end;
+    let mut bounds: Vec<u64> = bounds.flatten().filter(is_inside).collect();
     bounds.sort_unstable();
     bounds.dedup();
     let from = *bounds.get(bounds.len() / 2)?;
