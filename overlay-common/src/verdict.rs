@@ -236,4 +236,23 @@ mod tests {
         }
         assert_eq!(DropReason::from_u8(DropReason::ALL.len() as u8), None);
     }
+
+    #[test]
+    fn an_answer_is_the_same_as_a_word() {
+        let flags = Egress::XDP | Egress::PEER | Egress::FRAGS | Egress::TX;
+        let egress = Egress { ifindex: u32::MAX, flags };
+        let verdicts = [
+            Verdict::Pass,
+            Verdict::Defer,
+            Verdict::Route,
+            Verdict::Flood,
+            Verdict::Transmit(egress),
+            Verdict::Deliver(egress),
+            Verdict::Consumed,
+        ];
+        let reasons = DropReason::ALL.iter().map(|reason| Err(*reason));
+        for answer in verdicts.map(Ok).into_iter().chain(reasons) {
+            assert_eq!(Answer::of(answer).map(|half| half).result(), answer);
+        }
+    }
 }

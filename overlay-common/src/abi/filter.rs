@@ -208,15 +208,15 @@ impl FilterKey {
     pub const IN: u16 = 0;
     /// What is sent to them.
     pub const OUT: u16 = 1;
+    /// Both, in the order that a packet meets them, each behind its bit of [`Policed`].
+    pub const DIRECTIONS: [(u16, u16); 2] =
+        [(Policed::FILTER_IN, Self::IN), (Policed::FILTER_OUT, Self::OUT)];
+
     /// The place of a list in `FILTERS`.
     #[inline(always)]
     pub const fn index(self) -> u32 {
         (self.segment as u32) << 1 | (self.direction & 1) as u32
     }
-
-    /// Both, in the order that a packet meets them, each behind its bit of [`Policed`].
-    pub const DIRECTIONS: [(u16, u16); 2] =
-        [(Policed::FILTER_IN, Self::IN), (Policed::FILTER_OUT, Self::OUT)];
 }
 
 /// A list: where the walk begins for each family. It is a word, which is written whole.
