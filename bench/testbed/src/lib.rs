@@ -23,7 +23,7 @@ mod wait;
 
 pub use bpffs::ensure_bpffs;
 pub use cleanup::Cleanup;
-pub use link::{Offloads, mac_of, set_mac, set_mtu, set_offloads, veth};
+pub use link::{Offloads, mac_of, poll_by_itself, set_mac, set_mtu, set_offloads, veth};
 pub use netns::Netns;
 pub use process::{Process, run};
 pub use raw::{RawSocket, Received};

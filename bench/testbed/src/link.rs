@@ -1,8 +1,12 @@
 //! Devices: veth pairs across namespaces, and their settings.
 
-use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::netns::Netns;
+use crate::process::run;
 
 /// Makes a veth pair with one end in each namespace (they may be the same), both
 /// up. It disappears with either of them.
@@ -66,4 +70,42 @@ pub fn set_offloads(netns: &Netns, interface: &str, offloads: Offloads) -> Resul
         }
     }
     Ok(())
+}
+
+/// Gives a device that polls (NAPI) a thread of its own for that, before everything else on
+/// the first core, as the interrupts of a wire's far end have a core of theirs. Without, it
+/// polls on whatever core sent to it last: what is busy there overfills the 256 places of a
+/// veth. False where the kernel has no such threads (before Linux 5.12).
+pub fn poll_by_itself(netns: &Netns, interface: &str) -> Result<bool> {
+    let key = format!("/sys/class/net/{interface}/threaded");
+    // Of `ip netns exec`, since `/sys` shows the namespace that it was mounted in.
+    let inside = |script: String| {
+        run(Command::new("ip").args(["netns", "exec", netns.name(), "sh", "-c", &script]))
+    };
+    if inside(format!("test -e {key}")).is_err() {
+        return Ok(false);
+    }
+    let before = pollers(interface)?;
+    inside(format!("echo 1 > {key}"))?;
+    let new: Vec<_> = pollers(interface)?.difference(&before).cloned().collect();
+    ensure!(!new.is_empty(), "{interface} in {} has no thread that polls", netns.name());
+    for thread in new {
+        run(Command::new("taskset").args(["--pid", "--cpu-list", "0", &thread]))?;
+        run(Command::new("chrt").args(["--fifo", "--pid", "1", &thread]))?;
+    }
+    Ok(true)
+}
+
+/// The threads that poll devices of this name, in all namespaces.
+fn pollers(interface: &str) -> Result<BTreeSet<String>> {
+    let start = format!("napi/{interface}-");
+    let mut pollers = BTreeSet::new();
+    for process in std::fs::read_dir("/proc")? {
+        let process = process?;
+        let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        if name.starts_with(&start) {
+            pollers.extend(process.file_name().into_string());
+        }
+    }
+    Ok(pollers)
 }

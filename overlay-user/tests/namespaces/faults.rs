@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::frame::{BROADCAST, arp_request, ethernet, ipv4_checksum, ipv4_header};
 use overlay_testbed::{
-    Netns, RawSocket, TwoGateways, mac_of, require_root, require_tools, veth, wait_until,
+    Netns, RawSocket, TwoGateways, mac_of, poll_by_itself, require_root, require_tools, veth,
+    wait_until,
 };
 use serde_json::Value;
 
@@ -283,6 +284,9 @@ impl Bed {
             check_hooks(ours, self.modes)?;
             ours.wait_for_peers()?;
             wait_for_redirects(ours)?;
+        }
+        if self.modes.0 == "xdp" && !poll_by_itself(&gw2.netns, "eth0")? {
+            println!("the far end of the underlay polls on the hostile host's core");
         }
         Ok(ours)
     }
