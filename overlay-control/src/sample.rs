@@ -101,6 +101,8 @@ pub const SHUT_PORT: u32 = 11;
 
 /// Port 12: VLAN 80 of the ingress device, segment 1; its hosts are bound to their addresses.
 pub const GUARDED_PORT: u32 = 12;
+/// The station there beside that with the port's number.
+pub const SECOND_GUARDED: u8 = 100;
 
 /// Port 13: VLAN 90 of the ingress device, segment 6.
 pub const FILTERED_PORT: u32 = 13;
@@ -158,7 +160,9 @@ pub fn actions(devices: &Devices) -> Vec<Action> {
     actions.extend(neighbours());
     actions.extend(routing());
     actions.extend(lists());
-    actions.extend(guards(GUARDED_PORT, GUARDED_PORT as u8).map(Action::PutGuard));
+    for station in [GUARDED_PORT as u8, SECOND_GUARDED] {
+        actions.extend(guards(GUARDED_PORT, station).map(Action::PutGuard));
+    }
     actions
 }
 

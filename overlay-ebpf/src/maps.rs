@@ -9,11 +9,12 @@ use aya_ebpf::maps::{
 };
 use overlay_common::abi::sides;
 use overlay_common::abi::{
-    ACCESS_BUCKETS, Bound, Count, DropKey, FILTER_BLOCKS, FilterNode, FloodKey, FlowKey, GuardKey,
-    MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS, MAX_POLICERS, MAX_PORTS,
-    MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour, NeighbourKey, Node,
-    PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason,
-    Queue, Route, RouteKey, Router, RuleCount, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Way,
+    ACCESS_BUCKETS, Bound, Count, DropKey, FILTER_BLOCKS, FilterNode, FirstGuard, FloodKey,
+    FlowKey, GuardKey, MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS,
+    MAX_POLICERS, MAX_PORTS, MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour,
+    NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket,
+    PuntLimit, PuntReason, Queue, Route, RouteKey, Router, RuleCount, Segment, Target,
+    VTEP_BUCKETS, Vtep, Vtep6Key, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 use overlay_common::word::Word;
@@ -85,6 +86,8 @@ pub static RULES: PerCpuArray<RuleCount> = PerCpuArray::with_max_entries(MAX_RUL
 #[map]
 pub static GUARDS: HashMap<GuardKey, Bound> =
     HashMap::with_max_entries(MAX_GUARDS, BPF_F_NO_PREALLOC);
+#[map]
+pub static FIRST_GUARDS: Array<FirstGuard> = Array::with_max_entries(MAX_PORTS, BPF_F_MMAPABLE);
 #[map]
 pub static ROUTERS: Array<Router> = Array::with_max_entries(MAX_SEGMENTS, 0);
 #[map]

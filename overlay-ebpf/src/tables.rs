@@ -240,7 +240,8 @@ impl<R: Form> Tables for KernelTables<R> {
 
     #[inline(always)]
     fn is_bound(&self, key: &GuardKey) -> bool {
-        maps::GUARDS.get_ptr(key).is_some()
+        let first = maps::FIRST_GUARDS.get(key.port as u32);
+        first.is_some_and(|first| first.holds(key)) || maps::GUARDS.get_ptr(key).is_some()
     }
 
     #[inline(always)]

@@ -23,7 +23,7 @@ pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port, Stations, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
 pub use filter::{Branch, Comparisons, Filter, FilterKey, FilterNode, FlowKey, RuleCount, walk};
-pub use guard::{Bound, GuardKey};
+pub use guard::{Bound, FirstGuard, GuardKey};
 pub use neighbour::{Neighbour, NeighbourKey, neighbours_beside};
 pub use node::{Masks, Node, TunnelPorts};
 pub use policer::{Charge, Meter, Policer, PolicerKey};
@@ -34,7 +34,7 @@ pub use segment::{FloodKey, FloodList, Segment};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///
@@ -92,6 +92,8 @@ pub mod maps {
     pub const RULES: &str = "RULES";
     /// Hash: [`GuardKey`](super::GuardKey) → [`Bound`](super::Bound).
     pub const GUARDS: &str = "GUARDS";
+    /// Array: port index → [`FirstGuard`](super::FirstGuard).
+    pub const FIRST_GUARDS: &str = "FIRST_GUARDS";
     /// Array: segment index → [`Router`](super::Router).
     pub const ROUTERS: &str = "ROUTERS";
     /// Longest prefix match: [`RouteKey`](super::RouteKey) → [`Route`](super::Route).

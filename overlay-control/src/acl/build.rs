@@ -295,6 +295,45 @@ mod tests {
         }
     }
 
+    /// Counts what is compared.
+    struct Counted<'a>(Beside<'a>, std::cell::Cell<u32>);
+
+    impl Comparisons for Counted<'_> {
+        fn at(&self, place: u32) -> Option<&FilterNode> {
+            self.1.update(|count| count + 1);
+            self.0.at(place)
+        }
+    }
+
+    /// Most ports are no services'.
+    #[test]
+    fn ports_beyond_those_that_rules_name_take_one_comparison() {
+        let service = |port| {
+            let mut ranges = SPACE;
+            ranges[FlowKey::PROTOCOL] = (17, 17);
+            ranges[FlowKey::DESTINATION_PORT] = (port, port);
+            ranges
+        };
+        let mut rules: Vec<Rule> = (0..)
+            .zip(1..=10)
+            .map(|(index, port)| Rule { ranges: service(port * 100), index, denies: true })
+            .collect();
+        rules.push(last(10));
+        let compiled = compile(&rules, &mut Looks::at(rules.len())).expect("compiled");
+        let comparisons = |port| {
+            let mut flow = FlowKey::default();
+            flow.fields[FlowKey::PROTOCOL] = 17;
+            flow.fields[FlowKey::DESTINATION_PORT] = port;
+            let beside = Beside(&compiled, FilterNode::forest(compiled.trees));
+            let counted = Counted(beside, 0.into());
+            assert_eq!(walk(compiled.trees[0], &flow, &counted), Some(linear(&rules, &flow)));
+            counted.1.get()
+        };
+        // One more for the protocol.
+        assert_eq!([99, 1_001, 6_000, FlowKey::NO_PORT].map(comparisons), [2; 4]);
+        assert!((100..=1_000).all(|port| (3..=7).contains(&comparisons(port))));
+    }
+
     #[test]
     fn ten_thousand_rules_are_walked_in_a_few_dozen_comparisons() {
         let mut numbers = Numbers(7);

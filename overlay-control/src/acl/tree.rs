@@ -2,12 +2,12 @@
 //! one first rule.
 //!
 //! A range that nearly all rules have in common is cut out first. Else the cut is at a bound, where it
-//! leaves the fewest rules on the fuller side (after HyperSplit: Qi et al., INFOCOM 2009). Equal
-//! parts are one.
+//! leaves the fewest rules on the fuller side (after HyperSplit: Qi et al., INFOCOM 2009), once
+//! what no rule names is off, if that is most of the field. Equal parts are one.
 
 use std::collections::HashMap;
 
-use overlay_common::abi::{Branch, Filter, FilterNode, MAX_FILTER_NODES};
+use overlay_common::abi::{Branch, Filter, FilterNode, FlowKey, MAX_FILTER_NODES};
 
 use super::{Ranges, Rule};
 
@@ -70,18 +70,18 @@ impl Builder<'_> {
             return Err(TooLarge);
         }
         *self.looks = self.looks.checked_sub(rules.len()).ok_or(TooLarge)?;
-        let (cut, rest, outside) = match common(&rules, &space) {
+        let bound = || cut(&rules, &space);
+        let (cut, rest, outside) = match common(&rules, &space).ok_or_else(bound) {
             // The rest need not be a box: whatever it has has all of the field.
-            Some(cut) => {
-                let is_wide = |rule: &&&Rule| !meets_at(cut, &rule.ranges, &space);
-                (cut, rules.iter().filter(is_wide).copied().collect(), space)
-            }
-            None => {
-                let cut = cut(&rules, &space);
-                let mut below = space;
-                below[cut.field].1 = cut.from - 1;
-                (cut, rules.clone(), below)
-            }
+            Ok(cut) => (cut, wide(&rules, cut.field, &space), space),
+            Err(cut) => match hull(&rules, cut.field, &space) {
+                Some(hull) => (hull, wide(&rules, cut.field, &space), space),
+                None => {
+                    let mut below = space;
+                    below[cut.field].1 = cut.from - 1;
+                    (cut, rules.clone(), below)
+                }
+            },
         };
         let mut inside = space;
         inside[cut.field] = (cut.from, cut.to);
@@ -95,10 +95,15 @@ impl Builder<'_> {
     }
 }
 
-/// Whether, of a part, a box has no more than what is cut out of it.
-fn meets_at(cut: Cut, ranges: &Ranges, space: &Ranges) -> bool {
-    let ((from, to), (start, end)) = (ranges[cut.field], space[cut.field]);
-    (from.max(start), to.min(end)) == (cut.from, cut.to)
+/// What a rule has of a field in a part; `None` where that is all of it.
+fn narrow(rule: &Rule, field: usize, space: &Ranges) -> Option<(u64, u64)> {
+    let ((from, to), (start, end)) = (rule.ranges[field], space[field]);
+    (from > start || to < end).then_some((from.max(start), to.min(end)))
+}
+
+/// The rules that have all of a field.
+fn wide<'r>(rules: &[&'r Rule], field: usize, space: &Ranges) -> Vec<&'r Rule> {
+    rules.iter().filter(|rule| narrow(rule, field, space).is_none()).copied().collect()
 }
 
 /// Those that have something of a part, up to one that has all of it.
@@ -128,12 +133,7 @@ fn covers(a: &Ranges, b: &Ranges) -> bool {
 /// have all of that field. So it is with one rule in front of another, too.
 fn common(rules: &[&Rule], space: &Ranges) -> Option<Cut> {
     (0..space.len()).find_map(|field| {
-        let (start, end) = space[field];
-        let inside = |rule: &&Rule| {
-            let (from, to) = rule.ranges[field];
-            (from.max(start), to.min(end))
-        };
-        let mut narrow = rules.iter().map(inside).filter(|range| *range != (start, end));
+        let mut narrow = rules.iter().filter_map(|rule| narrow(rule, field, space));
         let (from, to) = narrow.next()?;
         let count =
             narrow.try_fold(1, |count, range| (range == (from, to)).then_some(count + 1))?;
@@ -141,6 +141,22 @@ fn common(rules: &[&Rule], space: &Ranges) -> Option<Cut> {
         is_common.then_some(Cut { field, from, to })
     })
 }
+
+/// From the first value of a field that rules name to the last, if that is little of what the part
+/// has: most flows are beside it, such as the ports of clients beside those of services.
+fn hull(rules: &[&Rule], field: usize, space: &Ranges) -> Option<Cut> {
+    if !matches!(field, FlowKey::SOURCE_PORT | FlowKey::DESTINATION_PORT) {
+        return None;
+    }
+    let (start, end) = space[field];
+    let narrow = rules.iter().filter_map(|rule| narrow(rule, field, space));
+    let (from, to) = narrow.reduce(|(a, b), (from, to)| (a.min(from), b.max(to)))?;
+    let size = end.min(FlowKey::NO_PORT).saturating_sub(start);
+    (to - from < size / LITTLE).then_some(Cut { field, from, to })
+}
+
+/// So much more than what rules name is what is little of it.
+const LITTLE: u64 = 8;
 
 /// So many rules have to share a range for each that has none there.
 const WIDE: usize = 4;

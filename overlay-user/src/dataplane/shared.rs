@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use aya::Ebpf;
 use aya::maps::{Map, MapData};
-use overlay_common::abi::Count;
+use overlay_common::abi::{Count, FirstGuard};
 use overlay_common::hash::{Bucket, Key, Table, Value};
 use overlay_common::word::Word;
 
@@ -28,6 +28,8 @@ unsafe impl Mappable for Bucket {}
 unsafe impl Mappable for Word {}
 // SAFETY: atomic words.
 unsafe impl Mappable for [Word; 4] {}
+// SAFETY: eight atomic words.
+unsafe impl Mappable for FirstGuard {}
 // SAFETY: two atomic words.
 unsafe impl Mappable for Count {}
 

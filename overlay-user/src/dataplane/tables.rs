@@ -12,10 +12,10 @@ use aya::maps::{
 };
 use aya::util::nr_cpus;
 use overlay_common::abi::{
-    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, Filter, FilterKey, FloodKey,
-    GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit, PermitKey,
-    Policer, PolicerKey, Port, PuntLimit, Record, Route, RouteKey, Router, RuleCount, Segment,
-    Target, Vtep, Vtep6Key, VtepKey, Way, maps,
+    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, Filter, FilterKey, FirstGuard,
+    FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit,
+    PermitKey, Policer, PolicerKey, Port, PuntLimit, Record, Route, RouteKey, Router, RuleCount,
+    Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_common::word::Word;
@@ -49,6 +49,7 @@ pub struct KernelTables {
     /// What former rules have left to these.
     carried: std::collections::HashMap<u32, RuleCount>,
     guards: Hash<GuardKey, Bound>,
+    first_guards: Shared<FirstGuard>,
     routers: Slots<Router>,
     routes: LpmTrie<MapData, Wire<Asked>, Wire<Route>>,
     punt_limits: Slots<PuntLimit>,
@@ -78,6 +79,7 @@ const PINNED: &[&str] = &[
     maps::FILTER_NODES,
     maps::RULES,
     maps::GUARDS,
+    maps::FIRST_GUARDS,
     maps::ROUTERS,
     maps::ROUTES,
     maps::TC_SIDES,
@@ -112,6 +114,7 @@ impl KernelTables {
             rules: take(ebpf, maps::RULES)?,
             carried: std::collections::HashMap::new(),
             guards: take(ebpf, maps::GUARDS)?,
+            first_guards: Shared::take(ebpf, maps::FIRST_GUARDS)?,
             routers: take(ebpf, maps::ROUTERS)?,
             routes: take(ebpf, maps::ROUTES)?,
             punt_limits: take(ebpf, maps::PUNT_LIMITS)?,
@@ -212,8 +215,14 @@ impl KernelTables {
                 let zeroes = vec![Wire(RuleCount::default()); cpus];
                 self.rules.set(index, PerCpuValues::try_from(zeroes)?, 0)?;
             }
-            Action::PutGuard(key) => self.guards.insert(Wire(key), Wire(Bound(1)), 0)?,
-            Action::DelGuard(key) => remove(&mut self.guards, key)?,
+            Action::PutGuard(key) => {
+                self.guards.insert(Wire(key), Wire(Bound(1)), 0)?;
+                self.first_guard(key).put(&key);
+            }
+            Action::DelGuard(key) => {
+                self.first_guard(key).remove(&key);
+                remove(&mut self.guards, key)?;
+            }
             Action::PutRouter(id, router) => {
                 self.routers.set(u32::from(id.0), Wire(router), 0)?;
             }
@@ -232,6 +241,11 @@ impl KernelTables {
     /// Where a list begins; of each segment there is one.
     fn filter(&self, key: FilterKey) -> &Word {
         &self.filters.as_ref()[key.index() as usize]
+    }
+
+    /// Of the port that a station is behind.
+    fn first_guard(&self, key: GuardKey) -> &FirstGuard {
+        &self.first_guards.as_ref()[usize::from(key.port)]
     }
 
     /// Makes room for `more` addresses at once, where there is any.

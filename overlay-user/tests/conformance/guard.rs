@@ -5,7 +5,7 @@ use overlay_common::id::PeerId;
 use overlay_common::verdict::DropReason as Why;
 use overlay_common::wire::Mac;
 use overlay_control::action::Action;
-use overlay_control::sample::{GUARDED_PORT, ipv4_of, ipv6_of, station};
+use overlay_control::sample::{GUARDED_PORT, SECOND_GUARDED, ipv4_of, ipv6_of, station};
 use overlay_proof::ip::ipv4_with;
 use overlay_proof::neighbours;
 
@@ -30,6 +30,12 @@ pub fn add(picks: &mut Picks) {
     passes(picks, "no address yet", ethernet(far, own, 0x0800, &udp4([0; 4])));
     passes(picks, "no IPv6 address yet", ethernet(far, own, 0x86dd, &udp6([0; 16])));
     passes(picks, "what is no IP", ethernet(far, own, 0x88b5, &payload(60)));
+    let second = station(SECOND_GUARDED);
+    let v4 = |last: u8| ethernet(far, second, 0x0800, &udp4(ipv4_of(last)));
+    let v6 = |last: u8| ethernet(far, second, 0x86dd, &udp6(ipv6_of(last)));
+    passes(picks, "the second station's IPv4 address", v4(SECOND_GUARDED));
+    passes(picks, "the second station's IPv6 address", v6(SECOND_GUARDED));
+    passes(picks, "the second station without IP", ethernet(far, second, 0x88b5, &payload(60)));
 
     let dropped = |picks: &mut Picks, name: &str, frame: Vec<u8>| {
         let expect = Expect::Dropped(Why::SourceGuard);
@@ -42,6 +48,11 @@ pub fn add(picks: &mut Picks) {
         ethernet(far, other, 0x0800, &udp4(ipv4_of(HOST)))
     });
     dropped(picks, "an address that nobody has", ethernet(far, own, 0x0800, &udp4([127, 0, 0, 1])));
+    dropped(picks, "the first one's IPv4 address at the second", v4(HOST));
+    dropped(picks, "the first one's IPv6 address at the second", v6(HOST));
+    dropped(picks, "the second one's address at the first", {
+        ethernet(far, own, 0x0800, &udp4(ipv4_of(SECOND_GUARDED)))
+    });
     dropped(picks, "another's IPv6 address", ethernet(far, own, 0x86dd, &udp6(ipv6_of(1))));
     dropped(picks, "half an IPv4 header", ethernet(far, own, 0x0800, &udp4(ipv4_of(HOST))[..19]));
     dropped(picks, "half an IPv6 header", ethernet(far, own, 0x86dd, &udp6(ipv6_of(HOST))[..39]));
