@@ -77,16 +77,14 @@ pub fn set_offloads(netns: &Netns, interface: &str, offloads: Offloads) -> Resul
 /// polls on whatever core sent to it last: what is busy there overfills the 256 places of a
 /// veth. False where the kernel has no such threads (before Linux 5.12).
 pub fn poll_by_itself(netns: &Netns, interface: &str) -> Result<bool> {
+    let before = pollers(interface)?;
     let key = format!("/sys/class/net/{interface}/threaded");
-    // Of `ip netns exec`, since `/sys` shows the namespace that it was mounted in.
-    let inside = |script: String| {
-        run(Command::new("ip").args(["netns", "exec", netns.name(), "sh", "-c", &script]))
-    };
-    if inside(format!("test -e {key}")).is_err() {
+    let script = format!("if [ -e {key} ]; then echo 1 > {key} && echo done; fi");
+    // By `ip netns exec`, since `/sys` shows the namespace that it was mounted in.
+    let mut inside = Command::new("ip");
+    if run(inside.args(["netns", "exec", netns.name(), "sh", "-c", &script]))?.is_empty() {
         return Ok(false);
     }
-    let before = pollers(interface)?;
-    inside(format!("echo 1 > {key}"))?;
     let new: Vec<_> = pollers(interface)?.difference(&before).cloned().collect();
     ensure!(!new.is_empty(), "{interface} in {} has no thread that polls", netns.name());
     for thread in new {

@@ -138,7 +138,7 @@ const FAULTS: [Fault; 6] = [
 #[test]
 fn an_innocent_flow_loses_nothing_whatever_others_do() -> Result<()> {
     let name = "an_innocent_flow_loses_nothing_whatever_others_do";
-    if !require_root(name) || !require_tools(name, &["ping"]) {
+    if !require_root(name) || !require_tools(name, &["ping", "taskset", "chrt"]) {
         return Ok(());
     }
     let _alone = alone();
