@@ -33,7 +33,7 @@ impl GuardKey {
 }
 
 /// The first station behind a port and the first of its addresses, also in `GUARDS`: most ports
-/// have no more, and a look-up in the kernel's hash map takes five times as long as this.
+/// have no more, and what is found here need not be asked of the kernel's hash map.
 ///
 /// Whoever reads does so between two looks at the number of changes. While addresses are written
 /// the station is not there, and the number has grown before the first of them is.

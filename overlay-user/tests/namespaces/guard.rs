@@ -32,9 +32,11 @@ fn a_host_keeps_to_its_addresses() -> Result<()> {
 
 fn bound_to_its_addresses(mode: &str) -> Result<()> {
     let bench = TwoPorts::new()?;
-    let bound = "[[segment.port.host]]\nmac = \"02:00:00:00:00:01\"\nip = [\"10.0.0.1\"]";
-    let config = bench.config("", &format!("mode = \"{mode}\"\n{bound}"), "", "");
-    let ours = bench.run(&config)?;
+    let bound = |mac: &str, ip: &str| {
+        let host = format!("[[segment.port.host]]\nmac = \"{mac}\"\nip = [\"{ip}\"]");
+        bench.config("", &format!("mode = \"{mode}\"\n{host}"), "", "")
+    };
+    let ours = bench.run(&bound("02:00:00:00:00:01", "10.0.0.1"))?;
     let ask = |mac, address| arp_request(mac, address, [10, 0, 0, 9]);
     let from = |mac, address, mark| packet(BROADCAST, mac, address, mark);
     let refused = [
@@ -56,6 +58,17 @@ fn bound_to_its_addresses(mode: &str) -> Result<()> {
     // Behind the other port nobody is bound, and without the table nobody is.
     bench.ends[1].send(&from(STRANGER, STOLEN, "other port"))?;
     ensure!(bench.ends[0].find(SOON, |frame| has_mark(frame, "other port"))?.is_some());
+    // The host gets another address, and another host its place: what was theirs is no more.
+    let host = ("02:00:00:00:00:01", from(HOST, ADDRESS, "former"), from(HOST, STOLEN, "moved"));
+    let other =
+        ("02:00:00:00:00:66", from(HOST, STOLEN, "former"), from(STRANGER, STOLEN, "moved"));
+    for (mac, former, now) in [host, other] {
+        ours.reload(&bound(mac, "10.0.0.66"))?;
+        bench.ends[0].send(&former)?;
+        bench.ends[0].send(&now)?;
+        let passed = bench.ends[1].before(SOON, |frame| has_mark(frame, "moved"))?;
+        ensure!(!passed.iter().any(|frame| has_mark(frame, "former")), "{mac}: {passed:?}");
+    }
     ours.reload(&bench.config("", &format!("mode = \"{mode}\""), "", ""))?;
     bench.ends[0].send(&from(HOST, STOLEN, "free"))?;
     ensure!(bench.ends[1].find(SOON, |frame| has_mark(frame, "free"))?.is_some(), "still bound");
