@@ -12,6 +12,7 @@
 //! - [`tables`]: what the path asks of the node's tables.
 //! - [`verdict`]: what the path answers.
 //! - [`path`]: the packet's way, one file a stage.
+//! - [`watch`]: which frames somebody wants to see.
 #![no_std]
 // The only assembly there is: words of headers in `wire`, and a barrier in `path`.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
@@ -23,5 +24,6 @@ pub mod packet;
 pub mod path;
 pub mod tables;
 pub mod verdict;
+pub mod watch;
 pub mod wire;
 pub mod word;

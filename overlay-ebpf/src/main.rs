@@ -24,6 +24,7 @@ mod maps;
 mod outcome;
 mod packet;
 mod tables;
+mod watch;
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
@@ -270,6 +271,7 @@ fn xdp_uplink_with<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     let Some(mut packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
         return xdp_action::XDP_PASS;
     };
+    watch::before(ctx.ctx);
     let (tables, ingress) = xdp_parts::<Looping>(ctx);
     let result = from_underlay::run(&mut packet, &tables, ingress);
     outcome::xdp(ctx, &tables, ingress, result)
@@ -280,6 +282,7 @@ fn xdp_access_with<const FRAGS: bool>(ctx: &XdpContext) -> u32 {
     let Some(mut packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
         return xdp_action::XDP_PASS;
     };
+    watch::before(ctx.ctx);
     let (tables, ingress) = xdp_parts::<Looping>(ctx);
     let result = from_access::run(&mut packet, &tables, ingress);
     outcome::xdp(ctx, &tables, ingress, result)
@@ -290,6 +293,7 @@ fn xdp_one_armed_with<const FRAGS: bool>(ctx: &XdpContext, sides: &ProgramArray)
     let Some(packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
         return xdp_action::XDP_PASS;
     };
+    watch::before(ctx.ctx);
     let (tables, ingress) = xdp_parts::<Bounded>(ctx);
     let side = match one_armed::side(&packet, &tables, ingress) {
         Side::Underlay => sides::UPLINK,
@@ -306,6 +310,7 @@ fn xdp_one_armed_with<const FRAGS: bool>(ctx: &XdpContext, sides: &ProgramArray)
 fn tc_uplink_with<R: Form>(ctx: &TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::UPLINK_HEADERS);
+    watch::before(packet.skb());
     match from_underlay::run(&mut packet, &tables, ingress) {
         Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::APART_UPLINK),
         Ok(Verdict::Route) => go_on(ctx, &tables, ingress, sides::ROUTE),
@@ -317,6 +322,7 @@ fn tc_uplink_with<R: Form>(ctx: &TcContext) -> i32 {
 fn tc_access_with<R: Form>(ctx: &TcContext) -> i32 {
     let (mut packet, tables, ingress) = tc_parts::<R>(ctx);
     packet.pull(packet::ACCESS_HEADERS);
+    watch::before(packet.skb());
     match from_access::run(&mut packet, &tables, ingress) {
         Ok(Verdict::Defer) => go_on(ctx, &tables, ingress, sides::APART_ACCESS),
         Ok(Verdict::Route) => go_on(ctx, &tables, ingress, sides::ROUTE),

@@ -13,8 +13,8 @@ use overlay_common::abi::{
     FlowKey, GuardKey, MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS,
     MAX_POLICERS, MAX_PORTS, MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour,
     NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket,
-    PuntLimit, PuntReason, Queue, Route, RouteKey, Router, RuleCount, Segment, Target,
-    VTEP_BUCKETS, Vtep, Vtep6Key, Way,
+    PuntLimit, PuntReason, Queue, Route, RouteKey, Router, RuleCount, Sample, Sampler,
+    Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Watch, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 use overlay_common::word::Word;
@@ -109,6 +109,14 @@ pub static PTB_BUCKETS: PerCpuArray<PuntBucket> = PerCpuArray::with_max_entries(
 
 /// Comparisons one after the other: as many as an entry may hold.
 pub type Block = [FilterNode; (MAX_FILTER_NODES / FILTER_BLOCKS) as usize];
+
+/// What is watched, by programs that were loaded for that alone.
+#[map]
+pub static WATCH: Array<Watch> = Array::with_max_entries(1, 0);
+#[map]
+pub static SAMPLERS: PerCpuArray<Sampler> = PerCpuArray::with_max_entries(1, 0);
+#[map]
+pub static SAMPLES: PerfEventArray<Sample> = PerfEventArray::new(0);
 
 /// What stands behind the length in a [`RouteKey`].
 #[repr(C, align(4))]

@@ -2,10 +2,10 @@
 //! drops are counted.
 
 use aya_ebpf::EbpfContext;
-use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action, xdp_md};
 use aya_ebpf::helpers::generated::{bpf_redirect, bpf_redirect_peer, bpf_skb_change_type};
 use aya_log_ebpf::warn;
-use overlay_common::abi::{Egress, Queue};
+use overlay_common::abi::{Egress, Outcome, Queue};
 use overlay_common::path::Ingress;
 use overlay_common::tables::Tables;
 use overlay_common::verdict::{DropReason, Verdict};
@@ -13,6 +13,7 @@ use overlay_common::verdict::{DropReason, Verdict};
 use crate::maps;
 use crate::packet::TcPacket;
 use crate::tables::{Form, KernelTables};
+use crate::watch;
 
 /// `PACKET_HOST` of `<linux/if_packet.h>`: addressed to the receiver.
 const PACKET_HOST: u32 = 0;
@@ -25,27 +26,51 @@ pub fn xdp<C: EbpfContext, F: Form>(
     ingress: Ingress,
     result: Result<Verdict, DropReason>,
 ) -> u32 {
+    let context = ctx.as_ptr().cast::<xdp_md>();
     match result {
-        Ok(Verdict::Pass | Verdict::Defer | Verdict::Route | Verdict::Flood) => {
+        Ok(Verdict::Pass) => {
+            watch::after(context, Outcome::Pass, 0);
+            xdp_action::XDP_PASS
+        }
+        Ok(Verdict::Defer | Verdict::Route | Verdict::Flood) => {
+            watch::after(context, Outcome::Defer, 0);
             xdp_action::XDP_PASS
         }
         Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
             if egress.ifindex == ingress.ifindex && egress.flags & Egress::TX != 0 {
+                watch::after(context, leaving(&result), egress.ifindex);
                 return xdp_action::XDP_TX;
             }
             match maps::DEVICES.redirect(egress.ifindex, 0) {
-                Ok(action) => action,
+                Ok(action) => {
+                    watch::after(context, leaving(&result), egress.ifindex);
+                    action
+                }
                 Err(_) => {
+                    watch::dropped(context, DropReason::PortDown as u8);
                     tables.count_drop(ingress.ifindex, DropReason::PortDown, 1);
                     xdp_action::XDP_DROP
                 }
             }
         }
-        Ok(Verdict::Consumed) => xdp_action::XDP_DROP,
+        Ok(Verdict::Consumed) => {
+            watch::after(context, Outcome::Consumed, 0);
+            xdp_action::XDP_DROP
+        }
         Err(reason) => {
+            watch::dropped(context, reason as u8);
             dropped(ctx, tables, ingress, reason);
             xdp_action::XDP_DROP
         }
+    }
+}
+
+/// By which side a frame leaves.
+#[inline(always)]
+fn leaving(result: &Result<Verdict, DropReason>) -> Outcome {
+    match result {
+        Ok(Verdict::Deliver(_)) => Outcome::Deliver,
+        _ => Outcome::Transmit,
     }
 }
 
@@ -73,11 +98,26 @@ pub fn tc<C: EbpfContext, F: Form>(
     ingress: Ingress,
     result: Result<Verdict, DropReason>,
 ) -> i32 {
+    let context = packet.skb();
     match result {
-        Ok(Verdict::Pass | Verdict::Defer | Verdict::Route | Verdict::Flood) => TC_ACT_UNSPEC,
-        Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => send(packet, egress),
-        Ok(Verdict::Consumed) => TC_ACT_SHOT,
+        Ok(Verdict::Pass) => {
+            watch::after(context, Outcome::Pass, 0);
+            TC_ACT_UNSPEC
+        }
+        Ok(Verdict::Defer | Verdict::Route | Verdict::Flood) => {
+            watch::after(context, Outcome::Defer, 0);
+            TC_ACT_UNSPEC
+        }
+        Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
+            watch::after(context, leaving(&result), egress.ifindex);
+            send(packet, egress)
+        }
+        Ok(Verdict::Consumed) => {
+            watch::after(context, Outcome::Consumed, 0);
+            TC_ACT_SHOT
+        }
         Err(reason) => {
+            watch::dropped(context, reason as u8);
             dropped(ctx, tables, ingress, reason);
             TC_ACT_SHOT
         }

@@ -17,6 +17,7 @@ mod punt;
 mod queue;
 mod route;
 mod segment;
+mod watch;
 
 pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Key, VtepKey};
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
@@ -31,6 +32,7 @@ pub use punt::{Punt, PuntBucket, PuntLimit, PuntReason};
 pub use queue::Queue;
 pub use route::{Arrival, Route, RouteKey, Router};
 pub use segment::{FloodKey, FloodList, Segment};
+pub use watch::{Outcome, Sample, Sampler, Stage, Watch, WatchFilter};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
@@ -128,6 +130,10 @@ pub mod maps {
     /// Per-CPU array: port index → [`PuntBucket`](super::PuntBucket) of
     /// [`Node::ptb_limit`](super::Node::ptb_limit).
     pub const PTB_BUCKETS: &str = "PTB_BUCKETS";
+    /// Array(1): index 0 → [`Watch`](super::Watch).
+    pub const WATCH: &str = "WATCH";
+    /// Perf event array: [`Sample`](super::Sample) followed by the frame's bytes.
+    pub const SAMPLES: &str = "SAMPLES";
 }
 
 /// The programs that others go on with: those of either side for a device that is uplink and
@@ -155,6 +161,8 @@ pub mod constants {
     pub const HASH_SEED: &str = "HASH_SEED";
     /// What the kernel can do of [`abilities`](super::abilities), `u32`.
     pub const ABILITIES: &str = "ABILITIES";
+    /// Whether frames are watched, `u32`: 1 in programs that are loaded for that, else 0.
+    pub const WATCHED: &str = "WATCHED";
 }
 
 /// Marks the two instructions that XDP programs leave open for a look at whether a frame goes on in

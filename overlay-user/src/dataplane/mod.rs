@@ -16,6 +16,7 @@
 //! - [`log`]: the programs' log records.
 //! - [`sockets`]: which AF_XDP socket has the frames of a queue.
 //! - [`shared`]: maps in memory shared with the programs.
+//! - [`watch`]: programs that tell of the frames that pass.
 //! - [`wire`]: records as bytes.
 //! - `xdp_features`: what drivers say of their XDP.
 
@@ -38,6 +39,7 @@ pub mod shared;
 pub mod sockets;
 pub mod sys;
 pub mod tables;
+pub mod watch;
 pub mod wire;
 mod xdp_features;
 
@@ -60,6 +62,7 @@ use programs::{Kept, OfDevice};
 use punts::{Punted, Readers};
 use sockets::Sockets;
 use tables::KernelTables;
+use watch::Watched;
 
 use crate::netlink::Link;
 
@@ -101,6 +104,9 @@ pub struct Dataplane {
     attachments: Option<Attachments>,
     pins: Option<Pins>,
     features: Features,
+    seed: u64,
+    /// The programs that tell of frames, while somebody watches.
+    watched: Option<Watched>,
 }
 
 impl Dataplane {
@@ -121,6 +127,21 @@ impl Dataplane {
 
     /// The same for a kernel of which nothing but these features is used.
     pub fn load_for(features: Features, fdb_entries: u32, pins: Option<Pins>) -> Result<Self> {
+        Self::load_form(features, fdb_entries, pins, 0)
+    }
+
+    /// The same with the programs that tell of frames, which [`watch`](Self::watch) loads beside
+    /// the others; for tests and benchmarks.
+    pub fn load_watched_for(features: Features, fdb_entries: u32) -> Result<Self> {
+        Self::load_form(features, fdb_entries, None, 1)
+    }
+
+    fn load_form(
+        features: Features,
+        fdb_entries: u32,
+        pins: Option<Pins>,
+        watched: u32,
+    ) -> Result<Self> {
         features.suffice()?;
         let abilities = features.abilities();
         let seed = shared::seed()?;
@@ -140,19 +161,20 @@ impl Dataplane {
             .map_max_entries(maps::NEIGHBOURS, neighbours_beside(fdb_entries))
             .override_global(constants::HASH_SEED, &seed, true)
             .override_global(constants::ABILITIES, &abilities, true)
+            .override_global(constants::WATCHED, &watched, true)
             .load(&object_for(features)?)
             .context("cannot load the BPF object")?;
         let maps = Kept::of(&ebpf)?;
         log::follow(&mut ebpf)?;
-        let punts = ebpf.take_map(maps::PUNTS).context("the BPF object has no map PUNTS")?;
-        let punts = PerfEventArray::try_from(punts)?;
         if let Some(pins) = &pins {
             KernelTables::pin(&ebpf, &pins.new_maps())?;
         }
+        let punts = ebpf.take_map(maps::PUNTS).context("the BPF object has no map PUNTS")?;
+        let punts = PerfEventArray::try_from(punts)?;
         let tables = KernelTables::take(&mut ebpf, seed)?;
         let sockets = Sockets::take(&mut ebpf)?;
         let attachments = pins.clone().map(|pins| Attachments::new(pins, features));
-        Ok(Self { ebpf, maps, punts, tables, sockets, attachments, pins, features })
+        Ok(Self { ebpf, maps, punts, tables, sockets, attachments, pins, features, seed, watched: None })
     }
 
     /// What is used of the kernel.
@@ -181,8 +203,9 @@ impl Dataplane {
     /// As for [`program`](Self::program).
     pub fn prepare(&mut self, devices: impl IntoIterator<Item = (Role, Hook)>) -> Result<()> {
         self.maps.check()?;
+        let ebpf = self.watched.as_mut().map_or(&mut self.ebpf, Watched::programs);
         for (role, hook) in devices {
-            OfDevice::new(self.features, role, hook).require(&mut self.ebpf, self.features)?;
+            OfDevice::new(self.features, role, hook).require(ebpf, self.features)?;
         }
         Ok(())
     }
@@ -205,14 +228,15 @@ impl Dataplane {
         &mut self,
         take: impl Fn(Punted) + Clone + Send + 'static,
     ) -> Result<Readers> {
-        Readers::start(&mut self.punts, take)
+        Readers::start("punts", &mut self.punts, take)
     }
 
     /// Attaches the programs of a device's role.
     pub fn attach(&mut self, device: &Device<'_>) -> Result<Attached> {
         let attachments = self.attachments.as_mut().context("loaded without pins")?;
         self.maps.check()?;
-        attachments.attach(&mut self.ebpf, device)
+        let ebpf = self.watched.as_mut().map_or(&mut self.ebpf, Watched::programs);
+        attachments.attach(ebpf, device)
     }
 
     /// Takes note of what a former process has attached to a device, before it is changed.

@@ -1,5 +1,5 @@
-//! Reading what the programs hand to user space: one thread for each CPU's
-//! buffer.
+//! Reading what the programs hand to user space, frames and samples of frames: one thread for
+//! each CPU's buffer.
 
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -11,21 +11,44 @@ use aya::maps::{MapData, PerfEventArray};
 use bytes::{Bytes, BytesMut};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use overlay_common::abi::Punt;
+use overlay_common::abi::{Punt, Record, Sample};
 
 use super::wire;
 
 /// Pages of each CPU's buffer: 512 KiB, about 5,000 records or 300 frames.
 const PAGES: usize = 128;
 
+/// A record that bytes of a frame may follow.
+pub trait Captured: Record {
+    /// How many do.
+    fn captured(&self) -> usize;
+}
+
+impl Captured for Punt {
+    fn captured(&self) -> usize {
+        self.captured as usize
+    }
+}
+
+impl Captured for Sample {
+    fn captured(&self) -> usize {
+        self.captured as usize
+    }
+}
+
 /// What came out of a buffer.
 #[derive(Debug)]
-pub enum Punted {
-    /// A record, with the frame where its reason says so.
-    Frame(Punt, Bytes),
+pub enum Told<R> {
+    /// A record, with the frame where it says so.
+    Frame(R, Bytes),
     /// So many records found no room in the buffer.
     Lost(u64),
 }
+
+/// What the packet's way hands over.
+pub type Punted = Told<Punt>;
+/// What is told to those who watch.
+pub type Sampled = Told<Sample>;
 
 /// The threads that read the buffers.
 pub struct Readers {
@@ -35,9 +58,10 @@ pub struct Readers {
 
 impl Readers {
     /// Opens every CPU's buffer and starts its thread. `take` must not block.
-    pub fn start(
-        punts: &mut PerfEventArray<MapData>,
-        take: impl Fn(Punted) + Clone + Send + 'static,
+    pub fn start<R: Captured>(
+        name: &str,
+        buffers: &mut PerfEventArray<MapData>,
+        take: impl Fn(Told<R>) + Clone + Send + 'static,
     ) -> Result<Self> {
         let stop = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).context("cannot make an eventfd")?;
         let stop = Arc::new(stop);
@@ -45,12 +69,12 @@ impl Readers {
         let cpus = aya::util::online_cpus()
             .map_err(|(path, error)| anyhow::anyhow!("cannot read {path}: {error}"))?;
         for cpu in cpus {
-            let buffer = punts
+            let buffer = buffers
                 .open(cpu, Some(PAGES))
-                .with_context(|| format!("cannot open the punt buffer of CPU {cpu}"))?;
+                .with_context(|| format!("cannot open the buffer of {name} of CPU {cpu}"))?;
             let (take, stop) = (take.clone(), Arc::clone(&stop));
             let thread = std::thread::Builder::new()
-                .name(format!("punts-{cpu}"))
+                .name(format!("{name}-{cpu}"))
                 .spawn(move || read(buffer, &stop, take))
                 .context("cannot start a thread")?;
             threads.push(thread);
@@ -69,7 +93,11 @@ impl Drop for Readers {
     }
 }
 
-fn read(mut buffer: PerfEventArrayBuffer<MapData>, stop: &EventFd, take: impl Fn(Punted)) {
+fn read<R: Captured>(
+    mut buffer: PerfEventArrayBuffer<MapData>,
+    stop: &EventFd,
+    take: impl Fn(Told<R>),
+) {
     loop {
         let mut ready = [
             PollFd::new(buffer.as_fd(), PollFlags::POLLIN),
@@ -78,7 +106,7 @@ fn read(mut buffer: PerfEventArrayBuffer<MapData>, stop: &EventFd, take: impl Fn
         match poll(&mut ready, PollTimeout::NONE) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => {
-                tracing::error!(%error, "cannot wait for punts; this CPU's punts are lost");
+                tracing::error!(%error, "cannot wait for records; those of this CPU are lost");
                 return;
             }
         }
@@ -91,35 +119,39 @@ fn read(mut buffer: PerfEventArrayBuffer<MapData>, stop: &EventFd, take: impl Fn
                     take(punted);
                 }
             }
-            PerfEvent::Lost { count } => take(Punted::Lost(count)),
+            PerfEvent::Lost { count } => take(Told::Lost(count)),
         });
     }
 }
 
 /// The sample may be in two parts, where it goes around the buffer's end, and
 /// is followed by padding.
-fn parse(head: &[u8], tail: &[u8]) -> Option<Punted> {
-    let record_len = size_of::<Punt>();
-    let punt = if head.len() >= record_len {
-        wire::read::<Punt>(head)?
+fn parse<R: Captured>(head: &[u8], tail: &[u8]) -> Option<Told<R>> {
+    let record_len = size_of::<R>();
+    let record = if head.len() >= record_len {
+        wire::read::<R>(head)?
     } else {
-        let mut record = [0; size_of::<Punt>()];
+        let mut record = [0; LONGEST];
         record[..head.len()].copy_from_slice(head);
         let missing = record_len - head.len();
-        record[head.len()..].copy_from_slice(tail.get(..missing)?);
-        wire::read::<Punt>(&record)?
+        record[head.len()..record_len].copy_from_slice(tail.get(..missing)?);
+        wire::read::<R>(&record)?
     };
-    let captured = punt.captured as usize;
+    let captured = record.captured();
     if captured == 0 {
-        return Some(Punted::Frame(punt, Bytes::new()));
+        return Some(Told::Frame(record, Bytes::new()));
     }
     let mut frame = BytesMut::with_capacity(captured);
     let from_head = head.get(record_len..).unwrap_or_default();
     frame.extend_from_slice(&from_head[..from_head.len().min(captured)]);
     let skip = record_len.saturating_sub(head.len());
     frame.extend_from_slice(tail.get(skip..skip + captured - frame.len())?);
-    Some(Punted::Frame(punt, frame.freeze()))
+    Some(Told::Frame(record, frame.freeze()))
 }
+
+/// Of any record.
+const LONGEST: usize = 64;
+const _: () = assert!(size_of::<Punt>() <= LONGEST && size_of::<Sample>() <= LONGEST);
 
 #[cfg(test)]
 mod tests {
@@ -147,7 +179,7 @@ mod tests {
     fn a_sample_that_ends_early_is_refused() {
         let bytes = sample(&[1; 60], 0);
         for end in 0..bytes.len() {
-            assert!(parse(&bytes[..end], &[]).is_none(), "{end}");
+            assert!(parse::<Punt>(&bytes[..end], &[]).is_none(), "{end}");
         }
     }
 }

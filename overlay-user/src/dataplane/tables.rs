@@ -60,8 +60,9 @@ pub struct KernelTables {
     peer_counters: Counts,
 }
 
-/// The maps that a later process, or another program, may want to read.
-const PINNED: &[&str] = &[
+/// The maps that a later process, or another program, may want to read, and that programs which
+/// are watched have in common with those that are not.
+pub const PINNED: &[&str] = &[
     maps::NODE,
     maps::ACCESS,
     maps::PORTS,
@@ -89,7 +90,12 @@ const PINNED: &[&str] = &[
     maps::DROPS,
     maps::PORT_COUNTERS,
     maps::PEER_COUNTERS,
+    maps::PUNTS,
     maps::PUNT_LIMITS,
+    maps::PUNT_BUCKETS,
+    maps::PTB_BUCKETS,
+    maps::XSK_SLOTS,
+    maps::XSKS,
 ];
 
 impl KernelTables {
@@ -132,6 +138,10 @@ impl KernelTables {
             let map =
                 ebpf.map(name).with_context(|| format!("the BPF object has no map {name}"))?;
             let path = directory.join(name);
+            // A stand-in is pinned already.
+            if path.exists() {
+                continue;
+            }
             map.pin(&path).with_context(|| format!("cannot pin {}", path.display()))?;
         }
         Ok(())

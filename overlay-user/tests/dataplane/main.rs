@@ -102,6 +102,12 @@ fn every_program_loads_with_the_verifier_far_from_its_limit() -> Result<()> {
                 println!("FIGURE verified {name} {verified}");
                 ensure!(verified < LIMIT, "{name}: {verified} instructions");
             }
+            let mut watched = Dataplane::load_watched_for(features, 64)?;
+            for name in program_names(features) {
+                let verified = verified(&mut watched, name)?;
+                println!("watched, {name}: {verified} instructions");
+                ensure!(verified < LIMIT, "{name}, watched: {verified} instructions");
+            }
         }
         Ok(())
     })

@@ -1,0 +1,154 @@
+//! Which frames somebody wants to see: the part of that which programs can tell. It is for frames
+//! that are not on the packet's way, and costs those that are watched alone.
+
+use crate::abi::WatchFilter;
+use crate::packet::Packet;
+use crate::wire::{Ethernet, Geneve, Ipv4, Ipv6, Mac, Tag, Udp, Vxlan, ethertype, protocol};
+
+/// Whether a filter takes a frame that came in on a device, as it was then.
+#[inline(always)]
+pub fn takes<P: Packet>(filter: &WatchFilter, packet: &P, ifindex: u32) -> bool {
+    if filter.has(WatchFilter::IFINDEX) && filter.ifindex != ifindex {
+        return false;
+    }
+    if filter.fields & !WatchFilter::IFINDEX == 0 {
+        return true;
+    }
+    let tag = match packet.vlan().is_some() && packet.stripped_vlan() == 0 {
+        true => Tag::LEN,
+        false => 0,
+    };
+    if !filter.has(WatchFilter::VNI) && holds(filter, packet, 0, Ethernet::LEN + tag) {
+        return true;
+    }
+    let Some(tunnel) = tunnel(filter, packet) else { return false };
+    if filter.has(WatchFilter::VNI) && tunnel.vni != filter.vni {
+        return false;
+    }
+    holds(filter, packet, tunnel.inner, tunnel.inner + Ethernet::LEN)
+}
+
+/// A tunnel's packet.
+struct Tunnel {
+    vni: u32,
+    /// Where the frame inside begins.
+    inner: usize,
+}
+
+/// The tunnel that an untagged frame is of, as far as headers of usual lengths tell.
+#[inline(always)]
+fn tunnel<P: Packet>(filter: &WatchFilter, packet: &P) -> Option<Tunnel> {
+    let upper = match packet.at::<Ethernet>(0)?.ethertype() {
+        ethertype::IPV4 => {
+            let ip = packet.at::<Ipv4>(Ethernet::LEN)?;
+            let is_udp = ip.is_plain() && ip.protocol == protocol::UDP && !ip.is_fragment();
+            is_udp.then_some(Ethernet::LEN + Ipv4::LEN)?
+        }
+        ethertype::IPV6 => {
+            let ip = packet.at::<Ipv6>(Ethernet::LEN)?;
+            (ip.next_header == protocol::UDP).then_some(Ethernet::LEN + Ipv6::LEN)?
+        }
+        _ => return None,
+    };
+    let port = packet.at::<Udp>(upper)?.destination();
+    let shim = upper + Udp::LEN;
+    let [vxlan, geneve] = filter.tunnel_ports;
+    if port == vxlan {
+        let header = packet.at::<Vxlan>(shim)?;
+        return Some(Tunnel { vni: header.vni(), inner: shim + Vxlan::LEN });
+    }
+    if port == geneve {
+        let header = packet.at::<Geneve>(shim)?;
+        let inner = shim + Geneve::LEN + header.options_len() as usize;
+        return Some(Tunnel { vni: header.vni(), inner });
+    }
+    None
+}
+
+/// Whether all fields hold of the frame whose addresses and whose content are there.
+#[inline(always)]
+fn holds<P: Packet>(filter: &WatchFilter, packet: &P, stations: usize, content: usize) -> bool {
+    look(filter, packet, stations, content).is_some()
+}
+
+#[inline(always)]
+fn look<P: Packet>(
+    filter: &WatchFilter,
+    packet: &P,
+    stations: usize,
+    content: usize,
+) -> Option<()> {
+    let [destination, source] = *packet.at::<[Mac; 2]>(stations)?;
+    if filter.has(WatchFilter::MAC) && filter.mac != destination.0 && filter.mac != source.0 {
+        return None;
+    }
+    let [high, low] = *packet.at::<[u8; 2]>(content.wrapping_sub(2))?;
+    let kind = u16::from_be_bytes([high, low]);
+    if filter.has(WatchFilter::ETHERTYPE) && filter.ethertype != kind {
+        return None;
+    }
+    const OF_IP: u32 = WatchFilter::ADDRESS | WatchFilter::PROTOCOL | WatchFilter::PORT;
+    if filter.fields & OF_IP == 0 {
+        return Some(());
+    }
+    let ip = match kind {
+        ethertype::IPV4 => v4(packet, content)?,
+        ethertype::IPV6 => v6(packet, content)?,
+        _ => return None,
+    };
+    if filter.has(WatchFilter::ADDRESS) && !addressed(filter, &ip) {
+        return None;
+    }
+    if filter.has(WatchFilter::PROTOCOL) && filter.protocol != ip.protocol {
+        return None;
+    }
+    if !filter.has(WatchFilter::PORT) {
+        return Some(());
+    }
+    let has_ports = matches!(ip.protocol, protocol::TCP | protocol::UDP);
+    // TCP's ports stand where UDP's do.
+    let ports = packet.at::<Udp>(content + ip.header_len)?;
+    let is_one = ports.source() == filter.port || ports.destination() == filter.port;
+    (has_ports && is_one).then_some(())
+}
+
+/// What is looked at of an IP packet.
+struct Ip {
+    version: u8,
+    protocol: u8,
+    header_len: usize,
+    source: [u64; 2],
+    destination: [u64; 2],
+}
+
+#[inline(always)]
+fn v4<P: Packet>(packet: &P, at: usize) -> Option<Ip> {
+    let ip = packet.at::<Ipv4>(at)?;
+    let word = |address| [0, u32::from_be_bytes(address) as u64];
+    Some(Ip {
+        version: 4,
+        protocol: ip.protocol,
+        header_len: ip.header_len(),
+        source: word(ip.source()),
+        destination: word(ip.destination()),
+    })
+}
+
+#[inline(always)]
+fn v6<P: Packet>(packet: &P, at: usize) -> Option<Ip> {
+    let ip = packet.at::<Ipv6>(at)?;
+    Some(Ip {
+        version: 6,
+        protocol: ip.next_header,
+        header_len: Ipv6::LEN,
+        source: ip.source_words(),
+        destination: ip.destination_words(),
+    })
+}
+
+#[inline(always)]
+fn addressed(filter: &WatchFilter, ip: &Ip) -> bool {
+    let [[a, b], [mask_a, mask_b]] = [filter.address, filter.mask];
+    let is = |[x, y]: [u64; 2]| x & mask_a == a && y & mask_b == b;
+    filter.version == ip.version && (is(ip.source) || is(ip.destination))
+}

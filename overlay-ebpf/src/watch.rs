@@ -1,0 +1,244 @@
+//! Telling user space of frames that somebody watches. Programs that nobody watches are loaded with
+//! [`WATCHED`] at 0, and verifiers then leave all of this out.
+
+use core::ffi::c_void;
+use core::ptr::{from_ref, read_volatile};
+
+use aya_ebpf::bindings::{__sk_buff, BPF_F_CURRENT_CPU, xdp_md};
+use aya_ebpf::helpers::generated::{
+    bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_perf_event_output,
+};
+use overlay_common::abi::{Hook, Outcome, Sample, Sampler, Stage, Watch};
+use overlay_common::packet::Packet;
+use overlay_common::watch;
+
+use crate::maps;
+use crate::packet::{TcPacket, XdpPacket};
+
+/// Filled in by the loader, and constant then.
+#[unsafe(no_mangle)]
+static WATCHED: u32 = 0;
+
+#[inline(always)]
+fn watched() -> bool {
+    // SAFETY: as for `ABILITIES`.
+    unsafe { read_volatile(&raw const WATCHED) != 0 }
+}
+
+/// A hook's context.
+pub trait Watchable {
+    /// Looks at a frame that has come in, unless one of the programs before did.
+    ///
+    /// # Safety
+    ///
+    /// Must be a running program's.
+    unsafe fn came_in(self);
+
+    /// Tells what became of it: [`Outcome`], reason and device as [`word`] has them.
+    ///
+    /// # Safety
+    ///
+    /// Must be a running program's.
+    unsafe fn went_out(self, word: u64);
+}
+
+/// A frame has come in.
+#[inline(always)]
+pub fn before(context: impl Watchable) {
+    if watched() {
+        // SAFETY: callers have no other contexts.
+        unsafe { context.came_in() };
+    }
+}
+
+/// A frame goes on, or does not.
+#[inline(always)]
+pub fn after(context: impl Watchable, outcome: Outcome, egress: u32) {
+    if watched() {
+        // SAFETY: callers have no other contexts.
+        unsafe { context.went_out(word(outcome, 0, egress)) };
+    }
+}
+
+/// A frame is dropped for a reason (a `DropReason` as a number).
+#[inline(always)]
+pub fn dropped(context: impl Watchable, reason: u8) {
+    if watched() {
+        // SAFETY: callers have no other contexts.
+        unsafe { context.went_out(word(Outcome::Drop, reason, 0)) };
+    }
+}
+
+#[inline(always)]
+const fn word(outcome: Outcome, reason: u8, egress: u32) -> u64 {
+    (outcome as u64) << 40 | (reason as u64) << 32 | egress as u64
+}
+
+impl Watchable for *mut xdp_md {
+    #[inline(always)]
+    unsafe fn came_in(self) {
+        if let Some(sampler) = sampler()
+            && is_due(sampler)
+        {
+            // SAFETY: the context is the running program's.
+            unsafe { xdp_came_in(self) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn went_out(self, word: u64) {
+        // SAFETY: the context is the running program's.
+        unsafe { xdp_went_out(self, word) };
+    }
+}
+
+impl Watchable for *mut __sk_buff {
+    #[inline(always)]
+    unsafe fn came_in(self) {
+        if let Some(sampler) = sampler()
+            && is_due(sampler)
+        {
+            // SAFETY: the context is the running program's.
+            unsafe { tc_came_in(self) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn went_out(self, word: u64) {
+        // SAFETY: the context is the running program's.
+        unsafe { tc_went_out(self, word) };
+    }
+}
+
+#[inline(always)]
+fn sampler() -> Option<&'static mut Sampler> {
+    // SAFETY: this CPU's own. On a real-time kernel another frame may come meanwhile, and be told
+    // in the place of this one.
+    maps::SAMPLERS.get_ptr_mut(0).map(|sampler| unsafe { &mut *sampler })
+}
+
+/// Whether the frame's turn has come. One that is on its way already has had it.
+#[inline(always)]
+fn is_due(sampler: &mut Sampler) -> bool {
+    if sampler.current != 0 || sampler.left == 0 {
+        // Zero: none is wanted, or the first is still to be looked at.
+        return sampler.current == 0;
+    }
+    sampler.left -= 1;
+    sampler.left == 0
+}
+
+#[inline(never)]
+unsafe extern "C" fn xdp_came_in(ctx: *mut xdp_md) {
+    if let Some(packet) = XdpPacket::<false>::new(ctx) {
+        // SAFETY: the context is the running program's.
+        let ifindex = unsafe { (*ctx).ingress_ifindex };
+        came_in(ctx.cast(), &packet, ifindex, Hook::Xdp);
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn tc_came_in(skb: *mut __sk_buff) {
+    let packet = TcPacket::new(skb);
+    came_in(skb.cast(), &packet, packet.ifindex(), Hook::Tc);
+}
+
+#[inline(never)]
+unsafe extern "C" fn xdp_went_out(ctx: *mut xdp_md, word: u64) {
+    if let Some(packet) = XdpPacket::<false>::new(ctx) {
+        // SAFETY: the context is the running program's.
+        let ifindex = unsafe { (*ctx).ingress_ifindex };
+        went_out(ctx.cast(), &packet, ifindex, Hook::Xdp, word);
+    }
+}
+
+#[inline(never)]
+unsafe extern "C" fn tc_went_out(skb: *mut __sk_buff, word: u64) {
+    let packet = TcPacket::new(skb);
+    went_out(skb.cast(), &packet, packet.ifindex(), Hook::Tc, word);
+}
+
+#[inline(always)]
+fn came_in<P: Packet>(context: *mut c_void, packet: &P, ifindex: u32, hook: Hook) {
+    let (Some(what), Some(sampler)) = (maps::WATCH.get(0), sampler()) else { return };
+    if what.every == 0 {
+        return;
+    }
+    sampler.left = what.every;
+    if !watch::takes(&what.filter, packet, ifindex) || !is_allowed(what, sampler) {
+        return;
+    }
+    sampler.current = sampler.last;
+    let sample = Sample { stage: Stage::Before as u8, ..sample(sampler.last, ifindex, hook) };
+    tell(context, packet, what, sample);
+}
+
+#[inline(always)]
+fn went_out<P: Packet>(context: *mut c_void, packet: &P, ifindex: u32, hook: Hook, word: u64) {
+    let Some(sampler) = sampler() else { return };
+    let (outcome, reason) = ((word >> 40) as u8, (word >> 32) as u8);
+    let number = sampler.current;
+    sampler.current = 0;
+    let sample = Sample { outcome, reason, egress: word as u32, ..sample(number, ifindex, hook) };
+    if number != 0 {
+        if let Some(what) = maps::WATCH.get(0) {
+            tell(context, packet, what, Sample { stage: Stage::After as u8, ..sample });
+        }
+        return;
+    }
+    if outcome != Outcome::Drop as u8 {
+        return;
+    }
+    let Some(what) = maps::WATCH.get(0) else { return };
+    let is_wanted = what.wants(reason) && watch::takes(&what.filter, packet, ifindex);
+    if is_wanted && is_allowed(what, sampler) {
+        let stage = Stage::Dropped as u8;
+        tell(context, packet, what, Sample { stage, number: sampler.last, ..sample });
+    }
+}
+
+/// Takes a token, and gives the frame its number.
+#[inline(always)]
+fn is_allowed(what: &Watch, sampler: &mut Sampler) -> bool {
+    // SAFETY: the helper only reads a clock.
+    if !sampler.bucket.take(what.limit, unsafe { bpf_ktime_get_ns() }) {
+        return false;
+    }
+    sampler.last = sampler.last.wrapping_add(1);
+    if sampler.last == 0 {
+        sampler.last = 1;
+    }
+    true
+}
+
+#[inline(always)]
+fn sample(number: u32, ifindex: u32, hook: Hook) -> Sample {
+    // SAFETY: the helpers only tell when and where the program runs.
+    let (time, cpu) = unsafe { (bpf_ktime_get_ns(), bpf_get_smp_processor_id()) };
+    Sample { time, number, cpu, ifindex, hook: hook as u8, ..Sample::default() }
+}
+
+/// Sends the record, and as much of the frame as is wanted.
+#[inline(always)]
+fn tell<P: Packet>(context: *mut c_void, packet: &P, what: &Watch, sample: Sample) {
+    let len = packet.len();
+    let captured = if len < what.captured { len } else { what.captured };
+    let sample = Sample {
+        len,
+        captured,
+        gso_size: packet.gso_size() as u16,
+        vlan: packet.stripped_vlan(),
+        ..sample
+    };
+    let flags = BPF_F_CURRENT_CPU | (captured as u64) << 32;
+    // SAFETY: the context is the running program's, the record is on the stack.
+    unsafe {
+        bpf_perf_event_output(
+            context,
+            from_ref(&maps::SAMPLES).cast_mut().cast(),
+            flags,
+            from_ref(&sample).cast_mut().cast(),
+            size_of::<Sample>() as u64,
+        )
+    };
+}
