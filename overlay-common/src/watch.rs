@@ -5,39 +5,26 @@ use crate::abi::WatchFilter;
 use crate::packet::Packet;
 use crate::wire::{Ethernet, Geneve, Ipv4, Ipv6, Mac, Tag, Udp, Vxlan, ethertype, protocol};
 
-/// Whether a filter takes a frame that came in on a device, as it was then.
+/// Whether a filter takes a frame as it came in.
 #[inline(always)]
-pub fn takes<P: Packet>(filter: &WatchFilter, packet: &P, ifindex: u32) -> bool {
-    if filter.has(WatchFilter::IFINDEX) && filter.ifindex != ifindex {
-        return false;
-    }
-    if filter.fields & !WatchFilter::IFINDEX == 0 {
+pub fn takes<P: Packet>(filter: &WatchFilter, packet: &P) -> bool {
+    if filter.fields == 0 {
         return true;
     }
     let tag = match packet.vlan().is_some() && packet.stripped_vlan() == 0 {
         true => Tag::LEN,
         false => 0,
     };
-    if !filter.has(WatchFilter::VNI) && holds(filter, packet, 0, Ethernet::LEN + tag) {
+    if holds(filter, packet, 0, Ethernet::LEN + tag) {
         return true;
     }
-    let Some(tunnel) = tunnel(filter, packet) else { return false };
-    if filter.has(WatchFilter::VNI) && tunnel.vni != filter.vni {
-        return false;
-    }
-    holds(filter, packet, tunnel.inner, tunnel.inner + Ethernet::LEN)
+    let Some(inner) = inner(filter, packet) else { return false };
+    holds(filter, packet, inner, inner + Ethernet::LEN)
 }
 
-/// A tunnel's packet.
-struct Tunnel {
-    vni: u32,
-    /// Where the frame inside begins.
-    inner: usize,
-}
-
-/// The tunnel that an untagged frame is of, as far as headers of usual lengths tell.
+/// Where the frame inside a tunnel begins, as far as headers of usual lengths tell.
 #[inline(always)]
-fn tunnel<P: Packet>(filter: &WatchFilter, packet: &P) -> Option<Tunnel> {
+fn inner<P: Packet>(filter: &WatchFilter, packet: &P) -> Option<usize> {
     let upper = match packet.at::<Ethernet>(0)?.ethertype() {
         ethertype::IPV4 => {
             let ip = packet.at::<Ipv4>(Ethernet::LEN)?;
@@ -54,13 +41,10 @@ fn tunnel<P: Packet>(filter: &WatchFilter, packet: &P) -> Option<Tunnel> {
     let shim = upper + Udp::LEN;
     let [vxlan, geneve] = filter.tunnel_ports;
     if port == vxlan {
-        let header = packet.at::<Vxlan>(shim)?;
-        return Some(Tunnel { vni: header.vni(), inner: shim + Vxlan::LEN });
+        return Some(shim + Vxlan::LEN);
     }
     if port == geneve {
-        let header = packet.at::<Geneve>(shim)?;
-        let inner = shim + Geneve::LEN + header.options_len() as usize;
-        return Some(Tunnel { vni: header.vni(), inner });
+        return Some(shim + Geneve::LEN + packet.at::<Geneve>(shim)?.options_len() as usize);
     }
     None
 }

@@ -29,3 +29,4 @@ mod routes;
 #[cfg(feature = "sample")]
 pub mod sample;
 pub mod tables;
+pub mod watch;

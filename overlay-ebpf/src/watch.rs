@@ -165,7 +165,7 @@ fn came_in<P: Packet>(context: *mut c_void, packet: &P, ifindex: u32, hook: Hook
         return;
     }
     sampler.left = what.every;
-    if !watch::takes(&what.filter, packet, ifindex) || !is_allowed(what, sampler) {
+    if !watch::takes(&what.filter, packet) || !is_allowed(what, sampler) {
         return;
     }
     sampler.current = sampler.last;
@@ -190,7 +190,7 @@ fn went_out<P: Packet>(context: *mut c_void, packet: &P, ifindex: u32, hook: Hoo
         return;
     }
     let Some(what) = maps::WATCH.get(0) else { return };
-    let is_wanted = what.wants(reason) && watch::takes(&what.filter, packet, ifindex);
+    let is_wanted = what.wants(reason) && watch::takes(&what.filter, packet);
     if is_wanted && is_allowed(what, sampler) {
         let stage = Stage::Dropped as u8;
         tell(context, packet, what, Sample { stage, number: sampler.last, ..sample });

@@ -69,7 +69,7 @@ impl Gateway {
         command.arg("run").arg("--config").arg(config).env("RUST_LOG", "error");
         let ready = format!("overlay: {} ready", self.name());
         let begun = Instant::now();
-        let daemon = self.daemon.insert(Process::spawn(&mut command)?);
+        let daemon = self.daemon.insert(Process::spawn_gateway(&mut command)?);
         while !daemon.output().contains(&ready) {
             if !daemon.is_running() || begun.elapsed() > START {
                 bail!("the daemon is not ready after {:?}:\n{}", begun.elapsed(), daemon.output());

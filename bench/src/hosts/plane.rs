@@ -115,7 +115,7 @@ fn start_overlay(side: &Side<'_>, binary: &Path) -> Result<Running> {
     let file = scratch.write("overlay.toml", config(side)?)?;
     let binary = binary.to_str().context("the binary's path is not UTF-8")?;
     let mut command = gateway.netns.command(binary);
-    let daemon = Process::spawn(command.arg("run").arg("--config").arg(file))?;
+    let daemon = Process::spawn_gateway(command.arg("run").arg("--config").arg(file))?;
     wait_for_peer(gateway, binary, &daemon)?;
     Ok(Running::Overlay { _daemon: daemon, _scratch: scratch })
 }

@@ -17,7 +17,7 @@ use crate::cleanup::{Cleanup, is_at_work};
 use crate::scratch::Scratch;
 use crate::wait::patient;
 
-/// How long a child has to end by itself after SIGTERM.
+/// How long a child has to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -101,6 +101,16 @@ impl Process {
     /// Starts a command (see [`Netns::command`](crate::Netns::command)) with
     /// standard output and error going to one file.
     pub fn spawn(command: &mut Command) -> Result<Self> {
+        Self::spawn_ended_by(Signal::SIGTERM, command)
+    }
+
+    /// The same for a gateway, which leaves everything where it is at SIGTERM: a Ctrl-C ends it,
+    /// and what it has made.
+    pub fn spawn_gateway(command: &mut Command) -> Result<Self> {
+        Self::spawn_ended_by(Signal::SIGINT, command)
+    }
+
+    fn spawn_ended_by(signal: Signal, command: &mut Command) -> Result<Self> {
         let scratch = Scratch::new()?;
         let log = scratch.path().join("log");
         let out = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
@@ -112,7 +122,7 @@ impl Process {
         };
         let (child, cleanup) = Cleanup::making(spawn, |child| {
             let doomed = Arc::clone(child);
-            move || end(&mut lock(&doomed))
+            move || end(&mut lock(&doomed), signal)
         })?;
         let pid = lock(&child).id();
         Ok(Self { child, pid, log, cleanup, _scratch: scratch })
@@ -178,11 +188,11 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn end(child: &mut Child) {
+fn end(child: &mut Child, signal: Signal) {
     if !matches!(child.try_wait(), Ok(None)) {
         return;
     }
-    let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+    let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
     let deadline = Instant::now() + patient(PATIENCE);
     while Instant::now() < deadline {
         if !matches!(child.try_wait(), Ok(None)) {

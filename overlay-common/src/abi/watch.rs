@@ -20,7 +20,7 @@ pub struct Watch {
     /// Which frames.
     pub filter: WatchFilter,
 }
-record!(Watch, 88);
+record!(Watch, 80);
 
 impl Watch {
     /// Of every reason.
@@ -34,18 +34,13 @@ impl Watch {
 }
 const _: () = assert!(DropReason::ALL.len() <= 64);
 
-/// Which frames are meant: those of which all [`fields`](Self::fields) hold. A field of both ends
-/// holds where either end is so. Fields other than `ifindex` are looked for in the frame itself, and
-/// in the frame inside where it is a tunnel's.
+/// Which frames are meant: those of which all [`fields`](Self::fields) hold, of the frame itself or
+/// of the frame inside where it is a tunnel's. A field of both ends holds where either end is so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct WatchFilter {
-    /// What is looked at, as bits: [`IFINDEX`](Self::IFINDEX) and the others.
+    /// What is looked at, as bits: [`MAC`](Self::MAC) and the others.
     pub fields: u32,
-    /// The device that a frame comes in on.
-    pub ifindex: u32,
-    /// The VNI of a tunnel.
-    pub vni: u32,
     /// The ports that tunnels go to: VXLAN's, Geneve's; 0 for none.
     pub tunnel_ports: [u16; 2],
     /// A station's MAC.
@@ -65,23 +60,19 @@ pub struct WatchFilter {
     /// The bits of it that count.
     pub mask: [u64; 2],
 }
-record!(WatchFilter, 64);
+record!(WatchFilter, 56);
 
 impl WatchFilter {
-    /// [`ifindex`](Self::ifindex) counts.
-    pub const IFINDEX: u32 = 1;
-    /// [`vni`](Self::vni) counts.
-    pub const VNI: u32 = 1 << 1;
     /// [`mac`](Self::mac) counts.
-    pub const MAC: u32 = 1 << 2;
+    pub const MAC: u32 = 1;
     /// [`ethertype`](Self::ethertype) counts.
-    pub const ETHERTYPE: u32 = 1 << 3;
+    pub const ETHERTYPE: u32 = 1 << 1;
     /// [`port`](Self::port) counts.
-    pub const PORT: u32 = 1 << 4;
+    pub const PORT: u32 = 1 << 2;
     /// [`protocol`](Self::protocol) counts.
-    pub const PROTOCOL: u32 = 1 << 5;
+    pub const PROTOCOL: u32 = 1 << 3;
     /// [`address`](Self::address) counts.
-    pub const ADDRESS: u32 = 1 << 6;
+    pub const ADDRESS: u32 = 1 << 4;
 
     /// Whether a field counts.
     #[inline(always)]

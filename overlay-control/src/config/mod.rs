@@ -31,6 +31,7 @@ pub use error::ConfigError;
 
 use crate::acl::List;
 pub use host::HostFacts;
+pub(crate) use values::parse_mac;
 pub use routing::{Prefix, RouteTo, StaticRoute, Vrf};
 
 use host::Places;

@@ -451,7 +451,7 @@ fn integer(value: &DeValue, range: RangeInclusive<u64>, why: &str) -> Result<u64
 
 /// Pairs of digits with a separator between each two. Lists of addresses have
 /// millions of these, so there is no splitting and searching.
-fn parse_mac(text: &[u8]) -> Option<Mac> {
+pub fn parse_mac(text: &[u8]) -> Option<Mac> {
     let text: &[u8; 17] = text.try_into().ok()?;
     let mut bytes = [0; 6];
     for (i, byte) in bytes.iter_mut().enumerate() {

@@ -125,17 +125,24 @@ impl Signals {
 
 /// What ends the loop.
 enum End {
-    Signal,
+    /// Whoever sits before it is done with it.
+    Interrupt,
+    /// A service manager stops it, and will start it, or another version, again.
+    Terminate,
     Down(Reply),
 }
 
 impl Daemon {
-    /// Works until told to end, then detaches everything.
+    /// Works until told to end. SIGTERM leaves everything in its place, for a successor, and
+    /// forwarding goes on; Ctrl-C and `overlay down` detach it.
     pub async fn run(mut self) -> Result<()> {
         let end = self.work().await?;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        tracing::info!("ending: detaching everything");
         let server = self.server.take();
+        if matches!(end, End::Terminate) {
+            return self.hand_over(server).await;
+        }
+        tracing::info!("ending: detaching everything");
         let removed = self.remove().await;
         if let End::Down(reply) = end {
             let answer = match &removed {
@@ -150,6 +157,23 @@ impl Daemon {
         removed.map(drop)
     }
 
+    /// Ends, and leaves programs, tables and what they have learnt to whoever comes next.
+    async fn hand_over(mut self, server: Option<Server>) -> Result<()> {
+        // What user space has seen of stations is in its own tables alone.
+        self.scan();
+        self.flush();
+        self.write_ledger()?;
+        tracing::info!(
+            "ending: forwarding goes on without a daemon; overlay run takes over again, \
+             overlay down --name {} removes everything",
+            self.instance.name
+        );
+        if let Some(server) = server {
+            server.stop().await;
+        }
+        Ok(())
+    }
+
     async fn work(&mut self) -> Result<End> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -157,8 +181,8 @@ impl Daemon {
             let routes_due = self.routes_due;
             let timeout = self.controller.poll_timeout().map(|at| self.started + at);
             tokio::select! {
-                _ = self.signals.interrupt.recv() => return Ok(End::Signal),
-                _ = self.signals.terminate.recv() => return Ok(End::Signal),
+                _ = self.signals.interrupt.recv() => return Ok(End::Interrupt),
+                _ = self.signals.terminate.recv() => return Ok(End::Terminate),
                 _ = self.signals.hangup.recv() => self.reload_and_log().await,
                 request = self.requests.recv() => match request {
                     Some(Request::Question { question: Question::Down, reply }) => {

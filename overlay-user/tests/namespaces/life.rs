@@ -136,12 +136,20 @@ fn down_leaves_nothing_behind() -> Result<()> {
         ours.down()?;
         check("down without a daemon")?;
 
-        for signal in [Signal::SIGTERM, Signal::SIGINT] {
-            ours.restart()?;
-            let code = ours.end(signal)?;
-            ensure!(code == Some(0), "{signal}: exit code {code:?}");
-            check("a signal")?;
-        }
+        ours.restart()?;
+        let code = ours.end(Signal::SIGINT)?;
+        ensure!(code == Some(0), "exit code {code:?}");
+        check("Ctrl-C")?;
+
+        ours.restart()?;
+        let running = footprint(&gateway.netns, &gateway.name)?;
+        let code = ours.end(Signal::SIGTERM)?;
+        ensure!(code == Some(0), "exit code {code:?}");
+        let left = footprint(&gateway.netns, &gateway.name)?;
+        let programs = |print: &str| print.lines().next().map(str::to_owned);
+        ensure!(before != left && programs(&running) == programs(&left), "{running}\n{left}");
+        ours.down()?;
+        check("SIGTERM, and down without a daemon")?;
     }
     Ok(())
 }
@@ -277,7 +285,7 @@ fn one_name_runs_once() -> Result<()> {
     let shared = Shared::new()?;
     let first = shared.start(1, "eth0", ["eth1", "eth4"])?;
     let mut again = overlay(&shared.gateway);
-    let again = Process::spawn(again.arg("run").arg("--config").arg(first.config()))?;
+    let again = Process::spawn_gateway(again.arg("run").arg("--config").arg(first.config()))?;
     let status = again.wait(RECOVERY)?;
     ensure!(status.code() == Some(1), "{status}: {}", again.output());
     ensure!(first.is_running() && first.run(&["status"]).is_ok(), "the first one suffered");
@@ -361,7 +369,7 @@ fn started_by_ip_netns_exec() -> Result<()> {
     let config = scratch.write("overlay.toml", config)?;
     let mut command = std::process::Command::new("ip");
     command.args(["netns", "exec", gateway.netns.name(), &binary(), "run", "--config"]);
-    let daemon = Process::spawn(command.arg(config))?;
+    let daemon = Process::spawn_gateway(command.arg(config))?;
     let ask = |arguments: &[&str]| {
         run(overlay(&testbed.host1).args(arguments).args(["--name", &gateway.name]))
     };
@@ -421,7 +429,7 @@ fn killed_at_any_moment_of_its_start() -> Result<()> {
         let mode = ["tc", "xdp", "xdp-generic"][moment % 3];
         let config = scratch.write("overlay.toml", gateway.config(mode, mode, &peers))?;
         let mut command = overlay(&gateway.netns);
-        let daemon = Process::spawn(command.arg("run").arg("--config").arg(config))?;
+        let daemon = Process::spawn_gateway(command.arg("run").arg("--config").arg(config))?;
         std::thread::sleep(Duration::from_millis(moment as u64 * 25));
         daemon.signal(Signal::SIGKILL)?;
         daemon.wait(RECOVERY)?;

@@ -46,7 +46,7 @@ impl Gateway {
             Cleanup::new(move || down(&overlay, &name))
         };
         let mut command = own.netns.command(&overlay.to_string_lossy());
-        let process = Process::spawn(command.args(["run", "--config"]).arg(&config))?;
+        let process = Process::spawn_gateway(command.args(["run", "--config"]).arg(&config))?;
         kept.add_process(process.pid(), &config)?;
         let overlay = overlay.to_path_buf();
         Ok(Self { label, name: own.name.clone(), overlay, process, _down: down })

@@ -176,7 +176,8 @@ fn end(pid: i64, config: &str) {
     if config.is_empty() || !is_it() {
         return;
     }
-    let _ = kill(id, Signal::SIGTERM);
+    // At SIGTERM it would leave everything where it is.
+    let _ = kill(id, Signal::SIGINT);
     let ended = wait_until("end of the gateway", std::time::Duration::from_secs(5), || {
         (!is_it()).then_some(())
     });

@@ -77,7 +77,7 @@ pub fn start(site: &Site<'_>, mode: &str) -> Result<Overlay> {
     let is_loaded = site.population.entries > CONFIGURED;
     let file = scratch.write("overlay.toml", config(site, mode, !is_loaded))?;
     let client = Client { gateway: site.gateway, binary: site.overlay };
-    let daemon = Process::spawn(client.command().arg("run").arg("--config").arg(file))?;
+    let daemon = Process::spawn_gateway(client.command().arg("run").arg("--config").arg(file))?;
     wait_for_hooks(&client, &daemon, mode)?;
     if is_loaded {
         let file = scratch.write("fdb", entries(site.population))?;

@@ -89,7 +89,7 @@ impl<'n> Overlay<'n> {
     /// Starts the daemon (again), with no cleaning before.
     pub fn restart(&mut self) -> Result<()> {
         let mut command = self.run_command();
-        let process = self.process.insert(Process::spawn(&mut command)?);
+        let process = self.process.insert(Process::spawn_gateway(&mut command)?);
         let pid = process.pid();
         let words = format!("overlay: {} ready\n", self.name);
         // Its words are read, and nobody asks it before, which would cost it time.
@@ -227,7 +227,7 @@ impl Drop for Overlay<'_> {
         }
         let clean = self.process.take().is_some_and(|process| {
             let ended =
-                process.signal(Signal::SIGTERM).and_then(|()| process.wait(Duration::from_secs(5)));
+                process.signal(Signal::SIGINT).and_then(|()| process.wait(Duration::from_secs(5)));
             ended.is_ok_and(|status| status.success())
         });
         if !clean {
