@@ -10,7 +10,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::model::{FDB_PATH, Failure, ListOrder, Question};
+use super::model::{FDB_PATH, ListOrder, Question};
+use super::problem::Problem;
 use crate::instance::Instance;
 
 /// How long an answer may take; a full FDB is large.
@@ -36,7 +37,7 @@ pub enum Outcome {
     /// The answer, as JSON.
     Answered(Bytes),
     /// The daemon refuses.
-    Refused(Failure),
+    Refused(Problem),
     /// No daemon of this name runs.
     NoDaemon,
 }
@@ -168,7 +169,7 @@ async fn outcome(response: Response<Incoming>) -> Result<Outcome> {
     if status == StatusCode::OK {
         return Ok(Outcome::Answered(body));
     }
-    let failure = serde_json::from_slice(&body)
-        .unwrap_or_else(|_| Failure { error: format!("HTTP {status}"), ..Failure::default() });
-    Ok(Outcome::Refused(failure))
+    let problem = serde_json::from_slice(&body)
+        .unwrap_or_else(|_| Problem::machine(format!("the daemon answers with HTTP {status}")));
+    Ok(Outcome::Refused(problem))
 }

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use overlay_control::addresses::Purpose;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The path of the FDB, a list of [`FdbRow`]s.
-pub const FDB_PATH: &str = "/fdb";
+pub const FDB_PATH: &str = "/v1/fdb";
 
 /// What may be asked of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,17 +56,17 @@ impl Question {
     /// The path of its resource.
     pub const fn path(self) -> &'static str {
         match self {
-            Self::Status => "/status",
-            Self::Ports => "/ports",
-            Self::Segments => "/segments",
-            Self::Peers => "/peers",
-            Self::Neighbours => "/neighbours",
-            Self::Routes => "/routes",
-            Self::Acls => "/acls",
-            Self::Drops => "/drops",
-            Self::FdbFlush => "/fdb/flush",
-            Self::Reload => "/reload",
-            Self::Down => "/down",
+            Self::Status => "/v1/status",
+            Self::Ports => "/v1/ports",
+            Self::Segments => "/v1/segments",
+            Self::Peers => "/v1/peers",
+            Self::Neighbours => "/v1/neighbours",
+            Self::Routes => "/v1/routes",
+            Self::Acls => "/v1/acls",
+            Self::Drops => "/v1/drops",
+            Self::FdbFlush => "/v1/fdb/flush",
+            Self::Reload => "/v1/reload",
+            Self::Down => "/v1/down",
         }
     }
 
@@ -92,8 +93,8 @@ impl ListOrder {
     /// The path of its resource.
     pub const fn path(self) -> &'static str {
         match self {
-            Self::Load => "/fdb/load",
-            Self::Unload => "/fdb/unload",
+            Self::Load => "/v1/fdb/load",
+            Self::Unload => "/v1/fdb/unload",
         }
     }
 
@@ -130,27 +131,15 @@ pub enum Answer {
     Done(Done),
 }
 
-/// Why a daemon refuses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// What was refused.
-    pub error: String,
-    /// Each thing that is wrong, for a configuration file with its place, for a
-    /// list of addresses with line and column.
-    pub details: Vec<String>,
-    /// Whether the configuration is at fault, and not the machine.
-    pub is_configuration: bool,
-}
-
 /// What an order has changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Done {
     /// One line a change.
     pub changes: Vec<String>,
 }
 
 /// How an instance is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// `node.name`.
     pub name: String,
@@ -212,7 +201,7 @@ pub struct Status {
 }
 
 /// A port.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PortRow {
     /// The device.
     pub interface: String,
@@ -251,7 +240,7 @@ pub struct PortRow {
 }
 
 /// A segment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SegmentRow {
     /// Its name.
     pub name: String,
@@ -284,7 +273,7 @@ pub struct SegmentRow {
 }
 
 /// A peer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeerRow {
     /// Its name.
     pub name: String,
@@ -324,7 +313,7 @@ pub struct PeerRow {
 
 /// An address in the FDB. These are answered one on each line: there may be
 /// millions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FdbRow<'a> {
     /// Its segment.
     pub segment: Cow<'a, str>,
@@ -352,7 +341,7 @@ pub struct FdbRow<'a> {
 }
 
 /// An IP address in the neighbour table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NeighbourRow {
     /// Its segment.
     pub segment: String,
@@ -367,7 +356,7 @@ pub struct NeighbourRow {
 }
 
 /// A route of a VRF.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RouteRow {
     /// Its VRF.
     pub vrf: String,
@@ -386,7 +375,7 @@ pub struct RouteRow {
 }
 
 /// A rule of an access list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AclRow {
     /// Its segment.
     pub segment: String,
@@ -405,7 +394,7 @@ pub struct AclRow {
 }
 
 /// A drop counter that is not zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DropRow {
     /// The reason's label.
     pub reason: String,

@@ -5,12 +5,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use axum::body::Body;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use overlay_control::addresses::List;
 use overlay_control::controller::Names;
 use tokio::net::UnixListener;
@@ -18,11 +12,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::fdb::FdbDump;
-use super::lists;
-use super::model::{Answer, FDB_PATH, Failure, ListOrder, Question};
+use super::model::{Answer, ListOrder, Question};
+use super::problem::Problem;
+use super::router;
 
 /// Where an answer goes.
-pub type Reply = oneshot::Sender<Result<Answer, Failure>>;
+pub type Reply = oneshot::Sender<Result<Answer, Problem>>;
+
+/// The way to the daemon's loop.
+pub type Requests = mpsc::Sender<Request>;
 
 /// What is on its way to the daemon's loop.
 pub enum Request {
@@ -72,9 +70,10 @@ impl Server {
         let (requests, receiver) = mpsc::channel(16);
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
-            let served = axum::serve(listener, router(requests)).with_graceful_shutdown(async {
-                let _ = stopped.await;
-            });
+            let served =
+                axum::serve(listener, router::router(requests)).with_graceful_shutdown(async {
+                    let _ = stopped.await;
+                });
             if let Err(error) = served.await {
                 tracing::error!(%error, "the control socket failed");
             }
@@ -87,65 +86,4 @@ impl Server {
         let _ = self.stop.send(());
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.task).await;
     }
-}
-
-fn router(requests: mpsc::Sender<Request>) -> Router {
-    let mut router = Router::new();
-    for question in Question::ALL {
-        let handler = move |State(requests): State<mpsc::Sender<Request>>| async move {
-            respond(ask(question, &requests).await)
-        };
-        let method = if question.is_order() { post(handler) } else { get(handler) };
-        router = router.route(question.path(), method);
-    }
-    let fdb = |State(requests): State<mpsc::Sender<Request>>| async move { fdb(&requests).await };
-    router = router.route(FDB_PATH, get(fdb));
-    for order in ListOrder::ALL {
-        let handler = move |State(requests): State<mpsc::Sender<Request>>, body: Body| async move {
-            respond(lists::carry_out(order, body, &requests).await)
-        };
-        router = router.route(order.path(), post(handler));
-    }
-    router.with_state(requests)
-}
-
-async fn fdb(requests: &mpsc::Sender<Request>) -> Response {
-    let (reply, dump) = oneshot::channel();
-    if requests.send(Request::Fdb { reply }).await.is_err() {
-        return ending();
-    }
-    match dump.await {
-        Ok(dump) => dump.into_response(),
-        Err(_) => ending(),
-    }
-}
-
-/// `None`: the daemon is ending.
-async fn ask(
-    question: Question,
-    requests: &mpsc::Sender<Request>,
-) -> Option<Result<Answer, Failure>> {
-    let (reply, answer) = oneshot::channel();
-    requests.send(Request::Question { question, reply }).await.ok()?;
-    answer.await.ok()
-}
-
-fn respond(answer: Option<Result<Answer, Failure>>) -> Response {
-    match answer {
-        Some(Ok(answer)) => Json(answer).into_response(),
-        Some(Err(failure)) => {
-            let status = if failure.is_configuration {
-                StatusCode::UNPROCESSABLE_ENTITY
-            } else {
-                StatusCode::INTERNAL_SERVER_ERROR
-            };
-            (status, Json(failure)).into_response()
-        }
-        None => ending(),
-    }
-}
-
-fn ending() -> Response {
-    let failure = Failure { error: "the daemon is ending".to_owned(), ..Failure::default() };
-    (StatusCode::SERVICE_UNAVAILABLE, Json(failure)).into_response()
 }

@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use super::{CommandFailure, Query, query, select};
 use crate::api::client::{self, Outcome};
-use crate::api::{Failure, ListOrder, Question};
+use crate::api::{ListOrder, Question};
 
 /// What is done with static addresses.
 #[derive(Debug, Subcommand)]
@@ -97,13 +97,11 @@ async fn send(
     let instance = select::running(target.name).await?;
     match client::send_list(&instance, order, list).await? {
         Outcome::Answered(body) => query::print(Question::FdbFlush, &body, target.json),
-        Outcome::Refused(Failure { error, details, is_configuration }) => {
-            let details = if is_configuration {
-                details.iter().map(|detail| place(detail)).collect()
-            } else {
-                details
-            };
-            Err(query::refusal(Failure { error, details, is_configuration }))
+        Outcome::Refused(mut problem) => {
+            if problem.is_callers() {
+                problem.details = problem.details.iter().map(|detail| place(detail)).collect();
+            }
+            Err(query::refusal(problem))
         }
         Outcome::NoDaemon => Err(query::no_daemon(&instance)),
     }

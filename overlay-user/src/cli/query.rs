@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::{CommandFailure, select};
 use crate::api::client::{self, Outcome};
-use crate::api::{Done, Failure, Question};
+use crate::api::{Done, Problem, Question};
 use crate::instance::Instance;
 use crate::show;
 
@@ -32,18 +32,14 @@ pub fn no_daemon(instance: &Instance) -> CommandFailure {
 }
 
 /// The failure of a command that a daemon refused.
-pub fn refusal(failure: Failure) -> CommandFailure {
-    let Failure { error, details, is_configuration } = failure;
-    let mut lines = details;
-    if !error.is_empty() {
-        lines.push(error);
+pub fn refusal(problem: Problem) -> CommandFailure {
+    let is_callers = problem.is_callers();
+    let mut lines = problem.details;
+    if !problem.detail.is_empty() {
+        lines.push(problem.detail);
     }
     let text = lines.join("\n");
-    if is_configuration {
-        CommandFailure::Wrong(text)
-    } else {
-        CommandFailure::Refused(anyhow!(text))
-    }
+    if is_callers { CommandFailure::Wrong(text) } else { CommandFailure::Refused(anyhow!(text)) }
 }
 
 /// Prints an answer.

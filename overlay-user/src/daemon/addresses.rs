@@ -6,14 +6,15 @@ use overlay_control::controller::{Origin, Refusal};
 
 use super::{Daemon, memory};
 use crate::api::lists::refused;
-use crate::api::{Answer, Done, Failure, ListOrder};
+use crate::api::problem::Kind;
+use crate::api::{Answer, Done, ListOrder, Problem};
 
 /// So many addresses are carried out at once: their actions wait in memory.
 const PART: usize = 8192;
 
 impl Daemon {
     /// Carries out an order on a list, wholly or not at all.
-    pub(super) fn carry_out(&mut self, order: ListOrder, list: List) -> Result<Answer, Failure> {
+    pub(super) fn carry_out(&mut self, order: ListOrder, list: List) -> Result<Answer, Problem> {
         let refused_before = self.refused;
         let change = match order {
             ListOrder::Load => self.load(&list),
@@ -24,11 +25,11 @@ impl Daemon {
         let changes = vec![change.map_err(failure)?];
         match self.refused - refused_before {
             0 => Ok(done(changes)),
-            lost => Err(Failure {
-                error: format!("the kernel refused {lost} table entries; see the daemon's log"),
-                details: changes,
-                ..Failure::default()
-            }),
+            lost => {
+                let detail =
+                    format!("the kernel refused {lost} table entries; see the daemon's log");
+                Err(Problem::machine(detail).with(changes))
+            }
         }
     }
 
@@ -69,24 +70,22 @@ impl Daemon {
     }
 }
 
-fn failure(refusal: Refusal) -> Failure {
+fn failure(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::Changed => Failure {
-            error: "the configuration was reloaded while the list was read; nothing was changed: \
-                    try again"
-                .to_owned(),
-            ..Failure::default()
-        },
+        Refusal::Changed => Problem::new(
+            Kind::Conflict,
+            "the configuration was reloaded while the list was read; nothing was changed: try \
+             again",
+        ),
         Refusal::Lines(errors) => refused(errors),
-        Refusal::Full { wanted, room } => Failure {
-            error: format!(
+        Refusal::Full { wanted, room } => {
+            let detail = format!(
                 "with the static addresses that are there already these would be {wanted}, and \
                  the FDB takes {room}; nothing was changed: make node.fdb_entries larger and \
                  start again, or load fewer"
-            ),
-            is_configuration: true,
-            ..Failure::default()
-        },
+            );
+            Problem::configuration(detail, Vec::new())
+        }
     }
 }
 

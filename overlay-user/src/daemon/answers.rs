@@ -16,7 +16,7 @@ use super::Daemon;
 use crate::api::fdb::FdbDump;
 use crate::api::server::Request;
 use crate::api::{
-    AclRow, Answer, DropRow, Failure, NeighbourRow, PeerRow, PortRow, Question, RouteRow,
+    AclRow, Answer, DropRow, NeighbourRow, PeerRow, PortRow, Problem, Question, RouteRow,
     SegmentRow, Status,
 };
 use crate::dataplane::bpffs;
@@ -27,11 +27,6 @@ use crate::state::own_netns;
 
 /// What every link of IPv6 carries (RFC 8200, section 5).
 const LEAST_IPV6: u32 = 1280;
-
-/// A failure that is the machine's.
-pub fn failure(error: &anyhow::Error) -> Failure {
-    Failure { error: format!("{error:#}"), ..Failure::default() }
-}
 
 impl Daemon {
     /// Answers whatever came over the control socket.
@@ -53,7 +48,7 @@ impl Daemon {
         }
     }
 
-    async fn answer(&mut self, question: Question) -> Result<Answer, Failure> {
+    async fn answer(&mut self, question: Question) -> Result<Answer, Problem> {
         match question {
             Question::Status => Ok(Answer::Status(Box::new(self.status()))),
             Question::Ports => Ok(Answer::Ports(self.port_rows())),
@@ -71,7 +66,7 @@ impl Daemon {
             Question::Drops => Ok(Answer::Drops(self.drop_rows())),
             Question::FdbFlush => Ok(self.flush_loaded()),
             Question::Reload => self.reload().await,
-            Question::Down => Err(Failure::default()),
+            Question::Down => Err(Problem::ending()),
         }
     }
 

@@ -147,7 +147,7 @@ impl Daemon {
         if let End::Down(reply) = end {
             let answer = match &removed {
                 Ok(changes) => Ok(Answer::Done(Done { changes: changes.clone() })),
-                Err(error) => Err(answers::failure(error)),
+                Err(error) => Err(error.into()),
             };
             let _ = reply.send(answer);
         }

@@ -7,29 +7,29 @@ use std::fmt::Display;
 use anyhow::Context as _;
 use overlay_control::config::{Config, Encap, Peer, Segment};
 
-use super::answers::failure;
 use super::ports::{Port, Wanted, wanted};
 use super::{Daemon, memory};
-use crate::api::{Answer, Done, Failure};
+use crate::api::{Answer, Done, Problem};
 use crate::cli::{CommandFailure, check};
 
 impl Daemon {
     /// Applies the configuration file again.
-    pub(super) async fn reload(&mut self) -> Result<Answer, Failure> {
+    pub(super) async fn reload(&mut self) -> Result<Answer, Problem> {
         let (config, warnings) = match check::load(&self.file, &self.netlink).await {
             Ok(loaded) => loaded,
             Err(CommandFailure::Configuration(errors)) => {
                 let details: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                return Err(refused("nothing was changed".to_owned(), details));
+                return Err(Problem::configuration("nothing was changed", details));
             }
             Err(CommandFailure::Wrong(message)) => {
-                return Err(refused(format!("{message}; nothing was changed"), Vec::new()));
+                let detail = format!("{message}; nothing was changed");
+                return Err(Problem::configuration(detail, Vec::new()));
             }
-            Err(CommandFailure::Refused(error)) => return Err(failure(&error)),
+            Err(CommandFailure::Refused(error)) => return Err((&error).into()),
         };
         let current = self.controller.config();
         if !self.named && config.node.name != current.node.name {
-            return Err(refused(
+            return Err(Problem::configuration(
                 format!(
                     "{}: node.name is now {:?}, but this instance is {:?}; \
                      nothing was changed: a name is changed by overlay down and overlay run",
@@ -41,7 +41,7 @@ impl Daemon {
             ));
         }
         let changes = differences(current, &config);
-        self.change_to(config).await.map_err(|error| failure(&error))?;
+        self.change_to(config).await.map_err(|error| Problem::from(&error))?;
         for change in &changes {
             tracing::info!("reload: {change}");
         }
@@ -53,7 +53,7 @@ impl Daemon {
 
     /// The same on SIGHUP, where nobody waits for the answer.
     pub(super) async fn reload_and_log(&mut self) {
-        if let Err(Failure { error, details, .. }) = self.reload().await {
+        if let Err(Problem { detail: error, details, .. }) = self.reload().await {
             for detail in details {
                 tracing::error!("reload: {detail}");
             }
@@ -120,10 +120,6 @@ impl Daemon {
         }
         self.keep_ledger();
     }
-}
-
-fn refused(error: String, details: Vec<String>) -> Failure {
-    Failure { error, details, is_configuration: true }
 }
 
 /// What is different in a new configuration, a line each.

@@ -1,0 +1,202 @@
+//! What is asked: one resource for each of the tables that commands show.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::fdb::FdbDump;
+use super::model::{
+    AclRow, Answer, DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, Question, RouteRow,
+    SegmentRow, Status,
+};
+use super::problem::{Kind, Problem};
+use super::server::{Request, Requests};
+
+/// How long the daemon's loop may take for an answer; a reload of ten thousand peers takes some
+/// seconds.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The tables.
+pub fn router() -> OpenApiRouter<Requests> {
+    OpenApiRouter::new()
+        .routes(routes!(status))
+        .routes(routes!(ports))
+        .routes(routes!(segments))
+        .routes(routes!(peers))
+        .routes(routes!(neighbours))
+        .routes(routes!(routes))
+        .routes(routes!(acls))
+        .routes(routes!(drops))
+        .routes(routes!(fdb))
+}
+
+/// What an answer is, or why there is none.
+pub type Answered = Result<Json<Answer>, Problem>;
+
+/// Has the daemon answer a question or carry out an order.
+pub async fn ask(requests: &Requests, question: Question) -> Answered {
+    let (reply, answer) = oneshot::channel();
+    put(requests, Request::Question { question, reply }).await?;
+    awaited(answer).await?.map(Json)
+}
+
+/// Hands a request to the daemon's loop.
+pub async fn put(requests: &Requests, request: Request) -> Result<(), Problem> {
+    match timeout(PATIENCE, requests.send(request)).await {
+        Ok(sent) => sent.map_err(|_| Problem::ending()),
+        Err(_) => Err(Problem::new(Kind::Busy, "the daemon has more to do than it can; try again")),
+    }
+}
+
+/// Waits for what the daemon's loop says.
+pub async fn awaited<T>(answer: oneshot::Receiver<T>) -> Result<T, Problem> {
+    match timeout(PATIENCE, answer).await {
+        Ok(answered) => answered.map_err(|_| Problem::ending()),
+        Err(_) => {
+            let detail = "the daemon takes too long; what was asked for may still be done";
+            Err(Problem::new(Kind::Busy, detail))
+        }
+    }
+}
+
+/// How the instance is.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    tag = "state",
+    responses(
+        (status = 200, description = "How the instance is", body = Status),
+        (status = "default", description = "Whatever goes wrong", body = Problem,
+         content_type = "application/problem+json")
+    )
+)]
+async fn status(State(requests): State<Requests>) -> Answered {
+    ask(&requests, Question::Status).await
+}
+
+/// Its ports, uplinks first.
+#[utoipa::path(
+    get,
+    path = "/v1/ports",
+    tag = "state",
+    responses(
+        (status = 200, description = "Its ports, uplinks first", body = Vec<PortRow>),
+        (status = "default", description = "Whatever goes wrong", body = Problem,
+         content_type = "application/problem+json")
+    )
+)]
+async fn ports(State(requests): State<Requests>) -> Answered {
+    ask(&requests, Question::Ports).await
+}
+
+/// Its segments.
+#[utoipa::path(
+    get,
+    path = "/v1/segments",
+    tag = "state",
+    responses(
+        (status = 200, description = "Its segments", body = Vec<SegmentRow>),
+        (status = "default", description = "Whatever goes wrong", body = Problem,
+         content_type = "application/problem+json")
+    )
+)]
+async fn segments(State(requests): State<Requests>) -> Answered {
+    ask(&requests, Question::Segments).await
+}
+
+/// Its peers and the ways to them.
+#[utoipa::path(
+    get,
+    path = "/v1/peers",
+    tag = "state",
+    responses(
+        (status = 200, description = "Its peers and the ways to them", body = Vec<PeerRow>),
+        (status = "default", description = "Whatever goes wrong", body = Problem,
+         content_type = "application/problem+json")
+    )
+)]
+async fn peers(State(requests): State<Requests>) -> Answered {
+    ask(&requests, Question::Peers).await
+}
+
+/// Whose the IP addresses are.
+#[utoipa::path(
+    get,
+    path = "/v1/neighbours",
+    tag = "state",
+    responses(
+        (status = 200, description = "Whose the IP addresses are", body = Vec<NeighbourRow>),
+        (status = "default", description = "Whatever goes wrong", body = Problem,
+         content_type = "application/problem+json")
+    )
+)]
+async fn neighbours(State(requests): State<Requests>) -> Answered {
+    ask(&requests, Question::Neighbours).await
+}
+
+/// Where packets are routed.
+#[utoipa::path(
+    get,
+    path = "/v1/routes",
+    tag = "state",
+    responses(
+        (status = 200, description = "Where packets are routed", body = Vec<RouteRow>),
+        (status = "default", description = "Whatever goes wrong", body = Problem,
+         content_type = "application/problem+json")
+    )
+)]
+async fn routes(State(requests): State<Requests>) -> Answered {
+    ask(&requests, Question::Routes).await
+}
+
+/// The access lists, and what their rules have held.
+#[utoipa::path(
+    get,
+    path = "/v1/acls",
+    tag = "state",
+    responses(
+        (status = 200, description = "The access lists, and what their rules have held", body = Vec<AclRow>),
+        (status = "default", description = "Whatever goes wrong", body = Problem,
+         content_type = "application/problem+json")
+    )
+)]
+async fn acls(State(requests): State<Requests>) -> Answered {
+    ask(&requests, Question::Acls).await
+}
+
+/// What was dropped, where and why.
+#[utoipa::path(
+    get,
+    path = "/v1/drops",
+    tag = "state",
+    responses(
+        (status = 200, description = "What was dropped, where and why", body = Vec<DropRow>),
+        (status = "default", description = "Whatever goes wrong", body = Problem,
+         content_type = "application/problem+json")
+    )
+)]
+async fn drops(State(requests): State<Requests>) -> Answered {
+    ask(&requests, Question::Drops).await
+}
+
+/// The FDB: one row on each line, for there may be millions.
+#[utoipa::path(
+    get,
+    path = "/v1/fdb",
+    tag = "state",
+    responses(
+        (status = 200, description = "Which MAC address is where", body = Vec<FdbRow>),
+        (status = "default", description = "Whatever goes wrong", body = Problem,
+         content_type = "application/problem+json")
+    )
+)]
+async fn fdb(State(requests): State<Requests>) -> Result<FdbDump, Problem> {
+    let (reply, dump) = oneshot::channel();
+    put(&requests, Request::Fdb { reply }).await?;
+    awaited(dump).await
+}
