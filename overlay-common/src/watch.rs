@@ -1,9 +1,82 @@
-//! Which frames somebody wants to see: the part of that which programs can tell. It is for frames
-//! that are not on the packet's way, and costs those that are watched alone.
+//! Which frames somebody wants to see: the part of that which those can tell who carry them, the
+//! kernel's programs and threads in user space. Where nobody watches, nobody asks.
 
-use crate::abi::WatchFilter;
+use crate::abi::{Sampler, Watch, WatchFilter};
 use crate::packet::Packet;
 use crate::wire::{Ethernet, Geneve, Ipv4, Ipv6, Mac, Tag, Udp, Vxlan, ethertype, protocol};
+
+/// The time in ns of the monotonic clock. Reading it costs as much as most of a look.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> u64;
+}
+
+impl Sampler {
+    /// Whether a frame that has come in is to be looked at. One that is on its way already has
+    /// been.
+    #[inline(always)]
+    pub fn is_due(&mut self) -> bool {
+        if self.current != 0 {
+            return false;
+        }
+        if self.left != 0 {
+            self.left -= 1;
+            return false;
+        }
+        true
+    }
+
+    /// Looks at a frame that is due, and says whether it is to be told of, as it came in.
+    #[inline(always)]
+    pub fn begin<P: Packet>(&mut self, what: &Watch, packet: &P, clock: &impl Clock) -> bool {
+        if what.frames == 0 {
+            // Whoever changes what is watched begins anew.
+            self.left = u32::MAX;
+            return false;
+        }
+        if !takes(&what.filter, packet) {
+            return false;
+        }
+        if !self.allows(what, clock) {
+            self.left = what.pause;
+            return false;
+        }
+        self.current = self.last;
+        true
+    }
+
+    /// The frame's way is at its end. Returns its number where it was told of, or 0.
+    #[inline(always)]
+    pub fn end(&mut self) -> u32 {
+        core::mem::take(&mut self.current)
+    }
+
+    /// Whether a frame that was not told of, and is dropped for a reason (a
+    /// [`DropReason`](crate::verdict::DropReason) as a number), is to be told of now.
+    #[inline(always)]
+    pub fn drops<P: Packet>(
+        &mut self,
+        what: &Watch,
+        packet: &P,
+        reason: u8,
+        clock: &impl Clock,
+    ) -> bool {
+        what.wants(reason) && takes(&what.filter, packet) && self.allows(what, clock)
+    }
+
+    /// Takes a token, and has [`last`](Self::last) be the frame's number.
+    #[inline(always)]
+    fn allows(&mut self, what: &Watch, clock: &impl Clock) -> bool {
+        if !self.bucket.take(what.limit, clock.now()) {
+            return false;
+        }
+        self.last = self.last.wrapping_add(1);
+        if self.last == 0 {
+            self.last = 1;
+        }
+        true
+    }
+}
 
 /// Whether a filter takes a frame as it came in.
 #[inline(always)]

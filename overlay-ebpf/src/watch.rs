@@ -10,7 +10,7 @@ use aya_ebpf::helpers::generated::{
 };
 use overlay_common::abi::{Hook, Outcome, Sample, Sampler, Stage, Watch};
 use overlay_common::packet::Packet;
-use overlay_common::watch;
+use overlay_common::watch::Clock;
 
 use crate::maps;
 use crate::packet::{TcPacket, XdpPacket};
@@ -78,7 +78,7 @@ impl Watchable for *mut xdp_md {
     #[inline(always)]
     unsafe fn came_in(self) {
         if let Some(sampler) = sampler()
-            && is_due(sampler)
+            && sampler.is_due()
         {
             // SAFETY: the context is the running program's.
             unsafe { xdp_came_in(self) };
@@ -96,7 +96,7 @@ impl Watchable for *mut __sk_buff {
     #[inline(always)]
     unsafe fn came_in(self) {
         if let Some(sampler) = sampler()
-            && is_due(sampler)
+            && sampler.is_due()
         {
             // SAFETY: the context is the running program's.
             unsafe { tc_came_in(self) };
@@ -117,15 +117,14 @@ fn sampler() -> Option<&'static mut Sampler> {
     maps::SAMPLERS.get_ptr_mut(0).map(|sampler| unsafe { &mut *sampler })
 }
 
-/// Whether the frame's turn has come. One that is on its way already has had it.
-#[inline(always)]
-fn is_due(sampler: &mut Sampler) -> bool {
-    if sampler.current != 0 || sampler.left == 0 {
-        // Zero: none is wanted, or the first is still to be looked at.
-        return sampler.current == 0;
+struct KernelClock;
+
+impl Clock for KernelClock {
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        // SAFETY: the helper only reads a clock.
+        unsafe { bpf_ktime_get_ns() }
     }
-    sampler.left -= 1;
-    sampler.left == 0
 }
 
 #[inline(never)]
@@ -161,54 +160,31 @@ unsafe extern "C" fn tc_went_out(skb: *mut __sk_buff, word: u64) {
 #[inline(always)]
 fn came_in<P: Packet>(context: *mut c_void, packet: &P, ifindex: u32, hook: Hook) {
     let (Some(what), Some(sampler)) = (maps::WATCH.get(0), sampler()) else { return };
-    if what.every == 0 {
-        return;
+    if sampler.begin(what, packet, &KernelClock) {
+        let sample = Sample { stage: Stage::Before as u8, ..sample(sampler.last, ifindex, hook) };
+        tell(context, packet, what, sample);
     }
-    sampler.left = what.every;
-    if !watch::takes(&what.filter, packet) || !is_allowed(what, sampler) {
-        return;
-    }
-    sampler.current = sampler.last;
-    let sample = Sample { stage: Stage::Before as u8, ..sample(sampler.last, ifindex, hook) };
-    tell(context, packet, what, sample);
 }
 
 #[inline(always)]
 fn went_out<P: Packet>(context: *mut c_void, packet: &P, ifindex: u32, hook: Hook, word: u64) {
     let Some(sampler) = sampler() else { return };
     let (outcome, reason) = ((word >> 40) as u8, (word >> 32) as u8);
-    let number = sampler.current;
-    sampler.current = 0;
-    let sample = Sample { outcome, reason, egress: word as u32, ..sample(number, ifindex, hook) };
-    if number != 0 {
-        if let Some(what) = maps::WATCH.get(0) {
-            tell(context, packet, what, Sample { stage: Stage::After as u8, ..sample });
-        }
-        return;
-    }
-    if outcome != Outcome::Drop as u8 {
+    let number = sampler.end();
+    if number == 0 && outcome != Outcome::Drop as u8 {
         return;
     }
     let Some(what) = maps::WATCH.get(0) else { return };
-    let is_wanted = what.wants(reason) && watch::takes(&what.filter, packet);
-    if is_wanted && is_allowed(what, sampler) {
-        let stage = Stage::Dropped as u8;
-        tell(context, packet, what, Sample { stage, number: sampler.last, ..sample });
-    }
-}
-
-/// Takes a token, and gives the frame its number.
-#[inline(always)]
-fn is_allowed(what: &Watch, sampler: &mut Sampler) -> bool {
-    // SAFETY: the helper only reads a clock.
-    if !sampler.bucket.take(what.limit, unsafe { bpf_ktime_get_ns() }) {
-        return false;
-    }
-    sampler.last = sampler.last.wrapping_add(1);
-    if sampler.last == 0 {
-        sampler.last = 1;
-    }
-    true
+    let (stage, number) = if number != 0 {
+        (Stage::After, number)
+    } else if sampler.drops(what, packet, reason, &KernelClock) {
+        (Stage::Dropped, sampler.last)
+    } else {
+        return;
+    };
+    let (stage, egress) = (stage as u8, word as u32);
+    let sample = Sample { stage, outcome, reason, egress, ..sample(number, ifindex, hook) };
+    tell(context, packet, what, sample);
 }
 
 #[inline(always)]

@@ -6,6 +6,7 @@
 //! - [`dataplane`]: the kernel programs and their tables.
 //! - [`forwarder`]: frames that the fast path handed up.
 //! - [`user_ports`]: ports that no program carries.
+//! - [`watch`]: frames on their way to those who watch.
 //! - [`api`]: the control socket, both ends.
 //! - [`show`]: answers as tables for people.
 //! - [`instance`], [`state`]: where an instance is found, and what it leaves
@@ -22,3 +23,4 @@ pub mod netlink;
 pub mod show;
 pub mod state;
 pub mod user_ports;
+pub mod watch;

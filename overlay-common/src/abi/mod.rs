@@ -132,6 +132,8 @@ pub mod maps {
     pub const PTB_BUCKETS: &str = "PTB_BUCKETS";
     /// Array(1): index 0 → [`Watch`](super::Watch).
     pub const WATCH: &str = "WATCH";
+    /// Per-CPU array(1): index 0 → [`Sampler`](super::Sampler).
+    pub const SAMPLERS: &str = "SAMPLERS";
     /// Perf event array: [`Sample`](super::Sample) followed by the frame's bytes.
     pub const SAMPLES: &str = "SAMPLES";
 }

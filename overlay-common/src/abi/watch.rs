@@ -10,9 +10,12 @@ use crate::verdict::{DropReason, Verdict};
 pub struct Watch {
     /// The [`DropReason`]s of which every frame is told as it was when it was dropped: a bit each.
     pub reasons: u64,
-    /// One in so many frames is looked at, and told before and after; 0: none. A filter is held
-    /// against those alone.
-    pub every: u32,
+    /// Whether frames are told before and after, whatever becomes of them: 1, or 0.
+    pub frames: u32,
+    /// When a CPU has told as many as it may, so many frames go by before it looks at one again.
+    pub pause: u32,
+    /// Zero.
+    pub reserved: u32,
     /// The most bytes that go along with each record.
     pub captured: u32,
     /// How many frames each CPU may tell of.
@@ -20,12 +23,9 @@ pub struct Watch {
     /// Which frames.
     pub filter: WatchFilter,
 }
-record!(Watch, 80);
+record!(Watch, 88);
 
 impl Watch {
-    /// Of every reason.
-    pub const ALL_REASONS: u64 = u64::MAX;
-
     /// Whether frames that are dropped for a reason are told.
     #[inline(always)]
     pub const fn wants(&self, reason: u8) -> bool {
@@ -85,7 +85,7 @@ impl WatchFilter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Sampler {
-    /// Frames until the next one is looked at.
+    /// Frames that go by before the next one is looked at.
     pub left: u32,
     /// The number of the frame that is on its way through the programs, where it is told of; or 0.
     pub current: u32,

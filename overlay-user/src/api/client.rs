@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use http_body_util::{BodyExt as _, Empty, StreamBody};
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 
 use super::model::{FDB_PATH, ListOrder, Question};
 use super::problem::Problem;
+use super::watch::{WATCH_PATH, WatchOrder};
 use crate::instance::Instance;
 
 /// How long an answer may take; a full FDB is large.
@@ -75,6 +76,36 @@ pub async fn follow(
         begun.extend_from_slice(&piece);
         let end = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         begun[..end].split_inclusive(|byte| *byte == b'\n').try_for_each(&mut line)?;
+        begun.drain(..end);
+    }
+    Ok(Outcome::Answered(Bytes::new()))
+}
+
+/// Watches frames, and hands every line that comes to `line`, until that has seen enough
+/// (`false`) or the daemon ends. However long nothing comes is waited for.
+pub async fn watch(
+    instance: &Instance,
+    order: &WatchOrder,
+    mut line: impl FnMut(&[u8]) -> Result<bool>,
+) -> Result<Outcome> {
+    let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
+    let order = Full::new(Bytes::from(serde_json::to_vec(order)?));
+    let response = send(stream, Method::POST, WATCH_PATH, order).await?;
+    if response.status() != StatusCode::OK {
+        return outcome(response).await;
+    }
+    let mut body = response.into_body();
+    let mut begun = Vec::new();
+    // A daemon that is killed says nothing of the end.
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(piece) = frame.into_data() else { continue };
+        begun.extend_from_slice(&piece);
+        let end = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        for text in begun[..end].split_inclusive(|byte| *byte == b'\n') {
+            if !line(text)? {
+                return Ok(Outcome::Answered(Bytes::new()));
+            }
+        }
         begun.drain(..end);
     }
     Ok(Outcome::Answered(Bytes::new()))
@@ -159,6 +190,7 @@ where
         .method(method)
         .uri(path)
         .header(hyper::header::HOST, "overlay")
+        .header(hyper::header::CONTENT_TYPE, "application/json")
         .body(body)?;
     Ok(sender.send_request(request).await?)
 }

@@ -19,6 +19,7 @@ pub mod problem;
 mod queries;
 pub mod router;
 pub mod server;
+pub mod watch;
 
 pub use model::{
     AclRow, Answer, Done, DropRow, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow, Question,

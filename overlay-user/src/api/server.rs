@@ -15,6 +15,7 @@ use super::fdb::FdbDump;
 use super::model::{Answer, ListOrder, Question};
 use super::problem::Problem;
 use super::router;
+use super::watch::{WatchOrder, Watching};
 
 /// Where an answer goes.
 pub type Reply = oneshot::Sender<Result<Answer, Problem>>;
@@ -40,6 +41,13 @@ pub enum Request {
     Fdb {
         /// Where it goes.
         reply: oneshot::Sender<FdbDump>,
+    },
+    /// To watch frames.
+    Watch {
+        /// Which.
+        order: WatchOrder,
+        /// Where they come from.
+        reply: oneshot::Sender<Result<Watching, Problem>>,
     },
     /// A list of addresses.
     List {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 the machine or a daemon refused; 2 the command line or
 //! the configuration is wrong.
 
+mod capture;
 pub(crate) mod check;
 mod doctor;
 mod down;
@@ -12,6 +13,8 @@ mod query;
 mod rows;
 mod run;
 mod select;
+mod trace;
+mod watch;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -62,6 +65,10 @@ enum Command {
         #[command(flatten)]
         query: Query,
     },
+    /// Follow frames through a running gateway: what became of each, and why.
+    Trace(trace::Command),
+    /// Write frames, before and after a running gateway, as pcapng.
+    Capture(capture::Command),
     /// Have a running gateway apply its configuration file again.
     Reload(Query),
     /// Remove everything that a gateway attached or pinned, and end it.
@@ -150,6 +157,8 @@ async fn execute(command: Command) -> Result<(), CommandFailure> {
         Command::Status(query) => query::ask(query.name, Question::Status, query.json).await,
         Command::Show { what, query } => show(what, query).await,
         Command::Fdb { command, query } => fdb::run(command, query).await,
+        Command::Trace(command) => trace::run(command).await,
+        Command::Capture(command) => capture::run(command).await,
         Command::Reload(query) => query::ask(query.name, Question::Reload, query.json).await,
         Command::Down(query) => down::down(query.name, query.json).await,
     }

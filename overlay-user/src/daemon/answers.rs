@@ -42,6 +42,9 @@ impl Daemon {
             Request::Names { reply } => {
                 let _ = reply.send(self.controller.names(self.now()));
             }
+            Request::Watch { order, reply } => {
+                let _ = reply.send(self.watch(&order));
+            }
             Request::List { order, list, reply } => {
                 let _ = reply.send(self.carry_out(order, list));
             }

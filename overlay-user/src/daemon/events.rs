@@ -281,6 +281,7 @@ impl Daemon {
     /// What is done every second.
     pub(super) async fn tick(&mut self) {
         self.ticks += 1;
+        self.tend_watch();
         self.prod().await;
         // A MAC that is kept for a while after it was lost runs out.
         self.tell_next_hops();

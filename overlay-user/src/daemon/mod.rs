@@ -10,6 +10,7 @@
 //! - `counted`: what segments have counted.
 //! - `addresses`: lists of addresses that are loaded and unloaded.
 //! - `reload`: another configuration.
+//! - `watch`: those who watch frames.
 //! - `memory`: giving back what was needed for a moment.
 //! - [`removal`]: leaving nothing behind.
 
@@ -24,6 +25,7 @@ mod reach;
 mod reload;
 pub mod removal;
 mod start;
+mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -49,6 +51,7 @@ use crate::instance::{Instance, Lock};
 use crate::netlink::next_hops::Way;
 use crate::netlink::{Link, Monitor, Netlink, NextHops};
 use crate::user_ports::UserPorts;
+use crate::watch::Hub;
 use counted::Gone;
 use ledger::Ledger;
 use ports::Port;
@@ -96,6 +99,8 @@ pub struct Daemon {
     learnt: Learnt,
     // The readers feed the forwarder, so they go first.
     readers: Option<Readers>,
+    hub: Arc<Hub>,
+    samples: Option<Readers>,
     datagrams: Option<Datagrams>,
     forwarder: Forwarder,
 

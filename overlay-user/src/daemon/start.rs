@@ -29,6 +29,7 @@ use crate::instance::Instance;
 use crate::netlink::{Event, Monitor, Netlink, NextHops};
 use crate::state::{DeviceState, FilterState, State, own_netns};
 use crate::user_ports::UserPorts;
+use crate::watch::Hub;
 
 /// How long the start waits for peers that do not answer.
 const RESOLVE: Duration = Duration::from_millis(300);
@@ -86,9 +87,10 @@ impl Daemon {
         }
 
         let (queues, learnt, work) = Queues::new();
+        let hub = Arc::<Hub>::default();
         let mirror = Arc::new(RwLock::new(TableSet::default()));
         let forwarder = Forwarder::start(work, Arc::clone(&mirror), queues.clone())?;
-        let user_ports = UserPorts::new(Arc::clone(&mirror), queues.clone());
+        let user_ports = UserPorts::new(Arc::clone(&mirror), queues.clone(), Arc::clone(&hub));
         let (server, requests) = Server::start(&instance.socket())?;
         let ports = wanted(&config).into_iter().map(|(name, w)| (name, Port::new(w)));
         let mut daemon = Self {
@@ -118,6 +120,8 @@ impl Daemon {
             queues,
             learnt,
             readers: None,
+            hub,
+            samples: None,
             forwarder,
             signals,
             server: Some(server),

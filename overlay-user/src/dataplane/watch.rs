@@ -2,10 +2,11 @@
 //! loaded once more with [`constants::WATCHED`] at 1, and take the places of the others for as long
 //! as somebody watches: where nobody does, none of this is there.
 
-use anyhow::{Context as _, Result};
-use aya::maps::{Array, MapData, PerfEventArray};
+use anyhow::{Context as _, Result, anyhow};
+use aya::maps::{Array, MapData, PerCpuArray, PerCpuValues, PerfEventArray};
+use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader};
-use overlay_common::abi::{Watch, constants, maps};
+use overlay_common::abi::{Sampler, Watch, constants, maps};
 
 use super::punts::{Readers, Sampled};
 use super::tables::PINNED;
@@ -16,6 +17,7 @@ use super::{Dataplane, object_for};
 pub struct Watched {
     ebpf: Ebpf,
     what: Array<MapData, Wire<Watch>>,
+    samplers: PerCpuArray<MapData, Wire<Sampler>>,
     samples: PerfEventArray<MapData>,
 }
 
@@ -23,6 +25,14 @@ impl Watched {
     /// The object that the programs come from.
     pub fn programs(&mut self) -> &mut Ebpf {
         &mut self.ebpf
+    }
+
+    /// Says what is watched, and has every CPU begin anew.
+    fn set(&mut self, what: Watch) -> Result<()> {
+        let cpus = nr_cpus().map_err(|(path, error)| anyhow!("cannot read {path}: {error}"))?;
+        let begun = PerCpuValues::try_from(vec![Wire(Sampler::default()); cpus])?;
+        self.what.set(0, Wire(what), 0).context("cannot say what is watched")?;
+        self.samplers.set(0, begun, 0).context("cannot begin to watch")
     }
 }
 
@@ -39,7 +49,7 @@ impl Dataplane {
         take: impl Fn(Sampled) + Clone + Send + 'static,
     ) -> Result<Readers> {
         let mut watched = self.load_watched()?;
-        watched.what.set(0, Wire(what), 0).context("cannot say what is watched")?;
+        watched.set(what)?;
         let readers = Readers::start("samples", &mut watched.samples, take)?;
         self.watched = Some(watched);
         Ok(readers)
@@ -51,8 +61,7 @@ impl Dataplane {
     ///
     /// The kernel's; what was watched is watched still.
     pub fn watch_instead(&mut self, what: Watch) -> Result<()> {
-        let Some(watched) = &mut self.watched else { return Ok(()) };
-        watched.what.set(0, Wire(what), 0).context("cannot say what is watched")
+        self.watched.as_mut().map_or(Ok(()), |watched| watched.set(what))
     }
 
     /// Whether programs that are attached now tell of frames.
@@ -83,8 +92,9 @@ impl Dataplane {
         let mut take =
             |name: &str| ebpf.take_map(name).with_context(|| format!("there is no map {name}"));
         let what = Array::try_from(take(maps::WATCH)?)?;
+        let samplers = PerCpuArray::try_from(take(maps::SAMPLERS)?)?;
         let samples = PerfEventArray::try_from(take(maps::SAMPLES)?)?;
-        Ok(Watched { ebpf, what, samples })
+        Ok(Watched { ebpf, what, samplers, samples })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Answers as tables for people.
 
+pub mod pcapng;
 mod table;
+pub mod trace;
 mod units;
 
 use crate::api::{

@@ -8,6 +8,7 @@ use overlay_control::controller::Role;
 
 use super::buffer::Buffer;
 use super::tables::PortTables;
+use super::witness::Witness;
 
 /// A port, as its frames see it.
 #[derive(Clone, Copy, Debug)]
@@ -39,14 +40,37 @@ impl Gate {
         }
     }
 
+    /// The same while somebody watches.
+    #[cold]
+    fn run_watched(
+        &self,
+        frame: &mut Buffer<'_>,
+        tables: &PortTables<'_>,
+        witness: &mut Witness<'_>,
+    ) -> Result<Verdict, DropReason> {
+        let begun = witness.before(frame, self.ifindex);
+        let result = self.run(frame, tables);
+        witness.after(begun, frame, self.ifindex, &result);
+        result
+    }
+
     /// Runs the path, queues what is to be sent, and counts what is dropped.
     ///
     /// # Safety
     ///
     /// The bytes that the frame was made of stay as they are until its outbox is flushed.
     #[inline(always)]
-    pub unsafe fn carry(&self, mut frame: Buffer<'_>, tables: &PortTables<'_>) {
-        match self.run(&mut frame, tables) {
+    pub unsafe fn carry(
+        &self,
+        mut frame: Buffer<'_>,
+        tables: &PortTables<'_>,
+        witness: Option<&mut Witness<'_>>,
+    ) {
+        let result = match witness {
+            None => self.run(&mut frame, tables),
+            Some(witness) => self.run_watched(&mut frame, tables, witness),
+        };
+        match result {
             Ok(Verdict::Transmit(egress) | Verdict::Deliver(egress)) => {
                 // SAFETY: the caller's.
                 unsafe { frame.transmit(egress) };

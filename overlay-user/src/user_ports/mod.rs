@@ -7,6 +7,7 @@
 //! - [`tables`]: the tables as a thread sees them; [`tally`]: what it counts.
 //! - [`source`]: frames that come in; [`outbox`]: frames that go out.
 //! - [`ring`], [`socket`]: packet sockets; [`xsk`]: AF_XDP's.
+//! - `witness`: what those who watch are told.
 //! - [`thread`]: the loop around all that; [`prepared`]: what it begins with.
 
 pub mod buffer;
@@ -20,6 +21,7 @@ pub mod source;
 pub mod tables;
 pub mod tally;
 mod thread;
+mod witness;
 pub mod xsk;
 
 use std::collections::{BTreeMap, HashMap};
@@ -32,6 +34,7 @@ use overlay_control::controller::Role;
 use overlay_control::tables::TableSet;
 
 use crate::forwarder::Queues;
+use crate::watch::Hub;
 use gateway::Gate;
 pub use prepared::Prepared;
 use tally::Tally;
@@ -50,10 +53,10 @@ pub struct UserPorts {
 
 impl UserPorts {
     /// No threads yet. They see `tables`, and hand to `queues` what the path hands to user
-    /// space.
-    pub fn new(tables: Arc<RwLock<TableSet>>, queues: Queues) -> Self {
+    /// space, and to `hub` what those who watch want.
+    pub fn new(tables: Arc<RwLock<TableSet>>, queues: Queues, hub: Arc<Hub>) -> Self {
         Self {
-            shared: Shared { tables, queues, exits: Exits::default() },
+            shared: Shared { tables, queues, exits: Exits::default(), hub },
             running: HashMap::new(),
             tallies: Vec::new(),
             drops: BTreeMap::new(),

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{getsockopt, sockopt};
+use overlay_common::abi::Sampler;
 use overlay_common::verdict::DropReason;
 use overlay_control::tables::TableSet;
 
@@ -19,9 +20,11 @@ use super::outbox::{Outbox, Ways};
 use super::source::{Slot, Source};
 use super::tables::{Buckets, PortTables};
 use super::tally::Tally;
+use super::witness::Witness;
 use super::xsk::exits::Exits;
 use crate::clock;
 use crate::forwarder::Queues;
+use crate::watch::Hub;
 
 /// Frames that are taken before any is sent, and before the tables may change.
 const BATCH: usize = 64;
@@ -38,6 +41,8 @@ pub struct Shared {
     pub queues: Queues,
     /// Where frames leave over AF_XDP.
     pub exits: Exits,
+    /// Those who watch.
+    pub hub: Arc<Hub>,
 }
 
 /// A thread that runs; dropping this ends it.
@@ -76,7 +81,8 @@ impl Running {
                 let exits = shared.exits.clone();
                 let outbox = Outbox::new(Some(Ways { socket, exits, number }));
                 let (tally, buckets) = (counts, Buckets::default());
-                Thread { gate, source, outbox, shared, tally, buckets }.run(&ordered);
+                let sampler = Sampler::default();
+                Thread { gate, source, outbox, shared, tally, buckets, sampler }.run(&ordered);
             })
             .context("cannot start a thread")?;
         Ok(Self { tally, stop, thread: Some(thread) })
@@ -100,6 +106,7 @@ struct Thread<S> {
     shared: Shared,
     tally: Arc<Tally>,
     buckets: Buckets,
+    sampler: Sampler,
 }
 
 impl<S: Source> Thread<S> {
@@ -113,7 +120,8 @@ impl<S: Source> Thread<S> {
 
     /// Carries what has come, and returns how many frames that was.
     fn batch(&mut self) -> usize {
-        let Self { gate, source, outbox, shared, tally, buckets } = self;
+        let Self { gate, source, outbox, shared, tally, buckets, sampler } = self;
+        let mut witness = shared.hub.watched().map(|what| Witness { what, sampler, hub: &shared.hub });
         let set = shared.tables.read().unwrap_or_else(PoisonError::into_inner);
         let now = clock::now();
         let tables = PortTables { set: &set, tally, queues: &shared.queues, buckets, now };
@@ -137,7 +145,7 @@ impl<S: Source> Thread<S> {
             );
             // SAFETY: a slot is given back below, once everything is sent; what is borrowed
             // is used again by nothing but the next frame of its kind.
-            unsafe { gate.carry(frame, &tables) };
+            unsafe { gate.carry(frame, &tables, witness.as_mut()) };
             if is_borrowed {
                 outbox.flush();
             }

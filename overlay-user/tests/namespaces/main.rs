@@ -41,3 +41,4 @@ mod trunk;
 mod tunnels;
 mod uplink;
 mod user_space;
+mod watch;

@@ -1,0 +1,80 @@
+//! A traced frame, for people.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use overlay_common::wire::{Geneve, Vxlan, protocol};
+use overlay_control::watch::{Layer, Seen};
+
+use super::pcapng::from_hex;
+use crate::api::watch::{BytesRow, FrameRow};
+
+/// What became of it on one line, and a line for each of the forms that it had.
+pub fn frame(row: &FrameRow) -> Result<String> {
+    let mut text = format!("{} {} {}", clock(row.time), row.interface, row.verdict);
+    if let Some(reason) = &row.reason {
+        write!(text, ": {reason}")?;
+    }
+    if let Some(egress) = &row.egress {
+        write!(text, " to {egress}")?;
+    }
+    write!(text, ", {}", row.hook)?;
+    if let Some(took) = row.took {
+        write!(text, ", {took} ns")?;
+    }
+    writeln!(text, "\n    in   {}", form(&row.before)?)?;
+    if let Some(after) = row.after.as_ref().filter(|after| after.hex != row.before.hex) {
+        writeln!(text, "    out  {}", form(after)?)?;
+    }
+    if let Some(reason) = &row.reason {
+        writeln!(text, "    why  docs/src/drops/{reason}.md")?;
+    }
+    Ok(text)
+}
+
+/// The time of day, UTC.
+fn clock(time: u64) -> String {
+    let (seconds, micros) = (time / 1_000_000_000 % 86_400, time / 1_000 % 1_000_000);
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{micros:06}", seconds % 60)
+}
+
+/// Addresses and contents, from the inside out.
+fn form(bytes: &BytesRow) -> Result<String> {
+    let seen = Seen::of(&from_hex(&bytes.hex)?, bytes.length, bytes.tag, [Vxlan::PORT, Geneve::PORT]);
+    let Some(outer) = &seen.outer else { return Ok(format!("{} bytes", bytes.length)) };
+    let mut text = String::new();
+    if let Some((vni, inner)) = &seen.tunnel {
+        let inside = inner.as_ref().map(layer).unwrap_or_default();
+        let [source, destination] = outer.addresses.map_or(Default::default(), |ends| {
+            ends.map(|end| end.to_string())
+        });
+        write!(text, "{inside} in VNI {vni}, {source} > {destination}")?;
+    } else {
+        text = layer(outer);
+    }
+    write!(text, ", {} bytes", bytes.length)?;
+    Ok(text)
+}
+
+fn layer(layer: &Layer) -> String {
+    let [destination, source] = layer.stations;
+    let mut text = match (layer.addresses, layer.ports) {
+        (Some([from, to]), Some([a, b])) => format!("{from}.{a} > {to}.{b}"),
+        (Some([from, to]), None) => format!("{from} > {to}"),
+        _ => format!("{source} > {destination}, type {:#06x}", layer.ethertype),
+    };
+    let name = match layer.protocol {
+        Some(protocol::TCP) => " TCP".to_owned(),
+        Some(protocol::UDP) => " UDP".to_owned(),
+        Some(protocol::ICMP) => " ICMP".to_owned(),
+        Some(protocol::ICMPV6) => " ICMPv6".to_owned(),
+        Some(other) => format!(" protocol {other}"),
+        None => String::new(),
+    };
+    text += &name;
+    if let Some(vlan) = layer.vlan {
+        text += &format!(" VLAN {vlan}");
+    }
+    text
+}
