@@ -20,7 +20,7 @@ fn embed() -> Result<(), Box<dyn std::error::Error>> {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
     let target = bpf_build::target_dir_for(&out_dir);
-    let built = bpf_build::build(workspace, bpf_build::BENCH, &target)?;
+    let built = bpf_build::build(workspace, bpf_build::BENCH, &target, &[])?;
     // A copy: the shared build directory may move on while this binary is built.
     let object = out_dir.join("overlay-bench-ebpf.o");
     std::fs::copy(&built, &object)?;

@@ -25,8 +25,11 @@ fn embed() -> Result<(), Box<dyn std::error::Error>> {
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
+    let is_next = std::env::var_os("CARGO_FEATURE_LAYOUT_NEXT").is_some();
+    let features: &[&str] = if is_next { &["layout-next"] } else { &[] };
+    let package = bpf_build::GATEWAY;
     let built =
-        bpf_build::build(workspace, bpf_build::GATEWAY, &bpf_build::target_dir_for(&out_dir))?;
+        bpf_build::build(workspace, package, &bpf_build::target_dir_for(&out_dir), features)?;
     // A copy: the shared build directory may move on while this binary is built.
     let object = out_dir.join("overlay-ebpf.o");
     std::fs::copy(&built, &object)?;

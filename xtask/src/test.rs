@@ -2,13 +2,14 @@
 //! run counted by name.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::setup::{self, Scope};
-use crate::step::{line, step};
+use crate::step::{execute, line, step};
 use crate::vm;
 use crate::workspace::Workspace;
 
@@ -48,12 +49,28 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 
 /// Runs the tests as a step and returns what became of them.
 pub fn all(workspace: &Workspace, args: &[String]) -> Result<Tally> {
+    let next = next_layout(workspace)?;
     step("tests: host, conformance, properties, and real traffic in namespaces", || {
         let mut command = workspace.cargo("test");
         command.args(["--locked", "--no-fail-fast"]).args(args).args(["--", "--show-output"]);
+        command.env("OVERLAY_NEXT", &next);
         let mut tally = Tally::default();
         tally.succeeded = follow(&mut command, |text| tally.read(text))?;
         Ok(tally)
+    })
+}
+
+/// Builds a gateway whose tables have another layout, which tests of upgrades go to and come from.
+fn next_layout(workspace: &Workspace) -> Result<PathBuf> {
+    step("a gateway with tables of another layout, to upgrade to", || {
+        let mut command = workspace.cargo("build");
+        command.args(["--locked", "--package", "overlay-user", "--bin", "overlay"]);
+        execute(command.args(["--features", "layout-next"]))?;
+        let next = workspace.target.join("next-layout");
+        // The tests' own build puts its binary in the place of this one.
+        std::fs::copy(workspace.target.join("debug/overlay"), &next)
+            .context("copying the gateway with another layout")?;
+        Ok(next)
     })
 }
 

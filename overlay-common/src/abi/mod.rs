@@ -36,7 +36,7 @@ pub use watch::{Outcome, Sample, Sampler, Stage, Watch, WatchFilter};
 
 /// The version of everything in this module. A daemon that finds another
 /// version pinned replaces the programs and their maps together.
-pub const ABI_VERSION: u32 = 8;
+pub const ABI_VERSION: u32 = if cfg!(feature = "layout-next") { 9 } else { 8 };
 
 /// A plain record: `repr(C)`, no hidden padding, every bit pattern valid.
 ///

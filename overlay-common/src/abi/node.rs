@@ -11,6 +11,9 @@ use crate::wire::Encap;
 pub struct Node {
     /// [`ABI_VERSION`](super::ABI_VERSION) of the tables.
     pub abi_version: u32,
+    /// Moves everything behind it.
+    #[cfg(feature = "layout-next")]
+    pub next: [u32; 2],
     /// The local VTEP's IPv4 address, or [`Node::NO_VTEP`].
     pub vtep: [u8; 4],
     /// The ageing clock: user space increments it once a second. The packet
@@ -25,7 +28,7 @@ pub struct Node {
     /// How many packets that are too big get an answer, for each port and CPU.
     pub ptb_limit: PuntLimit,
 }
-record!(Node, 56);
+record!(Node, if cfg!(feature = "layout-next") { 64 } else { 56 });
 
 impl Node {
     /// No packet on a wire goes there: 127.0.0.1.

@@ -55,13 +55,19 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// Builds the object of a package ([`GATEWAY`], [`BENCH`]) of the workspace at
-/// `workspace`, with `target_dir` for what the nested cargo keeps, and returns the
-/// object's path.
+/// `workspace`, with `target_dir` for what the nested cargo keeps and these of the package's
+/// features, and returns the object's path.
 ///
 /// What the compiler says goes to standard error.
-pub fn build(workspace: &Path, package: &str, target_dir: &Path) -> Result<PathBuf, Error> {
+pub fn build(
+    workspace: &Path,
+    package: &str,
+    target_dir: &Path,
+    features: &[&str],
+) -> Result<PathBuf, Error> {
     let status =
         command(workspace, package, target_dir, "build")?
+            .args(features.iter().flat_map(|feature| ["--features", feature]))
             .stdout(Stdio::null())
             .status()
             .map_err(|e| Error::new(format!("cannot start cargo for the BPF programs: {e}")))?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use overlay_testbed::frame::{ethernet, ipv4_udp};
-use overlay_testbed::{RawSocket, TwoGateways, mac_of};
+use overlay_testbed::{Netns, RawSocket, TwoGateways, mac_of};
 
 use super::octets;
 
@@ -25,7 +25,7 @@ const ON_THE_WAY: Duration = Duration::from_millis(200);
 /// What can be called a load at all.
 const LEAST: u32 = 5_000;
 
-/// From the first host of a testbed to the second, one flow of UDP.
+/// From one host of a testbed to the other, one flow of UDP.
 pub struct Flow {
     from: RawSocket,
     to: RawSocket,
@@ -48,9 +48,19 @@ pub struct Run {
 }
 
 impl Flow {
+    /// From the first host to the second.
     pub fn new(testbed: &TwoGateways) -> Result<Self> {
-        let (one, two) = (&testbed.host1, &testbed.host2);
-        let [src, dst] = [TwoGateways::HOST1, TwoGateways::HOST2];
+        let hosts = [(&testbed.host1, TwoGateways::HOST1), (&testbed.host2, TwoGateways::HOST2)];
+        Self::between(hosts)
+    }
+
+    /// From the second to the first.
+    pub fn back(testbed: &TwoGateways) -> Result<Self> {
+        let hosts = [(&testbed.host2, TwoGateways::HOST2), (&testbed.host1, TwoGateways::HOST1)];
+        Self::between(hosts)
+    }
+
+    fn between([(one, src), (two, dst)]: [(&Netns, &str); 2]) -> Result<Self> {
         let receiver = two.enter(|| UdpSocket::bind((dst, 0)))??;
         let ports = (4000, receiver.local_addr()?.port());
         let packet = ipv4_udp((octets(src), ports.0), (octets(dst), ports.1), &[0; PAYLOAD]);
@@ -78,23 +88,35 @@ impl Flow {
     /// Sends so many frames a second for some time, from the first core, and counts what
     /// arrives. What was due while the core was busy otherwise is made up for.
     pub fn run(&mut self, rate: u32, time: Duration) -> Result<Run> {
+        let count = (f64::from(rate) * time.as_secs_f64()) as u32;
+        self.run_while(rate, |sent| sent < count)
+    }
+
+    /// The same for as long as `more` says so of the number of frames that were sent.
+    pub fn run_while(&mut self, rate: u32, more: impl Fn(u32) -> bool + Sync) -> Result<Run> {
         self.runs += 1;
-        let (run, count) = (self.runs, (f64::from(rate) * time.as_secs_f64()) as u32);
+        let run = self.runs;
         self.to.missed()?;
-        let (elapsed, (seen, twice)) = std::thread::scope(|scope| -> Result<_> {
-            let receiver = scope.spawn(|| receive(&self.to, run, count));
+        let ((sent, elapsed), (mut seen, twice)) = std::thread::scope(|scope| -> Result<_> {
+            let receiver = scope.spawn(|| receive(&self.to, run));
             // On a thread of its own: what a thread starts has its core as well.
-            let sender = scope.spawn(|| send(&self.from, &self.frame, (run, count), rate));
-            let elapsed = sender.join().ok().context("the sender")??;
-            Ok((elapsed, receiver.join().ok().context("the receiver")??))
+            let sender = scope.spawn(|| send(&self.from, &self.frame, (run, rate), &more));
+            let sent = sender.join().ok().context("the sender")??;
+            Ok((sent, receiver.join().ok().context("the receiver")??))
         })?;
+        seen.resize(sent as usize, false);
         let lost = seen.iter().filter(|seen| !**seen).count();
-        let rate = f64::from(count) / elapsed.as_secs_f64();
-        Ok(Run { sent: count, rate, lost, twice, no_room: self.to.missed()? })
+        let rate = f64::from(sent) / elapsed.as_secs_f64();
+        Ok(Run { sent, rate, lost, twice, no_room: self.to.missed()? })
     }
 }
 
-fn send(from: &RawSocket, frame: &[u8], (run, count): (u32, u32), rate: u32) -> Result<Duration> {
+fn send(
+    from: &RawSocket,
+    frame: &[u8],
+    (run, rate): (u32, u32),
+    more: &impl Fn(u32) -> bool,
+) -> Result<(u32, Duration)> {
     let mut frame = frame.to_vec();
     let mut send = |number: u32| {
         frame[STAMP..STAMP + 4].copy_from_slice(&run.to_be_bytes());
@@ -103,23 +125,23 @@ fn send(from: &RawSocket, frame: &[u8], (run, count): (u32, u32), rate: u32) -> 
     };
     pin(Core::First)?;
     let (begin, mut sent) = (Instant::now(), 0);
-    while sent < count {
+    while more(sent) {
         let due = (begin.elapsed().as_secs_f64() * f64::from(rate)) as u32;
-        for number in sent..due.min(count) {
-            send(number)?;
+        while sent < due && more(sent) {
+            send(sent)?;
+            sent += 1;
         }
-        sent = due.min(count);
         std::thread::sleep(BREATH);
     }
     let elapsed = begin.elapsed();
     std::thread::sleep(ON_THE_WAY);
     send(LAST)?;
-    Ok(elapsed)
+    Ok((sent, elapsed))
 }
 
 /// Which of the frames came, and how many came again.
-fn receive(to: &RawSocket, run: u32, count: u32) -> Result<(Vec<bool>, u32)> {
-    let (mut seen, mut twice) = (vec![false; count as usize], 0);
+fn receive(to: &RawSocket, run: u32) -> Result<(Vec<bool>, u32)> {
+    let (mut seen, mut twice) = (Vec::new(), 0);
     // Whoever else sends there goes on for longer than the flow.
     to.each(10 * ON_THE_WAY, STAMP + 8, |frame| {
         let word = |at: usize| Some(u32::from_be_bytes(*frame.get(at..)?.first_chunk()?));
@@ -128,10 +150,15 @@ fn receive(to: &RawSocket, run: u32, count: u32) -> Result<(Vec<bool>, u32)> {
         }
         match word(STAMP + 4) {
             Some(LAST) => return false,
-            Some(number) => match seen.get_mut(number as usize) {
-                Some(seen) if !*seen => *seen = true,
-                _ => twice += 1,
-            },
+            Some(number) => {
+                let number = number as usize;
+                if seen.len() <= number {
+                    seen.resize(number + 1, false);
+                }
+                if std::mem::replace(&mut seen[number], true) {
+                    twice += 1;
+                }
+            }
             None => {}
         }
         true

@@ -17,9 +17,19 @@ pub fn binary() -> String {
 
 const START: Duration = Duration::from_secs(15);
 
+/// A binary whose tables have another layout, which `cargo xtask test` builds; `None`: there is
+/// none.
+pub fn next_layout() -> Option<PathBuf> {
+    std::env::var_os("OVERLAY_NEXT").map(PathBuf::from).filter(|path| path.is_file())
+}
+
 /// The binary, to be run in a namespace.
 pub fn overlay(netns: &Netns) -> Command {
-    let mut command = netns.command(&binary());
+    of_binary(netns, &binary())
+}
+
+fn of_binary(netns: &Netns, binary: &str) -> Command {
+    let mut command = netns.command(binary);
     command.env("NO_COLOR", "1");
     command
 }
@@ -48,6 +58,8 @@ pub struct Overlay<'n> {
     scratch: Scratch,
     /// Features of the kernel that it does without.
     without: &'static str,
+    /// What is started in place of the binary under test.
+    other: Option<PathBuf>,
 }
 
 impl<'n> Overlay<'n> {
@@ -68,7 +80,7 @@ impl<'n> Overlay<'n> {
         let scratch = Scratch::new()?;
         let config = scratch.write("overlay.toml", config)?;
         let name = name.to_owned();
-        let mut instance = Self { netns, name, config, process: None, scratch, without };
+        let mut instance = Self { netns, name, config, process: None, scratch, without, other: None };
         instance.restart()?;
         Ok(instance)
     }
@@ -78,9 +90,24 @@ impl<'n> Overlay<'n> {
         self.without = features;
     }
 
+    /// From the next start on is another binary; `None`: the one under test.
+    pub fn use_binary(&mut self, binary: Option<PathBuf>) {
+        self.other = binary;
+    }
+
+    /// A copy of the binary under test: another file, as an upgrade brings it.
+    pub fn other_binary(&self) -> Result<PathBuf> {
+        let other = self.scratch.path().join("overlay");
+        if !other.exists() {
+            std::fs::copy(binary(), &other).context("copying the binary")?;
+        }
+        Ok(other)
+    }
+
     /// `overlay run`, as this instance does.
     pub fn run_command(&self) -> Command {
-        let mut command = overlay(self.netns);
+        let binary = self.other.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let mut command = of_binary(self.netns, &binary.unwrap_or_else(self::binary));
         command.arg("run").arg("--config").arg(&self.config);
         command.env("RUST_LOG", "info").env("OVERLAY_WITHOUT", self.without);
         command

@@ -20,7 +20,7 @@ pub use both_ours::{
 };
 pub use capture::Capture;
 pub use flow::{Core, Flow, Run, pin};
-pub use gateway::{Overlay, binary, doctor, has_feature, overlay};
+pub use gateway::{Overlay, binary, doctor, has_feature, next_layout, overlay};
 pub use modes::{hook_of, suit};
 pub use ping::{Answers, answers, ping};
 pub use two_ports::{SOON, TwoPorts};
