@@ -5,16 +5,22 @@ use axum::extract::Request;
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use overlay_control::config::Access;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::{Kind, Problem};
 use super::server::Requests;
-use super::{document, orders, queries, watch};
+use super::{configuration, document, orders, queries, watch};
 
 /// The resources, and the document that describes them. Each line is a file's.
 pub fn resources() -> OpenApiRouter<Requests> {
-    document::begun().merge(queries::router()).merge(orders::router()).merge(watch::router()).merge(document::router())
+    document::begun()
+        .merge(queries::router())
+        .merge(orders::router())
+        .merge(configuration::router())
+        .merge(watch::router())
+        .merge(document::router())
 }
 
 /// The document that describes the resources.
@@ -28,6 +34,7 @@ pub fn router(requests: Requests) -> Router {
     router
         .fallback(nothing_there)
         .method_not_allowed_fallback(another_method)
+        .layer(middleware::from_fn(permitted))
         .layer(middleware::from_fn(finished))
         .with_state(requests)
 }
@@ -39,6 +46,17 @@ async fn nothing_there(uri: Uri) -> Problem {
 
 async fn another_method(method: Method, uri: Uri) -> Problem {
     Problem::new(Kind::Method, format!("{} does not take {method}", uri.path()))
+}
+
+/// A client that may only read asks for no more. Who it is, its connection says.
+async fn permitted(request: Request, next: Next) -> Response {
+    let may = request.extensions().get::<Access>().copied().unwrap_or_default();
+    let method = request.method();
+    if may == Access::Write || matches!(*method, Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    let detail = format!("{method} changes something; [api] has access = \"{}\"", may.name());
+    Problem::new(Kind::Forbidden, detail).into_response()
 }
 
 /// Whatever goes wrong is a problem document, and says on which resource.

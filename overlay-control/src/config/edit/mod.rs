@@ -140,7 +140,20 @@ pub fn apply(text: &str, changes: &[Change]) -> Result<Edited, (usize, Fault)> {
     Ok(Edited { text, spans })
 }
 
+/// A copy of the whole document.
+///
+/// # Errors
+///
+/// A text that is no TOML.
+pub fn whole(text: &str) -> Result<InlineTable, Fault> {
+    document(text).map(|document| copy(document.as_table()))
+}
+
 /// A copy of the table that a path leads to.
+///
+/// # Errors
+///
+/// The first step that leads nowhere, and what there is.
 pub fn find(text: &str, path: &Path) -> Result<InlineTable, Fault> {
     let document = document(text)?;
     let mut table: &dyn TableLike = document.as_table();
