@@ -52,3 +52,45 @@ async fn every_path_of_the_document_is_there() -> Result<()> {
     }
     Ok(())
 }
+
+/// Each table's schema has the keys that the parser takes, and no others.
+#[test]
+fn the_schemas_are_of_the_configuration() -> Result<()> {
+    let document: serde_json::Value = serde_json::from_str(&router::openapi().to_json()?)?;
+    let schemas = &document["components"]["schemas"];
+    let good = "[node]\nname = \"gw1\"\nvtep = \"192.0.2.1\"\n[[uplink]]\ninterface = \"eth0\"\n";
+    for (schema, header) in [
+        ("File", ""),
+        ("Node", "[node]"),
+        ("Api", "[api]"),
+        ("Uplink", "[[uplink]]"),
+        ("Segment", "[[segment]]"),
+        ("SegmentPort", "[[segment]]\n[[segment.port]]"),
+        ("SegmentPortHost", "[[segment]]\n[[segment.port]]\n[[segment.port.host]]"),
+        ("SegmentFdb", "[[segment]]\n[[segment.fdb]]"),
+        ("SegmentNeighbour", "[[segment]]\n[[segment.neighbour]]"),
+        ("SegmentAcl", "[[segment]]\n[[segment.acl]]"),
+        ("SegmentAclDefault", "[[segment]]\n[segment.acl_default]"),
+        ("Limit", "[[peer]]\n[peer.limit]"),
+        ("Vrf", "[[vrf]]"),
+        ("VrfRoute", "[[vrf]]\n[[vrf.route]]"),
+        ("Peer", "[[peer]]"),
+    ] {
+        let text = match header {
+            "" => format!("nonesuch = 1\n{good}"),
+            "[node]" => good.replace("[node]", "[node]\nnonesuch = 1"),
+            header => format!("{good}{header}\nnonesuch = 1\n"),
+        };
+        let errors = overlay_control::config::Config::parse(&text, "f").err().context("taken")?;
+        let unknown = errors.iter().find(|error| error.message.contains("unknown key nonesuch"));
+        let help = &unknown.with_context(|| format!("{errors:?}"))?.help;
+        let taken = help.rsplit_once(" takes ").context("takes")?.1.split(", ");
+        let mut taken: Vec<&str> = taken.collect();
+        let known = schemas[schema]["properties"].as_object().with_context(|| schema.to_owned())?;
+        let mut known: Vec<&str> = known.keys().map(String::as_str).collect();
+        taken.sort_unstable();
+        known.sort_unstable();
+        ensure!(taken == known, "{schema}: the parser takes {taken:?}, the schema has {known:?}");
+    }
+    Ok(())
+}

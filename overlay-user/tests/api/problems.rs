@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::harness::{Answered, Api};
 
-fn expect(answered: &Answered, status: u16, kind: &str, instance: &str) -> Result<()> {
+pub fn expect(answered: &Answered, status: u16, kind: &str, instance: &str) -> Result<()> {
     ensure!(answered.status == status, "{answered:?}");
     ensure!(answered.headers["content-type"] == "application/problem+json", "{answered:?}");
     let problem = answered.json()?;
