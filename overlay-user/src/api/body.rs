@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -49,17 +49,31 @@ pub fn expect(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
 
 /// The whole of a body.
 pub async fn collect(body: Body, longest: usize) -> Result<Bytes, Problem> {
-    let collected = timeout(SLOWEST, Limited::new(body, longest).collect()).await;
-    let collected = collected.map_err(|_| {
+    timeout(SLOWEST, gathered(body, longest)).await.unwrap_or_else(|_| {
         let seconds = SLOWEST.as_secs();
-        Problem::new(Kind::TooSlow, format!("the body took longer than {seconds} s"))
-    })?;
-    match collected {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let detail = format!("the body is longer than {longest} bytes");
-            Err(Problem::new(Kind::TooLong, detail))
+        Err(Problem::new(Kind::TooSlow, format!("the body took longer than {seconds} s")))
+    })
+}
+
+async fn gathered(mut body: Body, longest: usize) -> Result<Bytes, Problem> {
+    let (mut gathered, mut len) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Problem::new(Kind::Request, format!("the body has no end: {error}"))
+        })?;
+        let Ok(piece) = frame.into_data() else { continue };
+        len = len.saturating_add(piece.len());
+        if len <= longest {
+            gathered.extend_from_slice(&piece);
         }
-        Err(error) => Err(Problem::new(Kind::Request, format!("the body has no end: {error}"))),
+        // Whoever is still sending does not hear an answer, so a little more is listened to.
+        if len > longest.saturating_mul(4) {
+            break;
+        }
     }
+    if len <= longest {
+        return Ok(gathered.into());
+    }
+    let detail = format!("the body is longer than {longest} bytes");
+    Err(Problem::new(Kind::TooLong, detail))
 }

@@ -10,6 +10,7 @@ mod harness;
 mod access;
 mod acl;
 mod bad_config;
+mod changes;
 mod closed;
 mod devices;
 mod dhcp;
