@@ -64,11 +64,13 @@ impl Daemon {
     }
 
     /// What of a configuration works on this host, and not as well as it could.
-    async fn suits(&self, config: &Config) -> Result<Vec<String>, Problem> {
+    async fn suits(&self, config: &Config) -> Result<Vec<String>, Refused> {
         self.keeps_its_name(config)?;
-        let checked = check::on_host(config, &self.running.file, &self.netlink).await;
-        let warnings = checked.map_err(refusal)?;
-        Ok(warnings.iter().map(ToString::to_string).collect())
+        match check::on_host(config, &self.running.file, &self.netlink).await {
+            Ok(warnings) => Ok(warnings.iter().map(ToString::to_string).collect()),
+            Err(CommandFailure::Configuration(errors)) => Err(Refused::Wrong(errors)),
+            Err(failure) => Err(refusal(failure).into()),
+        }
     }
 
     /// Gets ready to listen over TCP as a configuration says.

@@ -55,3 +55,16 @@ async fn answers_come_through() -> Result<()> {
     ensure!(head.status == 200 && head.body.is_empty(), "{head:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn pages_of_other_sites_change_nothing() -> Result<()> {
+    let api = Api::start()?;
+    for (origin, status) in [("https://evil.example", 403), ("null", 403), ("https://x", 200)] {
+        let headers = format!("origin: {origin}\r\n");
+        let answered = api.send("POST", "/v1/reload", &headers, "").await?;
+        ensure!(answered.status == status, "{origin}: {answered:?}");
+        let answered = api.send("GET", "/v1/status", &headers, "").await?;
+        ensure!(answered.status == 200, "{origin}: {answered:?}");
+    }
+    Ok(())
+}

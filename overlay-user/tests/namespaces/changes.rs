@@ -110,7 +110,9 @@ fn many_changes_are_one() -> Result<()> {
     ensure!(ours.show("peers")?.len() == 2 && ours.show("segments")?.len() == 2);
     // A device that is not there is refused as it is in a file.
     let refused = ours.run(&["set", "segment/red/port/nonesuch"]).err().context("taken")?;
-    ensure!(format!("{refused:#}").contains("does not exist"), "{refused:#}");
+    let refused = format!("{refused:#}");
+    ensure!(refused.contains("change 1, patch segment/red/port/nonesuch: "), "{refused}");
+    ensure!(refused.contains("does not exist"), "{refused}");
     ours.run(&["reload"])?;
     ensure!(ours.show("peers")?.is_empty() && fs::read_to_string(ours.config())? == config);
     Ok(())

@@ -9,6 +9,7 @@ mod harness;
 
 mod access;
 mod acl;
+mod api;
 mod bad_config;
 mod changes;
 mod closed;

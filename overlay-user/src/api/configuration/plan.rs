@@ -49,6 +49,8 @@ pub struct Applied {
 pub enum Refused {
     /// What is in effect is not what it was made from: it has to be made again.
     Moved,
+    /// This host has not what it names.
+    Wrong(Vec<ConfigError>),
     /// Anything else.
     Problem(Problem),
 }
@@ -76,13 +78,16 @@ pub async fn carry_out(
     for _ in 0..TRIES {
         let before = running(requests).await?;
         options.allow(&before.version())?;
-        let plan = made(before.clone(), options.clone(), edit.clone()).await?;
+        let (plan, edited) = made(before.clone(), options.clone(), edit.clone()).await?;
         let after = plan.running.clone();
         let (reply, answer) = oneshot::channel();
         put(requests, Request::Apply { plan: Box::new(plan), reply }).await?;
         match awaited(answer).await? {
             Ok(applied) => return Ok((before, after, applied)),
             Err(Refused::Problem(problem)) => return Err(problem),
+            Err(Refused::Wrong(errors)) => {
+                return Err(wrong(&errors, &after.text, edited.as_ref()));
+            }
             Err(Refused::Moved) => {}
         }
     }
@@ -90,19 +95,36 @@ pub async fn carry_out(
     Err(Problem::new(Kind::Conflict, detail))
 }
 
-async fn made(before: Running, options: Options, edit: Edit) -> Result<Plan, Problem> {
+async fn made(before: Running, options: Options, edit: Edit) -> Result<Made, Problem> {
     let permit = AT_ONCE.acquire().await.map_err(|_| Problem::ending())?;
     let made = spawn_blocking(move || plan(before, &options, &edit)).await;
     drop(permit);
     made.unwrap_or_else(|error| Err(Problem::machine(format!("making the change failed: {error}"))))
 }
 
-fn plan(before: Running, options: &Options, edit: &Edit) -> Result<Plan, Problem> {
-    let (text, config) = edited(&before.text, edit, &before.name())?;
+/// A plan, and where its changes are in the text.
+type Made = (Plan, Option<Blame>);
+
+/// Changes and where they are.
+struct Blame {
+    edited: Edited,
+    changes: Vec<Change>,
+}
+
+impl Blame {
+    /// What is said before an error on a line.
+    fn of(&self, line: usize) -> Option<String> {
+        let i = self.edited.blame(line)?;
+        Some(format!("change {}, {}: ", i + 1, self.changes.get(i)?))
+    }
+}
+
+fn plan(before: Running, options: &Options, edit: &Edit) -> Result<Made, Problem> {
+    let (text, config, blame) = edited(&before.text, edit, &before.name())?;
     let file = match edit {
         _ if !options.persist => None,
         Edit::Changes(_) if before.text != before.file_text => {
-            let (text, config) = edited(&before.file_text, edit, &before.name())
+            let (text, config, _) = edited(&before.file_text, edit, &before.name())
                 .map_err(|problem| in_file(problem, &before))?;
             Some((text, Some(config)))
         }
@@ -116,7 +138,8 @@ fn plan(before: Running, options: &Options, edit: &Edit) -> Result<Plan, Problem
         text: Arc::clone(&text),
     };
     let file = file.map(|(text, config)| planned(&before, options, &text, config)).transpose()?;
-    Ok(Plan { base: before.text, running, config, file, dry_run: options.dry_run })
+    let plan = Plan { base: before.text, running, config, file, dry_run: options.dry_run };
+    Ok((plan, blame))
 }
 
 fn planned(
@@ -156,19 +179,24 @@ fn ephemeral(before: &Running, edit: &Edit, options: &Options, is_file: bool) ->
 }
 
 /// A text with an edit in it, read.
-fn edited(text: &Arc<str>, edit: &Edit, name: &str) -> Result<(Arc<str>, Config), Problem> {
-    let (text, edited): (Arc<str>, _) = match edit {
+fn edited(
+    text: &Arc<str>,
+    edit: &Edit,
+    name: &str,
+) -> Result<(Arc<str>, Config, Option<Blame>), Problem> {
+    let (text, blame): (Arc<str>, _) = match edit {
         Edit::Save => (Arc::clone(text), None),
         Edit::Whole(text) => (Arc::clone(text), None),
         Edit::Changes(changes) => {
             let edited =
                 edit::apply(text, changes).map_err(|(i, fault)| not_made(changes, i, &fault))?;
-            (edited.text.as_str().into(), Some((edited, changes)))
+            let text = edited.text.as_str().into();
+            (text, Some(Blame { edited, changes: changes.clone() }))
         }
     };
     match Config::parse(&text, name) {
-        Ok(config) => Ok((text, config)),
-        Err(errors) => Err(wrong(&errors, &text, edited.as_ref().map(|(e, c)| (e, &***c)))),
+        Ok(config) => Ok((text, config, blame)),
+        Err(errors) => Err(wrong(&errors, &text, blame.as_ref())),
     }
 }
 
@@ -182,15 +210,12 @@ fn not_made(changes: &[Change], i: usize, fault: &Fault) -> Problem {
 }
 
 /// Each error with its change and its line, which nobody else has seen yet.
-pub fn wrong(errors: &[ConfigError], text: &str, edited: Option<(&Edited, &[Change])>) -> Problem {
+fn wrong(errors: &[ConfigError], text: &str, blame: Option<&Blame>) -> Problem {
     let lines: Vec<&str> = text.lines().collect();
     let detail = |error: &ConfigError| {
-        let change = edited.and_then(|(edited, changes)| {
-            let i = edited.blame(error.line)?;
-            Some(format!("change {}, {}: ", i + 1, changes.get(i)?))
-        });
+        let change = blame.and_then(|blame| blame.of(error.line)).unwrap_or_default();
         let line = lines.get(error.line.saturating_sub(1)).map_or("", |line| line.trim());
-        format!("{}{error}\n  line {}: {line}", change.unwrap_or_default(), error.line)
+        format!("{change}{error}\n  line {}: {line}", error.line)
     };
     let mut details: Vec<String> = errors.iter().take(SHOWN).map(detail).collect();
     if errors.len() > SHOWN {
