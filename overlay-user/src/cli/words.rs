@@ -78,11 +78,8 @@ fn words(line: &str) -> Result<Vec<String>, String> {
     let (mut quote, mut depth) = (None, 0_u32);
     for letter in line.chars() {
         match (quote, letter) {
-            (Some(open), letter) => {
-                if letter == open {
-                    quote = None;
-                }
-            }
+            (Some(open), letter) if letter == open => quote = None,
+            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(letter),
             (None, '[' | '{') => depth += 1,
             (None, ']' | '}') => depth = depth.saturating_sub(1),
