@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use overlay_testbed::{Netns, Scratch, require_root, require_tools, run, veth};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::harness::Overlay;
 
@@ -73,6 +73,8 @@ impl Authority {
     fn new(directory: &Path, name: &str) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Who has the name of its signer passes for signed by itself.
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate()?;
         fs::write(directory.join(format!("{name}.pem")), params.self_signed(&key)?.pem())?;
         Ok(Self { issuer: Issuer::new(params, key) })
