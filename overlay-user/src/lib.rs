@@ -9,12 +9,14 @@
 //! - [`watch`]: frames on their way to those who watch.
 //! - [`api`]: the control socket, both ends.
 //! - [`show`]: answers as tables for people.
+//! - `config_file`: writing the configuration file.
 //! - [`instance`], [`state`]: where an instance is found, and what it leaves
 //!   for whoever has to clean up after it.
 
 pub mod api;
 pub mod cli;
 mod clock;
+mod config_file;
 pub mod daemon;
 pub mod dataplane;
 pub mod forwarder;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use overlay_common::wire::Mac;
 
+use super::api::DraftApi;
 use super::cross_vrf::segment_of;
 use super::host::Places;
 use super::read::{
@@ -15,7 +16,7 @@ use super::routing::ROUTER_MAC;
 use super::source::{At, Position, Problems};
 use super::{
     AGEING, AccessPort, Config, Dscp, FDB_ENTRIES, Host, Mode, Node, Peer, Place, RouteTo, Segment,
-    StaticMac, StaticNeighbour, StaticRoute, UdpPorts, Uplink, Vrf,
+    StaticMac, StaticNeighbour, StaticRoute, UdpPorts, Uplink, Vrf, api,
 };
 use crate::acl::List;
 
@@ -42,6 +43,10 @@ pub fn finish(
             mss_clamp: node.mss_clamp.as_ref().is_none_or(|at| at.value),
             dscp,
             router_mac,
+        },
+        api: match draft.api {
+            Some(draft) => Some(api::finish(draft)?),
+            None => None,
         },
         vrfs,
         uplinks: draft
@@ -77,11 +82,15 @@ fn places(draft: &Draft, problems: &Problems, file: &str) -> Places {
     let ports = draft.segments.iter().flat_map(|s| &s.ports).filter_map(|p| p.interface.as_ref());
     let place = |at: &At<String>| (at.value.clone(), problems.position(&at.span));
     let vtep = draft.node.as_ref().and_then(|node| node.vtep.as_ref());
+    let file_of_api = |(key, at): (&'static str, Option<&At<String>>)| {
+        at.map(|at| (key, problems.position(&at.span)))
+    };
     Places {
         file: file.to_owned(),
         vtep: vtep.map(|at| problems.position(&at.span)).unwrap_or_default(),
         interfaces: uplinks.chain(ports).map(place).collect(),
         peers: draft.peers.iter().map(|peer| peer_place(peer, problems)).collect(),
+        api: draft.api.iter().flat_map(DraftApi::named).filter_map(file_of_api).collect(),
     }
 }
 

@@ -18,6 +18,9 @@ pub struct HostFacts {
     pub addresses: BTreeSet<IpAddr>,
     /// The MTUs of the devices, as far as they are known.
     pub mtus: BTreeMap<String, u32>,
+    /// What is wrong with the files of `[api]`, each with the key that names it, and what would
+    /// be right.
+    pub api_files: Vec<(&'static str, String, String)>,
 }
 
 /// Where the file names what only the host can confirm.
@@ -29,6 +32,8 @@ pub struct Places {
     pub interfaces: Vec<(String, Position)>,
     /// What a peer takes, or else its VTEP; one entry for each peer.
     pub peers: Vec<Position>,
+    /// Files of `[api]`, each with its key.
+    pub api: Vec<(&'static str, Position)>,
 }
 
 /// How many names an error lists.
@@ -54,6 +59,11 @@ pub fn check(config: &Config, host: &HostFacts) -> Vec<ConfigError> {
             let message = format!("interface {name} {wrong}");
             errors.push(error(places, *position, message, right_interfaces(name, host)));
         }
+    }
+    for (key, message, help) in &host.api_files {
+        let place = places.api.iter().find(|(name, _)| name == key);
+        let at = place.map(|(_, at)| *at).unwrap_or_default();
+        errors.push(error(places, at, message.clone(), help.clone()));
     }
     errors.extend(mtu::errors(config, host));
     errors.sort_by_key(|e| (e.line, e.column));

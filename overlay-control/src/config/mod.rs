@@ -6,9 +6,11 @@
 //! addresses that exist) is checked by [`Config::check_host`].
 
 mod acl;
+mod api;
 mod cross;
 mod cross_vrf;
 pub(crate) mod document;
+pub mod edit;
 mod error;
 mod finish;
 mod host;
@@ -27,6 +29,7 @@ pub use overlay_common::wire::Encap;
 use overlay_common::wire::Mac;
 pub use overlay_common::wire::TagKind;
 
+pub use api::{Access, Api};
 pub use error::ConfigError;
 
 use crate::acl::List;
@@ -55,6 +58,8 @@ pub struct Config {
     pub vrfs: Vec<Vrf>,
     /// `[[peer]]`.
     pub peers: Vec<Peer>,
+    /// `[api]`; `None`: the control API is on its socket alone.
+    pub api: Option<Api>,
     places: Places,
 }
 
@@ -76,6 +81,17 @@ impl Config {
             Some(config) if problems.len() == 0 => Ok(config),
             _ => Err(problems.into_errors()),
         }
+    }
+
+    /// Whether two configurations mean the same, wherever their values stand.
+    pub fn means(&self, other: &Self) -> bool {
+        let Self { node, uplinks, segments, vrfs, peers, api, places: _ } = self;
+        *node == other.node
+            && *uplinks == other.uplinks
+            && *segments == other.segments
+            && *vrfs == other.vrfs
+            && *peers == other.peers
+            && *api == other.api
     }
 
     /// What is wrong with this configuration on this host.

@@ -8,6 +8,7 @@ use overlay_common::wire::Mac;
 use toml::de::DeTable;
 
 use super::acl::{self, DraftDefault, DraftRule};
+use super::api::{self, DraftApi};
 use super::document::Section;
 use super::source::{At, Problems};
 use super::{Dscp, Encap, Limits, Mode, Prefix, Vteps, values};
@@ -15,6 +16,7 @@ use super::{Dscp, Encap, Limits, Mode, Prefix, Vteps, values};
 /// The file. A `None` where a value is required was reported.
 pub struct Draft {
     pub node: Option<DraftNode>,
+    pub api: Option<DraftApi>,
     pub uplinks: Vec<DraftUplink>,
     pub segments: Vec<DraftSegment>,
     pub vrfs: Vec<DraftVrf>,
@@ -140,6 +142,7 @@ fn draft(document: &DeTable, problems: &mut Problems) -> Draft {
     let node = root.table(problems, "node", "[node]");
     let draft = Draft {
         node: node.map(|section| read_node(section, problems)),
+        api: root.table(problems, "api", "[api]").map(|section| api::read(section, problems)),
         uplinks: uplinks(&mut root, problems),
         segments: each(root.tables(problems, "segment", "[[segment]]"), problems, segment),
         vrfs: each(root.tables(problems, "vrf", "[[vrf]]"), problems, vrf),

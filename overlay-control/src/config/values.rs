@@ -1,6 +1,6 @@
 //! Single values: what each key accepts, and what to say where it does not.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use overlay_common::abi::NeighbourKey;
@@ -9,6 +9,7 @@ use overlay_common::wire::Mac;
 use toml::de::DeValue;
 
 use super::acl::Direction;
+use super::api::Access;
 use super::document::{Wrong, type_name};
 use super::mtu::LEAST_OVER_IPV4;
 use super::nearest::nearest;
@@ -351,6 +352,47 @@ pub fn packets(value: &DeValue) -> Result<u64, Wrong> {
 /// Learnt addresses.
 pub fn macs(value: &DeValue) -> Result<u32, Wrong> {
     Ok(integer(value, 0..=16_777_216, "addresses; leave it out for no limit")? as u32)
+}
+
+/// Where a server listens.
+pub fn listen(value: &DeValue) -> Result<SocketAddr, Wrong> {
+    let help = "an address of this host and a TCP port, such as \"192.0.2.1:8443\" or \
+                \"[2001:db8::1]:8443\"";
+    let text = string(value, help)?;
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| Wrong::new(format!("{text:?} is no address with a port"), help))?;
+    if address.port() == 0 {
+        return Err(Wrong::new("has port 0", help));
+    }
+    if address.ip().is_multicast() {
+        return Err(Wrong::new(format!("{text:?} is a multicast address"), help));
+    }
+    Ok(address)
+}
+
+/// The longest name of a file that Linux takes (PATH_MAX), without the terminating zero.
+const PATH_MAX: usize = 4095;
+
+/// The name of a file.
+pub fn path(value: &DeValue) -> Result<String, Wrong> {
+    let help = "the name of a file; a relative one begins at the configuration file";
+    let text = string(value, help)?;
+    if text.is_empty() || text.contains('\0') || text.len() > PATH_MAX {
+        return Err(Wrong::new("is no name of a file", help));
+    }
+    Ok(text.to_owned())
+}
+
+/// What clients may do.
+pub fn access(value: &DeValue) -> Result<Access, Wrong> {
+    let choice = "\"read\" or \"write\"";
+    let text = string(value, choice)?;
+    let all = Access::ALL.map(Access::name);
+    Access::ALL
+        .into_iter()
+        .find(|access| access.name() == text)
+        .ok_or_else(|| Wrong::new(format!("{text:?} does not exist"), suggest(text, all, choice)))
 }
 
 /// A switch.

@@ -2,6 +2,8 @@
 
 mod accepted;
 mod acls;
+mod edit;
+mod edit_random;
 mod host;
 mod marked;
 mod random;

@@ -90,7 +90,10 @@ pub async fn watch(
 ) -> Result<Outcome> {
     let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
     let order = Full::new(Bytes::from(serde_json::to_vec(order)?));
-    let response = send(stream, Method::POST, WATCH_PATH, order).await?;
+    let request = request(Method::POST, WATCH_PATH)
+        .header(hyper::header::CONTENT_TYPE, "application/json")
+        .body(order)?;
+    let response = give(stream, request).await?;
     if response.status() != StatusCode::OK {
         return outcome(response).await;
     }
@@ -146,6 +149,29 @@ fn pieces(mut source: impl Read) -> impl Iterator<Item = io::Result<Frame<Bytes>
     })
 }
 
+/// Sends a request with a body, or without one where its type is empty; `accept` is the type of
+/// answer that is wanted.
+pub async fn send_body(
+    instance: &Instance,
+    method: Method,
+    path: &str,
+    kind: &'static str,
+    accept: &'static str,
+    body: impl Into<Bytes>,
+) -> Result<Outcome> {
+    let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
+    let mut request = request(method, path);
+    if !kind.is_empty() {
+        request = request.header(hyper::header::CONTENT_TYPE, kind);
+    }
+    request = request.header(hyper::header::ACCEPT, accept);
+    let asked = async { outcome(give(stream, request.body(Full::new(body.into()))?).await?).await };
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .map_err(|_| anyhow!("the daemon of {} does not answer", instance.name))?
+        .with_context(|| format!("cannot talk to the daemon of {}", instance.name))
+}
+
 async fn connect(instance: &Instance) -> Result<Option<UnixStream>> {
     match UnixStream::connect(instance.socket()).await {
         Ok(stream) => Ok(Some(stream)),
@@ -183,22 +209,29 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    give(stream, request(method, path).body(body)?).await
+}
+
+fn request(method: Method, path: &str) -> hyper::http::request::Builder {
+    Request::builder().method(method).uri(path).header(hyper::header::HOST, "overlay")
+}
+
+async fn give<B>(stream: UnixStream, request: Request<B>) -> Result<Response<Incoming>>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(hyper::header::HOST, "overlay")
-        .header(hyper::header::CONTENT_TYPE, "application/json")
-        .body(body)?;
     Ok(sender.send_request(request).await?)
 }
 
 async fn outcome(response: Response<Incoming>) -> Result<Outcome> {
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
-    if status == StatusCode::OK {
+    if status.is_success() {
         return Ok(Outcome::Answered(body));
     }
     let problem = serde_json::from_slice(&body)

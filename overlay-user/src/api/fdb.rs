@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use overlay_common::abi::{FdbEntry, FdbKey};
 use overlay_control::config::Place;
 use overlay_control::controller::{FdbView, Names, Origin};
+use tokio::sync::SemaphorePermit;
 
 use super::model::FdbRow;
 
@@ -21,10 +22,11 @@ pub struct FdbDump {
     pub names: Names,
 }
 
-impl IntoResponse for FdbDump {
-    /// A JSON list with one row on each line, ordered by segment and address.
-    fn into_response(self) -> Response {
-        let body = Body::from_stream(futures_util::stream::iter(Pieces::new(self)));
+impl FdbDump {
+    /// A JSON list with one row on each line, ordered by segment and address. The place is given
+    /// back when the last row is out.
+    pub fn respond(self, place: SemaphorePermit<'static>) -> Response {
+        let body = Body::from_stream(futures_util::stream::iter(Pieces::new(self, place)));
         ([(CONTENT_TYPE, "application/json")], body).into_response()
     }
 }
@@ -37,12 +39,14 @@ struct Pieces {
     /// Whether there was a row yet.
     begun: bool,
     ended: bool,
+    /// One of those that may be under way at once.
+    _place: SemaphorePermit<'static>,
 }
 
 impl Pieces {
-    fn new(mut dump: FdbDump) -> Self {
+    fn new(mut dump: FdbDump, place: SemaphorePermit<'static>) -> Self {
         dump.names.sort(&mut dump.entries);
-        Self { dump, next: 0, begun: false, ended: false }
+        Self { dump, next: 0, begun: false, ended: false, _place: place }
     }
 
     fn piece(&mut self) -> serde_json::Result<Bytes> {

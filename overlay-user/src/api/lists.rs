@@ -5,15 +5,19 @@ use axum::Json;
 use axum::body::Body;
 use futures_util::StreamExt as _;
 use overlay_control::addresses::{LineError, List, Reader};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::model::ListOrder;
 use super::problem::{Kind, Problem};
-use super::queries::{Answered, awaited, put};
+use super::queries::{Answered, awaited, place, put};
 use super::server::{Request, Requests};
+
+/// Lists that are read at once: each takes 16 bytes an address.
+static LISTS: Semaphore = Semaphore::const_new(8);
 
 /// Reads a request's body and has the daemon carry the order out.
 pub async fn carry_out(order: ListOrder, body: Body, requests: &Requests) -> Answered {
+    let _place = place(&LISTS).await?;
     let (reply, names) = oneshot::channel();
     put(requests, Request::Names { reply }).await?;
     let list = read(Reader::new(awaited(names).await?, order.purpose()), body).await?;

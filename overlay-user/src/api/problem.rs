@@ -103,9 +103,11 @@ impl Kind {
 pub struct Problem {
     /// The kind, a path on this server.
     #[serde(rename = "type")]
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: Box<str>,
     /// What the kind is.
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: Box<str>,
     /// The status of the answer.
     pub status: u16,
     /// What was refused, and why.
@@ -123,8 +125,8 @@ impl Problem {
     /// A problem of a kind.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self {
-            kind: kind.address(),
-            title: kind.title().to_owned(),
+            kind: kind.address().into(),
+            title: kind.title().into(),
             status: kind.status(),
             detail: detail.into(),
             instance: String::new(),

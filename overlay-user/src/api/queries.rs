@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use tokio::sync::oneshot;
+use axum::response::Response;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::fdb::FdbDump;
 use super::model::{
     AclRow, Answer, DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, Question, RouteRow,
     SegmentRow, Status,
@@ -20,6 +20,12 @@ use super::server::{Request, Requests};
 /// How long the daemon's loop may take for an answer; a reload of ten thousand peers takes some
 /// seconds.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a place is waited for.
+const QUEUE: Duration = Duration::from_secs(10);
+
+/// Those who read the FDB at once: each holds a copy, of 28 bytes an address.
+static DUMPS: Semaphore = Semaphore::const_new(4);
 
 /// The tables.
 pub fn router() -> OpenApiRouter<Requests> {
@@ -195,8 +201,20 @@ async fn drops(State(requests): State<Requests>) -> Answered {
          content_type = "application/problem+json")
     )
 )]
-async fn fdb(State(requests): State<Requests>) -> Result<FdbDump, Problem> {
+async fn fdb(State(requests): State<Requests>) -> Result<Response, Problem> {
+    let place = place(&DUMPS).await?;
     let (reply, dump) = oneshot::channel();
     put(&requests, Request::Fdb { reply }).await?;
-    awaited(dump).await
+    Ok(awaited(dump).await?.respond(place))
+}
+
+/// A place among those who hold a copy of a large table.
+pub async fn place(places: &'static Semaphore) -> Result<SemaphorePermit<'static>, Problem> {
+    match timeout(QUEUE, places.acquire()).await {
+        Ok(place) => place.map_err(|_| Problem::ending()),
+        Err(_) => {
+            let detail = "others read or send large tables at this moment; try again";
+            Err(Problem::new(Kind::Busy, detail))
+        }
+    }
 }

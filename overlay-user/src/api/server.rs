@@ -1,20 +1,28 @@
-//! The daemon's end of the control socket.
+//! The daemon's end of the control socket, and of TCP where the configuration says so.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use axum::Router;
 use overlay_control::addresses::List;
+use overlay_control::config::{Access, Api};
 use overlay_control::controller::Names;
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::configuration::plan::{Applied, Refused};
+use super::configuration::running::{Plan, Running};
 use super::fdb::FdbDump;
 use super::model::{Answer, ListOrder, Question};
 use super::problem::Problem;
-use super::router;
+pub use super::secure::Prepared;
+use super::secure::Secure;
+use super::{connection, router};
 use super::watch::{WatchOrder, Watching};
 
 /// Where an answer goes.
@@ -49,6 +57,18 @@ pub enum Request {
         /// Where they come from.
         reply: oneshot::Sender<Result<Watching, Problem>>,
     },
+    /// The configuration that is in effect.
+    Running {
+        /// Where it goes.
+        reply: oneshot::Sender<Running>,
+    },
+    /// Another configuration.
+    Apply {
+        /// What is to be in effect.
+        plan: Box<Plan>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Applied, Refused>>,
+    },
     /// A list of addresses.
     List {
         /// What is to be done with it.
@@ -60,10 +80,18 @@ pub enum Request {
     },
 }
 
+/// How long nobody is let in where the system lets nobody in.
+pub const PAUSE: Duration = Duration::from_millis(100);
+
+/// The most connections over the socket at once.
+pub const CONNECTIONS: usize = 128;
+
 /// The running server.
 pub struct Server {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    socket: JoinHandle<()>,
+    secure: Option<Secure>,
+    router: Router,
 }
 
 impl Server {
@@ -76,22 +104,66 @@ impl Server {
         std::fs::set_permissions(path, Permissions::from_mode(0o600))
             .with_context(|| format!("cannot set the mode of {}", path.display()))?;
         let (requests, receiver) = mpsc::channel(16);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(async move {
-            let served =
-                axum::serve(listener, router::router(requests)).with_graceful_shutdown(async {
-                    let _ = stopped.await;
-                });
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the control socket failed");
-            }
-        });
-        Ok((Self { stop, task }, receiver))
+        let router = router::router(requests);
+        let (stop, stopped) = watch::channel(false);
+        let socket = tokio::spawn(accept(listener, router.clone(), stopped));
+        Ok((Self { stop, socket, secure: None, router }, receiver))
+    }
+
+    /// Gets ready to listen over TCP as a configuration says; `file` is where that stands.
+    /// Nothing has changed before [`Self::adopt`].
+    pub async fn prepare(&self, api: Option<&Api>, file: &Path) -> Result<Option<Prepared>> {
+        let Some(api) = api else { return Ok(None) };
+        let open = self.secure.as_ref().map(Secure::address);
+        Prepared::new(api, file, open).await.map(Some)
+    }
+
+    /// Listens over TCP as was prepared, or no longer. Connections that were let in by other
+    /// rules end with the answer that is under way.
+    pub fn adopt(&mut self, prepared: Option<Prepared>) {
+        self.secure = match (prepared, self.secure.take()) {
+            (None, _) => None,
+            (Some(prepared), before) => Some(Secure::adopt(prepared, before, &self.router)),
+        };
     }
 
     /// Ends the server once the answers that are under way are out.
-    pub async fn stop(self) {
-        let _ = self.stop.send(());
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.task).await;
+    pub async fn stop(mut self) {
+        self.secure = None;
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.socket).await;
     }
+}
+
+/// Takes connections until the server stops, and waits for those that are there.
+async fn accept(listener: UnixListener, router: Router, mut stopped: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // No descriptors are left, for one: some may be soon.
+                tracing::warn!("the control socket takes no connection: {error}");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            connection::turn_away(stream).await;
+            continue;
+        };
+        let (router, mut stopped) = (router.clone(), stopped.clone());
+        tokio::spawn(async move {
+            let stop = async move {
+                let _ = stopped.wait_for(|stopped| *stopped).await;
+            };
+            connection::serve(stream, router, Access::Write, stop).await;
+            drop(place);
+        });
+    }
+    let _ = places.acquire_many(CONNECTIONS as u32).await;
 }

@@ -5,11 +5,13 @@ use std::path::Path;
 use overlay_control::config::{Config, ConfigError, HostFacts};
 
 use super::CommandFailure;
+use crate::api::tls;
+use crate::config_file;
 use crate::netlink::Netlink;
 
 /// Validates a file against itself and this host.
 pub async fn check(file: &Path) -> Result<(), CommandFailure> {
-    let (config, warnings) = load(file, &Netlink::open()?).await?;
+    let Loaded { config, warnings, .. } = load(file, &Netlink::open()?).await?;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
@@ -25,17 +27,34 @@ pub async fn check(file: &Path) -> Result<(), CommandFailure> {
     Ok(())
 }
 
+/// What a file says.
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What works, and not as well as it could.
+    pub warnings: Vec<ConfigError>,
+    /// The file's text.
+    pub text: String,
+}
+
 /// Reads a file and checks it against itself and this host, in that order: a
 /// file that does not parse has nothing to compare. What works, and not as well as it could, is
 /// told beside.
-pub async fn load(
-    file: &Path,
-    netlink: &Netlink,
-) -> Result<(Config, Vec<ConfigError>), CommandFailure> {
+pub async fn load(file: &Path, netlink: &Netlink) -> Result<Loaded, CommandFailure> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file)
+    let text = config_file::read(file)
         .map_err(|error| CommandFailure::Wrong(format!("cannot read {name}: {error}")))?;
     let config = Config::parse(&text, &name).map_err(CommandFailure::Configuration)?;
+    let warnings = on_host(&config, file, netlink).await?;
+    Ok(Loaded { config, warnings, text })
+}
+
+/// Checks a configuration against this host. `file` is where it stands, or is to stand.
+pub async fn on_host(
+    config: &Config,
+    file: &Path,
+    netlink: &Netlink,
+) -> Result<Vec<ConfigError>, CommandFailure> {
     let mut host = HostFacts { addresses: netlink.addresses().await?, ..HostFacts::default() };
     for link in netlink.links().await? {
         if !link.ethernet {
@@ -44,11 +63,11 @@ pub async fn load(
         host.mtus.insert(link.name.clone(), link.mtu);
         host.interfaces.insert(link.name);
     }
+    if let Some(api) = &config.api {
+        host.api_files = tls::wrong_files(api, file);
+    }
     match config.check_host(&host) {
-        errors if errors.is_empty() => {
-            let warnings = config.host_warnings(&host);
-            Ok((config, warnings))
-        }
+        errors if errors.is_empty() => Ok(config.host_warnings(&host)),
         errors => Err(CommandFailure::Configuration(errors)),
     }
 }

@@ -4,6 +4,7 @@
 //! the configuration is wrong.
 
 mod capture;
+mod change;
 pub(crate) mod check;
 mod doctor;
 mod down;
@@ -15,6 +16,7 @@ mod run;
 mod select;
 mod trace;
 mod watch;
+mod words;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -69,6 +71,14 @@ enum Command {
     Trace(trace::Command),
     /// Write frames, before and after a running gateway, as pcapng.
     Capture(capture::Command),
+    /// Change a table of a running gateway's configuration: a peer, a segment, a port, a route, …
+    Set(change::Set),
+    /// Remove a table of a running gateway's configuration, or keys of one.
+    Unset(change::Unset),
+    /// Make the changes of a file, all of them or none.
+    Change(change::Change),
+    /// Write the configuration that is in effect to the configuration file.
+    Save(Query),
     /// Have a running gateway apply its configuration file again.
     Reload(Query),
     /// Remove everything that a gateway attached or pinned, and end it.
@@ -110,6 +120,8 @@ enum What {
     Neighbours,
     /// Where the packets of VRFs are routed.
     Routes,
+    /// The configuration that is in effect, as its file would have it.
+    Configuration,
     /// The rules of access lists, and how many packets each has held.
     Acls,
     /// What was dropped, where and why; the book has a page for each reason
@@ -159,6 +171,10 @@ async fn execute(command: Command) -> Result<(), CommandFailure> {
         Command::Fdb { command, query } => fdb::run(command, query).await,
         Command::Trace(command) => trace::run(command).await,
         Command::Capture(command) => capture::run(command).await,
+        Command::Set(set) => change::set(set).await,
+        Command::Unset(unset) => change::unset(unset).await,
+        Command::Change(change) => change::change(change).await,
+        Command::Save(query) => change::save(query).await,
         Command::Reload(query) => query::ask(query.name, Question::Reload, query.json).await,
         Command::Down(query) => down::down(query.name, query.json).await,
     }
@@ -167,6 +183,7 @@ async fn execute(command: Command) -> Result<(), CommandFailure> {
 async fn show(what: What, query: Query) -> Result<(), CommandFailure> {
     let question = match what {
         What::Fdb => return rows::fdb(query).await,
+        What::Configuration => return change::show(query).await,
         What::Ports => Question::Ports,
         What::Segments => Question::Segments,
         What::Peers => Question::Peers,

@@ -45,6 +45,12 @@ impl Daemon {
             Request::Watch { order, reply } => {
                 let _ = reply.send(self.watch(&order));
             }
+            Request::Running { reply } => {
+                let _ = reply.send(self.running.clone());
+            }
+            Request::Apply { plan, reply } => {
+                let _ = reply.send(self.put_into_effect(*plan).await);
+            }
             Request::List { order, list, reply } => {
                 let _ = reply.send(self.carry_out(order, list));
             }
@@ -92,7 +98,7 @@ impl Daemon {
             abi_version: ABI_VERSION,
             pid: std::process::id(),
             uptime: self.started.elapsed().as_secs(),
-            config: self.file.display().to_string(),
+            config: self.running.name(),
             netns: own_netns(),
             pins: bpffs::display(
                 Pins::new(&self.bpffs, &self.instance.name).instance(),

@@ -9,13 +9,15 @@
 //! - `answers`: what is asked over the control socket.
 //! - `counted`: what segments have counted.
 //! - `addresses`: lists of addresses that are loaded and unloaded.
-//! - `reload`: another configuration.
+//! - `reload`: another configuration, from the file.
+//! - `change`: another configuration, from whoever asks for it.
 //! - `watch`: those who watch frames.
 //! - `memory`: giving back what was needed for a moment.
 //! - [`removal`]: leaving nothing behind.
 
 mod addresses;
 mod answers;
+mod change;
 mod counted;
 mod events;
 mod ledger;
@@ -41,6 +43,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
+use crate::api::configuration::running::Running;
 use crate::api::server::{Reply, Request, Server};
 use crate::api::{Answer, Done, Question};
 use crate::dataplane::Dataplane;
@@ -69,7 +72,7 @@ pub struct Daemon {
     instance: Instance,
     /// Whether `--name` was given, which then stands over the file's name.
     named: bool,
-    file: PathBuf,
+    running: Running,
     started: Instant,
 
     netlink: Netlink,

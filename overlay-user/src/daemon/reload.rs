@@ -5,43 +5,25 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use anyhow::Context as _;
-use overlay_control::config::{Config, Encap, Peer, Segment};
+use overlay_control::config::{Config, Encap, Peer, Segment, Vrf};
 
 use super::ports::{Port, Wanted, wanted};
-use super::{Daemon, memory};
+use super::{Daemon, change, memory};
+use crate::api::configuration::running::Running;
 use crate::api::{Answer, Done, Problem};
-use crate::cli::{CommandFailure, check};
+use crate::cli::check;
 
 impl Daemon {
     /// Applies the configuration file again.
     pub(super) async fn reload(&mut self) -> Result<Answer, Problem> {
-        let (config, warnings) = match check::load(&self.file, &self.netlink).await {
-            Ok(loaded) => loaded,
-            Err(CommandFailure::Configuration(errors)) => {
-                let details: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                return Err(Problem::configuration("nothing was changed", details));
-            }
-            Err(CommandFailure::Wrong(message)) => {
-                let detail = format!("{message}; nothing was changed");
-                return Err(Problem::configuration(detail, Vec::new()));
-            }
-            Err(CommandFailure::Refused(error)) => return Err((&error).into()),
-        };
-        let current = self.controller.config();
-        if !self.named && config.node.name != current.node.name {
-            return Err(Problem::configuration(
-                format!(
-                    "{}: node.name is now {:?}, but this instance is {:?}; \
-                     nothing was changed: a name is changed by overlay down and overlay run",
-                    self.file.display(),
-                    config.node.name,
-                    current.node.name
-                ),
-                Vec::new(),
-            ));
-        }
-        let changes = differences(current, &config);
+        let loaded = check::load(&self.running.file, &self.netlink).await;
+        let check::Loaded { config, warnings, text } = loaded.map_err(change::refusal)?;
+        self.keeps_its_name(&config)?;
+        let mut changes = differences(self.controller.config(), &config);
         self.change_to(config).await.map_err(|error| Problem::from(&error))?;
+        let dropped = std::mem::take(&mut self.running.ephemeral);
+        changes.extend(dropped.iter().map(|change| format!("undone, not in the file: {change}")));
+        self.running = Running::of_file(self.running.file.clone(), text);
         for change in &changes {
             tracing::info!("reload: {change}");
         }
@@ -61,9 +43,11 @@ impl Daemon {
         }
     }
 
-    async fn change_to(&mut self, config: Config) -> anyhow::Result<()> {
+    /// Has another configuration take effect, or leaves everything as it was.
+    pub(super) async fn change_to(&mut self, config: Config) -> anyhow::Result<()> {
         let new = wanted(&config);
         self.prepare(&new).context("nothing was changed")?;
+        let secure = self.prepare_api(config.api.as_ref()).await.context("nothing was changed")?;
         let old: BTreeMap<String, Wanted> =
             self.ports.iter().map(|(name, port)| (name.clone(), port.wanted)).collect();
         let mut touched = Vec::new();
@@ -80,6 +64,7 @@ impl Daemon {
             }
         }
         self.controller.handle_config(config, self.now());
+        self.adopt_api(secure);
         self.open_datagrams();
         self.track_peers();
         self.refresh_routes().await;
@@ -123,7 +108,7 @@ impl Daemon {
 }
 
 /// What is different in a new configuration, a line each.
-fn differences(old: &Config, new: &Config) -> Vec<String> {
+pub(super) fn differences(old: &Config, new: &Config) -> Vec<String> {
     let mut changes = Vec::new();
     let mut value = |what: &str, old: String, new: String| {
         if old != new {
@@ -136,6 +121,7 @@ fn differences(old: &Config, new: &Config) -> Vec<String> {
         value(&format!("{}_port", encap.name()), port(old, encap), port(new, encap));
     }
     value("mss_clamp", old.node.mss_clamp.to_string(), new.node.mss_clamp.to_string());
+    value("router_mac", old.node.router_mac.to_string(), new.node.router_mac.to_string());
     value("ageing", old.node.ageing.to_string(), new.node.ageing.to_string());
     if old.node.fdb_entries != new.node.fdb_entries {
         changes.push(format!(
@@ -146,6 +132,10 @@ fn differences(old: &Config, new: &Config) -> Vec<String> {
     compare(&mut changes, "port", &wanted(old), &wanted(new));
     compare(&mut changes, "segment", &segments(old), &segments(new));
     compare(&mut changes, "peer", &peers(old), &peers(new));
+    compare(&mut changes, "vrf", &vrfs(old), &vrfs(new));
+    if old.api != new.api {
+        changes.push("api: changed".to_owned());
+    }
     if changes.is_empty() {
         changes.push("nothing has changed".to_owned());
     }
@@ -158,6 +148,10 @@ fn segments(config: &Config) -> BTreeMap<&str, &Segment> {
 
 fn peers(config: &Config) -> BTreeMap<&str, &Peer> {
     config.peers.iter().map(|peer| (peer.name.as_str(), peer)).collect()
+}
+
+fn vrfs(config: &Config) -> BTreeMap<&str, &Vrf> {
+    config.vrfs.iter().map(|vrf| (vrf.name.as_str(), vrf)).collect()
 }
 
 fn compare<N: Ord + Display, T: PartialEq>(

@@ -18,6 +18,7 @@ use super::ledger::Ledger;
 use super::ports::{Port, wanted};
 use super::{Daemon, Signals, memory, removal};
 use crate::api::client;
+use crate::api::configuration::running::Running;
 use crate::api::server::Server;
 use crate::cli::{CommandFailure, check};
 use crate::dataplane::features::release;
@@ -53,7 +54,7 @@ impl Daemon {
         let netlink = Netlink::open()?;
         // Subscribing comes before reading, so that no change is missed.
         let monitor = Monitor::open()?;
-        let (config, warnings) = check::load(file, &netlink).await?;
+        let check::Loaded { config, warnings, text } = check::load(file, &netlink).await?;
 
         let instance = Instance::new(name.clone().unwrap_or_else(|| config.node.name.clone()));
         let lock = instance.lock(async || client::answers(&instance).await).await?;
@@ -95,7 +96,10 @@ impl Daemon {
         let ports = wanted(&config).into_iter().map(|(name, w)| (name, Port::new(w)));
         let mut daemon = Self {
             named: name.is_some(),
-            file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+            running: Running::of_file(
+                std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+                text,
+            ),
             started: Instant::now(),
             netlink,
             monitor,
@@ -146,6 +150,7 @@ impl Daemon {
     }
 
     async fn bring_up(&mut self, former: Former) -> Result<()> {
+        let secure = self.prepare_api(self.controller.config().api.as_ref()).await?;
         self.read_host().await?;
         let deferred = self.await_next_hops().await;
         for part in former.learnt.stations.chunks(RESTORED_AT_ONCE) {
@@ -178,6 +183,7 @@ impl Daemon {
         }
         self.restore_abandoned().await;
         self.dataplane.commit().context("cannot pin the new maps")?;
+        self.adopt_api(secure);
         self.write_ledger()?;
         for event in deferred {
             self.handle_event(event).await;

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::harness::{Answered, Api};
 
-fn expect(answered: &Answered, status: u16, kind: &str, instance: &str) -> Result<()> {
+pub fn expect(answered: &Answered, status: u16, kind: &str, instance: &str) -> Result<()> {
     ensure!(answered.status == status, "{answered:?}");
     ensure!(answered.headers["content-type"] == "application/problem+json", "{answered:?}");
     let problem = answered.json()?;
@@ -53,5 +53,18 @@ async fn answers_come_through() -> Result<()> {
     ensure!(status.status == 200 && status.json()?["name"] == "gw1", "{status:?}");
     let head = api.ask("HEAD", "/v1/status").await?;
     ensure!(head.status == 200 && head.body.is_empty(), "{head:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_change_nothing() -> Result<()> {
+    let api = Api::start()?;
+    for (origin, status) in [("https://evil.example", 403), ("null", 403), ("https://x", 200)] {
+        let headers = format!("origin: {origin}\r\n");
+        let answered = api.send("POST", "/v1/reload", &headers, "").await?;
+        ensure!(answered.status == status, "{origin}: {answered:?}");
+        let answered = api.send("GET", "/v1/status", &headers, "").await?;
+        ensure!(answered.status == 200, "{origin}: {answered:?}");
+    }
     Ok(())
 }

@@ -9,7 +9,9 @@ mod harness;
 
 mod access;
 mod acl;
+mod api;
 mod bad_config;
+mod changes;
 mod closed;
 mod devices;
 mod dhcp;

@@ -26,7 +26,10 @@ pub fn check(workspace: &Workspace) -> Result<()> {
             // The sanitizer's flags are unstable; the compiler stays the pinned one.
             let mut fuzz = workspace.cargo("fuzz");
             fuzz.env("RUSTC_BOOTSTRAP", "1").args(["run", target, "--target-dir"]);
-            fuzz.arg(target_dir(workspace)).arg("--");
+            fuzz.arg(target_dir(workspace));
+            // What is found goes into the first directory; the other says what is usual.
+            let (corpus, seeds) = (corpus(workspace, target)?, seeds(workspace, target));
+            fuzz.arg(corpus).args(seeds).arg("--");
             execute(fuzz.args([
                 &format!("-max_total_time={SECONDS}"),
                 "-print_final_stats=1",
@@ -35,4 +38,16 @@ pub fn check(workspace: &Workspace) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+fn corpus(workspace: &Workspace, target: &str) -> Result<PathBuf> {
+    let corpus = workspace.root.join("fuzz/corpus").join(target);
+    std::fs::create_dir_all(&corpus)?;
+    Ok(corpus)
+}
+
+/// Inputs from which a search begins, where it would not find that form by itself.
+fn seeds(workspace: &Workspace, target: &str) -> Option<PathBuf> {
+    let seeds = workspace.root.join("fuzz/seeds").join(target);
+    seeds.is_dir().then_some(seeds)
 }
