@@ -12,6 +12,7 @@ pub(crate) mod document;
 mod error;
 mod finish;
 mod host;
+mod metrics;
 mod mtu;
 pub(crate) mod nearest;
 mod read;
@@ -32,6 +33,7 @@ pub use error::ConfigError;
 use crate::acl::List;
 pub use host::HostFacts;
 pub(crate) use values::parse_mac;
+pub use metrics::{Metrics, SERIES};
 pub use routing::{Prefix, RouteTo, StaticRoute, Vrf};
 
 use host::Places;
@@ -55,6 +57,8 @@ pub struct Config {
     pub vrfs: Vec<Vrf>,
     /// `[[peer]]`.
     pub peers: Vec<Peer>,
+    /// `[metrics]`.
+    pub metrics: Metrics,
     places: Places,
 }
 

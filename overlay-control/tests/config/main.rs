@@ -4,6 +4,7 @@ mod accepted;
 mod acls;
 mod host;
 mod marked;
+mod metrics;
 mod random;
 mod relations;
 mod routing;
