@@ -9,6 +9,7 @@
 //! - [`watch`]: frames on their way to those who watch.
 //! - [`api`]: the control socket, both ends.
 //! - [`show`]: answers as tables for people.
+//! - [`events`], [`health`], [`metrics`]: what happened, what is wrong, and the numbers.
 //! - [`instance`], [`state`]: where an instance is found, and what it leaves
 //!   for whoever has to clean up after it.
 
@@ -17,8 +18,11 @@ pub mod cli;
 mod clock;
 pub mod daemon;
 pub mod dataplane;
+pub mod events;
 pub mod forwarder;
+pub mod health;
 pub mod instance;
+pub mod metrics;
 pub mod netlink;
 pub mod show;
 pub mod state;

@@ -46,6 +46,7 @@ fn a_peer_is_told_of_when_the_way_to_it_is_lost_and_found() {
         matches!(news, News::Peer { name, obstacle: None, was_ready: Some(false), .. } if name == "gw2")
     });
     assert!(found);
+    while gateway.controller.poll_news().is_some() {}
     gateway.wait(5);
     assert_eq!(gateway.controller.poll_news(), None, "nothing has changed");
 }

@@ -5,6 +5,7 @@
 //! - [`server`]: the daemon's end.
 //! - [`router`]: every resource; `queries` and `orders` are its parts.
 //! - [`document`]: the OpenAPI document.
+//! - [`sight`]: metrics and events.
 //! - [`fdb`]: the FDB on its way out.
 //! - [`lists`]: lists of addresses on their way in.
 //! - [`client`]: the commands' end.
@@ -20,9 +21,10 @@ mod queries;
 pub mod router;
 pub mod server;
 pub mod watch;
+pub mod sight;
 
 pub use model::{
-    AclRow, Answer, Done, DropRow, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow, Question,
-    RouteRow, SegmentRow, Status,
+    AclRow, Answer, Done, DropRow, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow, ProblemRow,
+    Question, RouteRow, SegmentRow, Status,
 };
 pub use problem::Problem;

@@ -10,11 +10,16 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::{Kind, Problem};
 use super::server::Requests;
-use super::{document, orders, queries, watch};
+use super::{document, orders, queries, sight, watch};
 
 /// The resources, and the document that describes them. Each line is a file's.
 pub fn resources() -> OpenApiRouter<Requests> {
-    document::begun().merge(queries::router()).merge(orders::router()).merge(watch::router()).merge(document::router())
+    document::begun()
+        .merge(queries::router())
+        .merge(orders::router())
+        .merge(watch::router())
+        .merge(sight::router())
+        .merge(document::router())
 }
 
 /// The document that describes the resources.

@@ -3,6 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use overlay_control::addresses::List;
@@ -16,6 +17,8 @@ use super::model::{Answer, ListOrder, Question};
 use super::problem::Problem;
 use super::router;
 use super::watch::{WatchOrder, Watching};
+use crate::events::Log;
+use crate::metrics::Snapshot;
 
 /// Where an answer goes.
 pub type Reply = oneshot::Sender<Result<Answer, Problem>>;
@@ -31,6 +34,16 @@ pub enum Request {
         question: Question,
         /// Where the answer goes.
         reply: Reply,
+    },
+    /// The log of events.
+    Events {
+        /// Where it goes.
+        reply: oneshot::Sender<Arc<Log>>,
+    },
+    /// All numbers.
+    Metrics {
+        /// Where they go.
+        reply: oneshot::Sender<Snapshot>,
     },
     /// What names mean now, to read a list of addresses with.
     Names {
@@ -62,6 +75,7 @@ pub enum Request {
 
 /// The running server.
 pub struct Server {
+    requests: Requests,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -77,16 +91,22 @@ impl Server {
             .with_context(|| format!("cannot set the mode of {}", path.display()))?;
         let (requests, receiver) = mpsc::channel(16);
         let (stop, stopped) = oneshot::channel::<()>();
+        let asked = requests.clone();
         let task = tokio::spawn(async move {
             let served =
-                axum::serve(listener, router::router(requests)).with_graceful_shutdown(async {
+                axum::serve(listener, router::router(asked)).with_graceful_shutdown(async {
                     let _ = stopped.await;
                 });
             if let Err(error) = served.await {
                 tracing::error!(%error, "the control socket failed");
             }
         });
-        Ok((Self { stop, task }, receiver))
+        Ok((Self { requests, stop, task }, receiver))
+    }
+
+    /// The way to the daemon's loop, for others who answer.
+    pub fn requests(&self) -> Requests {
+        self.requests.clone()
     }
 
     /// Ends the server once the answers that are under way are out.

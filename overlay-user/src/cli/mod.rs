@@ -7,6 +7,7 @@ mod capture;
 pub(crate) mod check;
 mod doctor;
 mod down;
+mod events;
 mod failure;
 mod fdb;
 mod query;
@@ -15,6 +16,7 @@ mod run;
 mod select;
 mod trace;
 mod watch;
+mod status;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -49,8 +51,21 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say how a running gateway is.
-    Status(Query),
+    /// Say how a running gateway is: what is wrong, since when, and what to do.
+    Status {
+        /// End with exit code 1 where something is wrong.
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        query: Query,
+    },
+    /// Say what happened to a running gateway, and what happens.
+    Events {
+        #[command(flatten)]
+        wanted: events::Wanted,
+        #[command(flatten)]
+        query: Query,
+    },
     /// Show what a running gateway knows.
     Show {
         /// What to show.
@@ -141,7 +156,7 @@ pub fn main() -> ExitCode {
     // A blocked helper thread must not keep the process.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             let _ = writeln!(std::io::stderr(), "{failure}");
             failure.exit_code()
@@ -149,12 +164,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> Result<(), CommandFailure> {
+async fn execute(command: Command) -> Result<ExitCode, CommandFailure> {
+    if let Command::Status { check, query } = command {
+        return status::status(query, check).await;
+    }
+    carry_out(command).await.map(|()| ExitCode::SUCCESS)
+}
+
+async fn carry_out(command: Command) -> Result<(), CommandFailure> {
     match command {
         Command::Run(configured) => run::run(&configured.config, configured.name).await,
         Command::Check(configured) => check::check(&configured.config).await,
         Command::Doctor { json } => doctor::run(json),
-        Command::Status(query) => query::ask(query.name, Question::Status, query.json).await,
+        Command::Status { query, .. } => status::status(query, false).await.map(drop),
+        Command::Events { wanted, query } => events::events(wanted, query).await,
         Command::Show { what, query } => show(what, query).await,
         Command::Fdb { command, query } => fdb::run(command, query).await,
         Command::Trace(command) => trace::run(command).await,

@@ -15,6 +15,12 @@ use crate::cli::{CommandFailure, check};
 impl Daemon {
     /// Applies the configuration file again.
     pub(super) async fn reload(&mut self) -> Result<Answer, Problem> {
+        let outcome = self.apply_file().await;
+        self.reload_ended(&outcome);
+        outcome.map(|changes| Answer::Done(Done { changes }))
+    }
+
+    async fn apply_file(&mut self) -> Result<Vec<String>, Problem> {
         let (config, warnings) = match check::load(&self.file, &self.netlink).await {
             Ok(loaded) => loaded,
             Err(CommandFailure::Configuration(errors)) => {
@@ -48,7 +54,7 @@ impl Daemon {
         for warning in warnings {
             tracing::warn!("reload: {warning}");
         }
-        Ok(Answer::Done(Done { changes }))
+        Ok(changes)
     }
 
     /// The same on SIGHUP, where nobody waits for the answer.
