@@ -53,6 +53,7 @@ pub const PACKAGES: &[Package] = &[
     package("dnsmasq-base", "dnsmasq", Scope::Test, "a DHCP server behind the overlay"),
     package("isc-dhcp-client", "dhclient", Scope::Test, "a DHCP client on its other side"),
     package("nftables", "nft", Scope::Test, "cutting the underlay in tests of faults"),
+    package("prometheus", "promtool", Scope::Test, "reads the metrics, and tests the alert rules"),
     package("util-linux", "taskset", Scope::Test, "the core and priority of threads"),
     package("g++", "g++", Scope::Test, "libFuzzer, which cargo-fuzz compiles"),
 ];

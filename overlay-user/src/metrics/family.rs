@@ -138,4 +138,21 @@ mod tests {
             assert!(text.contains(&row), "docs/src/monitoring.md lacks: {row}");
         }
     }
+
+    #[test]
+    fn dashboard_and_alerts_name_what_there_is() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/monitoring");
+        let known: std::collections::BTreeSet<&str> = Family::ALL.iter().map(|f| f.name()).collect();
+        for file in ["overlay-dashboard.json", "overlay-alerts.yml", "overlay-alerts-test.yml"] {
+            let text = std::fs::read_to_string(format!("{directory}/{file}")).unwrap();
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let named: Vec<&str> = words
+                .filter(|word| word.starts_with("overlay_") || word.starts_with("process_"))
+                .collect();
+            assert!(named.len() > 10, "{file} names {} metrics", named.len());
+            for name in named {
+                assert!(known.contains(name), "{file} names {name}, which there is not");
+            }
+        }
+    }
 }

@@ -13,7 +13,7 @@ const OF_A_PROBLEM: usize = 2;
 
 /// The screen's text.
 pub fn status(status: &Status) -> String {
-    let mut lines = vec![title(status)];
+    let mut lines = vec![status.name.clone(), title(status)];
     lines.push(format!(
         "  up {}, pid {}, version {}, tables v{}, vtep {}",
         units::duration(status.uptime),
@@ -65,11 +65,11 @@ fn title(status: &Status) -> String {
     let count = |severity: &str| status.problems.iter().filter(|p| p.severity == severity).count();
     let (errors, warnings) = (count("error"), count("warning"));
     if status.healthy {
-        return format!("{}: healthy", status.name);
+        return "  healthy".to_owned();
     }
     let since = status.problems.iter().filter(|p| p.severity != "note").map(|p| p.seconds).max();
     let since = units::duration(since.unwrap_or_default());
-    format!("{}: DEGRADED for {since}: {errors} errors, {warnings} warnings", status.name)
+    format!("  DEGRADED for {since}: errors {errors}, warnings {warnings}")
 }
 
 fn problems(problems: &[ProblemRow], room: usize) -> Vec<String> {
@@ -137,7 +137,7 @@ mod tests {
     fn each_problem_says_what_to_do() {
         let problems = vec![problem(1)];
         let text = super::status(&Status { name: "gw1".into(), problems, ..Status::default() });
-        assert!(text.starts_with("gw1: DEGRADED for 1 min 1 s: 1 errors, 0 warnings\n"), "{text}");
+        assert!(text.starts_with("gw1\n  DEGRADED for 1 min 1 s: errors 1, warnings 0\n"), "{text}");
         assert!(text.contains("  error for 1 min 1 s: port eth1 is down"), "{text}");
         assert!(text.contains("    do: set it up\n"), "{text}");
         let recovered = vec![problem(2)];

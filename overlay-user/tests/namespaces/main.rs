@@ -24,6 +24,7 @@ mod jumbo;
 mod life;
 mod limits;
 mod loading;
+mod monitoring;
 mod mtu;
 mod multipath;
 mod neighbours;
