@@ -10,6 +10,7 @@
 //! - [`api`]: the control socket, both ends.
 //! - [`show`]: answers as tables for people.
 //! - [`events`], [`health`], [`metrics`]: what happened, what is wrong, and the numbers.
+//! - [`doctor`]: what in this machine would hurt.
 //! - [`instance`], [`state`]: where an instance is found, and what it leaves
 //!   for whoever has to clean up after it.
 
@@ -18,6 +19,7 @@ pub mod cli;
 mod clock;
 pub mod daemon;
 pub mod dataplane;
+pub mod doctor;
 pub mod events;
 pub mod forwarder;
 pub mod health;

@@ -45,8 +45,12 @@ enum Command {
     Run(Configured),
     /// Validate a configuration file; changes nothing.
     Check(Configured),
-    /// Say what this machine's kernel can do, and what comes of what it lacks.
+    /// Say what this machine's kernel can do, and what on the machine would hurt a gateway.
     Doctor {
+        /// The configuration file, which says what the devices are for; the usual one, if it is
+        /// there.
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Answer in JSON.
         #[arg(long)]
         json: bool,
@@ -175,7 +179,7 @@ async fn carry_out(command: Command) -> Result<(), CommandFailure> {
     match command {
         Command::Run(configured) => run::run(&configured.config, configured.name).await,
         Command::Check(configured) => check::check(&configured.config).await,
-        Command::Doctor { json } => doctor::run(json),
+        Command::Doctor { config, json } => doctor::run(config, json).await,
         Command::Status { query, .. } => status::status(query, false).await.map(drop),
         Command::Events { wanted, query } => events::events(wanted, query).await,
         Command::Show { what, query } => show(what, query).await,

@@ -9,7 +9,8 @@ use super::{Facts, Findings, Severity};
 /// Offloads that put frames together before XDP sees them, with the name that `ethtool -K` takes.
 const JOINING: &[(&str, &str)] = &[("rx-lro", "lro"), ("rx-gro-hw", "rx-gro-hw")];
 /// What takes tags off before XDP sees them.
-const STRIPPING: &[(&str, &str)] = &[("rx-vlan-hw-parse", "rxvlan"), ("rx-vlan-stag-hw-parse", "rx-vlan-stag-hw-parse")];
+const STRIPPING: &[(&str, &str)] =
+    &[("rx-vlan-hw-parse", "rxvlan"), ("rx-vlan-stag-hw-parse", "rx-vlan-stag-hw-parse")];
 
 /// What follows for each device.
 pub fn examine(facts: &Facts, to: &mut Findings) {
@@ -40,11 +41,21 @@ fn driver(device: &Device, to: &mut Findings) {
         return;
     };
     let yes = |can, what: &str| if can { what.to_owned() } else { format!("no {what}") };
-    let can = [yes(xdp.basic, "XDP"), yes(xdp.redirect, "redirecting"), yes(xdp.transmit, "redirected frames")];
+    let can = [
+        yes(xdp.basic, "XDP"),
+        yes(xdp.redirect, "redirecting"),
+        yes(xdp.transmit, "redirected frames"),
+    ];
     let what = format!("driver {driver}: {}", can.join(", "));
     if device.mode == Mode::Xdp && !xdp.basic {
         let why = "mode = \"xdp\" asks for what the driver does not have, and the start fails";
-        to.bad(("driver", Severity::Error), name, what, why, "write mode = \"auto\" in the configuration");
+        to.bad(
+            ("driver", Severity::Error),
+            name,
+            what,
+            why,
+            "write mode = \"auto\" in the configuration",
+        );
     } else if device.is_port() && device.on_xdp() && !xdp.basic {
         let why = "the port is on tc, which costs more for each packet";
         to.bad(("driver", Severity::Note), name, what, why, "use a device whose driver runs XDP");
@@ -108,10 +119,8 @@ fn others(device: &Device, to: &mut Findings) {
 
 fn queues(device: &Device, cpus: usize, to: &mut Findings) {
     let (name, Some(channels)) = (&device.name, device.channels) else { return };
-    let (used, most) = (
-        channels.combined + channels.receive,
-        channels.max_combined.max(channels.max_receive),
-    );
+    let (used, most) =
+        (channels.combined + channels.receive, channels.max_combined.max(channels.max_receive));
     let wanted = u32::try_from(cpus).unwrap_or(u32::MAX).min(most);
     if device.is_port() && used < wanted {
         let kind = if channels.max_combined > 0 { "combined" } else { "rx" };
@@ -124,7 +133,8 @@ fn queues(device: &Device, cpus: usize, to: &mut Findings) {
         );
     }
     let first = device.interrupts.first();
-    let one = first.is_some_and(|cpus| cpus.len() == 1 && device.interrupts.iter().all(|i| i == cpus));
+    let one =
+        first.is_some_and(|cpus| cpus.len() == 1 && device.interrupts.iter().all(|i| i == cpus));
     if device.is_port() && device.interrupts.len() > 1 && cpus > 1 && one {
         to.bad(
             ("interrupts", Severity::Warning),
@@ -169,7 +179,14 @@ mod tests {
 
     fn wire(name: &str) -> Device {
         let xdp = Some(Xdp { basic: true, redirect: true, transmit: true });
-        Device { name: name.to_owned(), exists: true, up: true, mtu: 1500, xdp, ..Device::default() }
+        Device {
+            name: name.to_owned(),
+            exists: true,
+            up: true,
+            mtu: 1500,
+            xdp,
+            ..Device::default()
+        }
     }
 
     fn bad(device: Device) -> Vec<(&'static str, String)> {
@@ -196,7 +213,9 @@ mod tests {
         let bare = Device { uplink: true, xdp: Some(Xdp::default()), ..wire("eth0") };
         assert_eq!(bad(bare.clone())[0].0, "driver");
         let asked = Facts { devices: vec![Device { mode: Mode::Xdp, ..bare }], ..Facts::default() };
-        assert!(examine(&asked).iter().any(|f| f.code == "driver" && f.severity == Severity::Error));
+        assert!(
+            examine(&asked).iter().any(|f| f.code == "driver" && f.severity == Severity::Error)
+        );
         let veth = Device { local: true, access: true, mode: Mode::Xdp, ..wire("veth0") };
         assert_eq!(bad(veth)[0].0, "local-xdp");
     }
@@ -234,7 +253,8 @@ mod tests {
         assert_eq!(bad(missing), [("device", "ip link".to_owned())]);
         let down = Device { uplink: true, up: false, ..wire("eth0") };
         assert_eq!(bad(down), [("device", "ip link set dev eth0 up".to_owned())]);
-        let other = Device { uplink: true, others: vec!["XDP program 7".to_owned()], ..wire("eth0") };
+        let other =
+            Device { uplink: true, others: vec!["XDP program 7".to_owned()], ..wire("eth0") };
         assert_eq!(bad(other), [("other-program", "ip link set dev eth0 xdp off".to_owned())]);
     }
 }

@@ -7,7 +7,8 @@ const LOCKED: u64 = 512 << 20;
 /// File descriptors of a gateway with many ports and CPUs.
 const OPEN_FILES: u64 = 4096;
 /// Clock sources that programs read without leaving the CPU.
-const QUICK_CLOCKS: &[&str] = &["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"];
+const QUICK_CLOCKS: &[&str] =
+    &["tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"];
 
 /// What follows for the whole machine.
 pub fn examine(facts: &Facts, to: &mut Findings) {
@@ -113,7 +114,8 @@ mod tests {
             devices: vec![Device::default()],
             ..Facts::default()
         };
-        let bad: Vec<_> = examine(&facts).into_iter().filter(|f| f.severity > Severity::Note).collect();
+        let bad: Vec<_> =
+            examine(&facts).into_iter().filter(|f| f.severity > Severity::Note).collect();
         assert_eq!(bad, []);
     }
 

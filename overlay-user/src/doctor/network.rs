@@ -45,7 +45,11 @@ fn tunnels(facts: &Facts, to: &mut Findings) {
 
 fn firewall(facts: &Facts, to: &mut Findings) {
     let Some(blocked) = &facts.blocked else {
-        to.note("firewall", "", "the firewall's rules are not to be read (nft is missing, or refuses)");
+        to.note(
+            "firewall",
+            "",
+            "the firewall's rules are not to be read (nft is missing, or refuses)",
+        );
         return;
     };
     for blocked in blocked {
@@ -98,7 +102,10 @@ fn neighbours(facts: &Facts, to: &mut Findings) {
                 "",
                 format!("the kernel keeps {most} {family} neighbours, and there are {peers} peers"),
                 "where peers are on the link, next hops are forgotten and asked for all the time",
-                format!("sysctl -w net.{family}.neigh.default.gc_thresh3={}", wanted.next_power_of_two()),
+                format!(
+                    "sysctl -w net.{family}.neigh.default.gc_thresh3={}",
+                    wanted.next_power_of_two()
+                ),
             );
         } else {
             to.ok("neighbour-table", "", format!("the kernel keeps {most} {family} neighbours"));
@@ -112,7 +119,9 @@ mod tests {
     use super::*;
 
     fn bad(facts: &Facts) -> Vec<(&'static str, String)> {
-        let hurts = |f: &super::super::Finding| f.severity > Severity::Note && f.code != "bpffs" && f.code != "open-files";
+        let hurts = |f: &super::super::Finding| {
+            f.severity > Severity::Note && f.code != "bpffs" && f.code != "open-files"
+        };
         let found = examine(facts).into_iter().filter(hurts);
         found.map(|finding| (finding.code, finding.fix.unwrap_or_default())).collect()
     }

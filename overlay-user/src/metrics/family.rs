@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn dashboard_and_alerts_name_what_there_is() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/monitoring");
-        let known: std::collections::BTreeSet<&str> = Family::ALL.iter().map(|f| f.name()).collect();
+        let known: std::collections::BTreeSet<&str> =
+            Family::ALL.iter().map(|f| f.name()).collect();
         for file in ["overlay-dashboard.json", "overlay-alerts.yml", "overlay-alerts-test.yml"] {
             let text = std::fs::read_to_string(format!("{directory}/{file}")).unwrap();
             let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');

@@ -8,6 +8,7 @@ mod units;
 
 use crate::api::{AclRow, DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, RouteRow, SegmentRow};
 use crate::dataplane::features::{ALL, Features};
+use crate::doctor::Finding;
 use overlay_common::wire::TagKind;
 pub use status::status;
 use table::Table;
@@ -41,6 +42,26 @@ pub fn features(release: &str, found: Features) -> String {
         table.row(fields.into_iter().chain([comment]));
     }
     format!("Linux {release} has {found}\n{}", table.render())
+}
+
+/// `overlay doctor`: the findings, the worst first, each with the command that mends it.
+pub fn findings(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let subject = if finding.subject.is_empty() { "" } else { " " };
+        let severity = finding.severity.name().to_uppercase();
+        text += &format!(
+            "{severity:<8}{}{subject}{}: {}\n",
+            finding.code, finding.subject, finding.what
+        );
+        if !finding.why.is_empty() {
+            text += &format!("        {}\n", finding.why);
+        }
+        if let Some(fix) = &finding.fix {
+            text += &format!("        do: {fix}\n");
+        }
+    }
+    text
 }
 
 /// `overlay show ports`.

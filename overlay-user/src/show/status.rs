@@ -137,7 +137,10 @@ mod tests {
     fn each_problem_says_what_to_do() {
         let problems = vec![problem(1)];
         let text = super::status(&Status { name: "gw1".into(), problems, ..Status::default() });
-        assert!(text.starts_with("gw1\n  DEGRADED for 1 min 1 s: errors 1, warnings 0\n"), "{text}");
+        assert!(
+            text.starts_with("gw1\n  DEGRADED for 1 min 1 s: errors 1, warnings 0\n"),
+            "{text}"
+        );
         assert!(text.contains("  error for 1 min 1 s: port eth1 is down"), "{text}");
         assert!(text.contains("    do: set it up\n"), "{text}");
         let recovered = vec![problem(2)];

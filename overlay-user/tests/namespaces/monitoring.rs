@@ -117,7 +117,10 @@ fn what_is_wrong_has_its_time_and_its_fix_and_ends() -> Result<()> {
     ensure!(later.lines().all(|line| !line.contains("\"port-up\"")), "{later}");
     ensure!(later.contains("configuration-refused"), "{later}");
     let text = gateway.run(&["events"])?;
-    ensure!(text.lines().any(|line| line.contains(" port-down ") && line.contains("eth1")), "{text}");
+    ensure!(
+        text.lines().any(|line| line.contains(" port-down ") && line.contains("eth1")),
+        "{text}"
+    );
     drop(gateway);
     let ended = follower.wait(PATIENCE)?;
     ensure!(ended.success() && follower.output().contains("\"stopping\""), "{ended}");
@@ -155,7 +158,10 @@ fn prometheus_reads_the_metrics() -> Result<()> {
         ensure!(is_there || may_be_absent, "no {} in:\n{text}", family.name());
     }
     let open = metrics(&gw1.netns, &gw1.name, "application/openmetrics-text; version=1.0.0")?;
-    ensure!(open.ends_with("# EOF\n") && open.contains("# TYPE overlay_reloads counter\n"), "{open}");
+    ensure!(
+        open.ends_with("# EOF\n") && open.contains("# TYPE overlay_reloads counter\n"),
+        "{open}"
+    );
 
     let scratch = Scratch::new()?;
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/monitoring/overlay-alerts.yml");
