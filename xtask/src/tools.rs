@@ -53,10 +53,17 @@ pub const PACKAGES: &[Package] = &[
     package("dnsmasq-base", "dnsmasq", Scope::Test, "a DHCP server behind the overlay"),
     package("isc-dhcp-client", "dhclient", Scope::Test, "a DHCP client on its other side"),
     package("nftables", "nft", Scope::Test, "cutting the underlay in tests of faults"),
-    package("prometheus", "promtool", Scope::Test, "reads the metrics, and tests the alert rules"),
     package("util-linux", "taskset", Scope::Test, "the core and priority of threads"),
     package("g++", "g++", Scope::Test, "libFuzzer, which cargo-fuzz compiles"),
 ];
+
+/// Debian packages for the tests whose services are not to be started.
+pub const QUIET_PACKAGES: &[Package] = &[package(
+    "prometheus",
+    "promtool",
+    Scope::Test,
+    "reads the metrics, and tests the alert rules",
+)];
 
 /// Debian packages for `cargo xtask test --vm`, beside those of the tests and
 /// [`OPEN_VSWITCH`].
