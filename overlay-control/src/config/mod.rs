@@ -32,9 +32,9 @@ pub use error::ConfigError;
 
 use crate::acl::List;
 pub use host::HostFacts;
-pub(crate) use values::parse_mac;
 pub use metrics::{Metrics, SERIES};
 pub use routing::{Prefix, RouteTo, StaticRoute, Vrf};
+pub(crate) use values::parse_mac;
 
 use host::Places;
 use source::Problems;

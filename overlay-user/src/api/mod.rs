@@ -20,8 +20,8 @@ pub mod problem;
 mod queries;
 pub mod router;
 pub mod server;
-pub mod watch;
 pub mod sight;
+pub mod watch;
 
 pub use model::{
     AclRow, Answer, Done, DropRow, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow, ProblemRow,

@@ -14,9 +14,9 @@ mod query;
 mod rows;
 mod run;
 mod select;
+mod status;
 mod trace;
 mod watch;
-mod status;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -153,8 +153,7 @@ impl Daemon {
         let end = self.work().await?;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         let stays = matches!(end, End::Terminate);
-        let text =
-            if stays { "what is attached forwards on" } else { "everything is detached" };
+        let text = if stays { "what is attached forwards on" } else { "everything is detached" };
         self.tell(Kind::Stopping, String::new(), text, serde_json::json!({ "detaches": !stays }));
         self.sight.log.end();
         let server = self.server.take();

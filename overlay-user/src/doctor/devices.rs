@@ -30,6 +30,7 @@ pub fn examine(facts: &Facts, to: &mut Findings) {
         offloads(device, to);
         others(device, to);
         queues(device, facts.cpus, to);
+        interrupts(device, facts.cpus, to);
     }
     mtus(facts, to);
 }
@@ -132,7 +133,10 @@ fn queues(device: &Device, cpus: usize, to: &mut Findings) {
             format!("ethtool -L {name} {kind} {wanted}"),
         );
     }
-    let first = device.interrupts.first();
+}
+
+fn interrupts(device: &Device, cpus: usize, to: &mut Findings) {
+    let (name, first) = (&device.name, device.interrupts.first());
     let one =
         first.is_some_and(|cpus| cpus.len() == 1 && device.interrupts.iter().all(|i| i == cpus));
     if device.is_port() && device.interrupts.len() > 1 && cpus > 1 && one {
