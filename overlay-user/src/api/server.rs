@@ -26,6 +26,9 @@ pub type Reply = oneshot::Sender<Result<Answer, Problem>>;
 /// The way to the daemon's loop.
 pub type Requests = mpsc::Sender<Request>;
 
+/// The same for those who do not keep it open.
+pub type WeakRequests = mpsc::WeakSender<Request>;
+
 /// What is on its way to the daemon's loop.
 pub enum Request {
     /// A question.
@@ -75,7 +78,8 @@ pub enum Request {
 
 /// The running server.
 pub struct Server {
-    requests: Requests,
+    /// Weak, so that the daemon notices when nobody asks it any more.
+    requests: WeakRequests,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -91,7 +95,7 @@ impl Server {
             .with_context(|| format!("cannot set the mode of {}", path.display()))?;
         let (requests, receiver) = mpsc::channel(16);
         let (stop, stopped) = oneshot::channel::<()>();
-        let asked = requests.clone();
+        let (weak, asked) = (requests.downgrade(), requests);
         let task = tokio::spawn(async move {
             let served =
                 axum::serve(listener, router::router(asked)).with_graceful_shutdown(async {
@@ -101,11 +105,11 @@ impl Server {
                 tracing::error!(%error, "the control socket failed");
             }
         });
-        Ok((Self { requests, stop, task }, receiver))
+        Ok((Self { requests: weak, stop, task }, receiver))
     }
 
     /// The way to the daemon's loop, for others who answer.
-    pub fn requests(&self) -> Requests {
+    pub fn requests(&self) -> WeakRequests {
         self.requests.clone()
     }
 

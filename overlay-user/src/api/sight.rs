@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use super::problem::{Kind, Problem};
 use super::queries::{awaited, put};
-use super::server::{Request, Requests};
+use super::server::{Request, Requests, WeakRequests};
 use crate::events::reader::FOLLOWERS;
 use crate::events::{Event, Reader};
 use crate::metrics::Format;
@@ -56,10 +56,22 @@ async fn metrics(
     State(requests): State<Requests>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    page(&requests, &headers).await
+}
+
+/// The same over TCP.
+async fn scraped(
+    State(requests): State<WeakRequests>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    page(&requests.upgrade().ok_or_else(Problem::ending)?, &headers).await
+}
+
+async fn page(requests: &Requests, headers: &HeaderMap) -> Result<Response, Problem> {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     let format = Format::accepted(accept);
     let (reply, snapshot) = oneshot::channel();
-    put(&requests, Request::Metrics { reply }).await?;
+    put(requests, Request::Metrics { reply }).await?;
     let text = format.write(&awaited(snapshot).await?);
     Ok(([(CONTENT_TYPE, format.media_type())], text).into_response())
 }
@@ -113,8 +125,8 @@ async fn events(
 }
 
 /// Serves the metrics over plain HTTP, and nothing else.
-pub async fn serve_metrics(listener: TcpListener, requests: Requests) {
-    let app = Router::new().route(METRICS_PATH, get(metrics)).with_state(requests);
+pub async fn serve_metrics(listener: TcpListener, requests: WeakRequests) {
+    let app = Router::new().route(METRICS_PATH, get(scraped)).with_state(requests);
     let connections = std::sync::Arc::new(tokio::sync::Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = std::sync::Arc::clone(&connections).acquire_owned().await else { return };

@@ -13,7 +13,7 @@ use super::exposition::Exposition;
 use crate::api::{Problem, ProblemRow};
 use crate::events::{Kind, Log, rfc3339};
 use crate::health::rising::Rising;
-use crate::health::{Health, Known, Turn};
+use crate::health::{Health, Known, Severity, Turn};
 
 /// Counters of drops by reason and device.
 pub type DropName = (u8, String);
@@ -109,7 +109,11 @@ impl Daemon {
         for turn in self.sight.health.handle(found, now, SystemTime::now()) {
             match turn {
                 Turn::Began(fault) => {
-                    tracing::warn!(code = fault.code.name(), "{}", fault.what);
+                    if fault.code.severity() == Severity::Note {
+                        tracing::info!(code = fault.code.name(), "{}", fault.what);
+                    } else {
+                        tracing::warn!(code = fault.code.name(), "{}", fault.what);
+                    }
                     let fields = json!({
                         "code": fault.code.name(),
                         "severity": fault.code.severity().name(),

@@ -8,11 +8,11 @@ use crate::api::{ProblemRow, Status};
 /// The screen.
 const WIDTH: usize = 80;
 const LINES: usize = 24;
-/// A problem takes so many lines at most: what is wrong, and what to do.
-const OF_A_PROBLEM: usize = 2;
+/// What is wrong, and what to do, take so many lines each at most.
+const OF_A_TEXT: usize = 2;
 
-/// The screen's text.
-pub fn status(status: &Status) -> String {
+/// The text for a screen; for another reader than a screen with everything in it, a line each.
+pub fn status(status: &Status, on_screen: bool) -> String {
     let mut lines = vec![status.name.clone(), title(status)];
     lines.push(format!(
         "  up {}, pid {}, version {}, tables v{}, vtep {}",
@@ -51,6 +51,14 @@ pub fn status(status: &Status) -> String {
         status.neighbours, status.neighbours_refused
     ));
     let recovered = status.recovered.iter().take(3).map(ended).collect::<Vec<_>>();
+    if !on_screen {
+        for problem in &status.problems {
+            let [what, fix] = words(problem);
+            lines.extend([what, fix]);
+        }
+        lines.extend(status.recovered.iter().map(ended));
+        return lines.into_iter().map(|line| line + "\n").collect();
+    }
     let room = LINES - lines.len() - recovered.len() - 1;
     lines.extend(problems(&status.problems, room));
     lines.extend(recovered);
@@ -76,16 +84,38 @@ fn problems(problems: &[ProblemRow], room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for (at, problem) in problems.iter().enumerate() {
         let rest = problems.len() - at;
-        let last = rest == 1;
-        if lines.len() + OF_A_PROBLEM + usize::from(!last) > room {
+        let told: Vec<String> = words(problem).iter().flat_map(|text| wrapped(text)).collect();
+        if lines.len() + told.len() + usize::from(rest > 1) > room {
             lines.push(format!("  and {rest} more: overlay status --json"));
             break;
         }
-        let (severity, since) = (&problem.severity, units::duration(problem.seconds));
-        lines.push(format!("  {severity} for {since}: {}", problem.what));
-        lines.push(format!("    do: {}", problem.fix));
+        lines.extend(told);
     }
     lines
+}
+
+/// What is wrong, and what to do.
+fn words(problem: &ProblemRow) -> [String; 2] {
+    let (severity, since) = (&problem.severity, units::duration(problem.seconds));
+    let what = format!("  {severity} for {since}: {}", problem.what);
+    [what, format!("    do: {}", problem.fix)]
+}
+
+/// A text on as many lines as it may have; the last one is too long where that is not enough.
+fn wrapped(text: &str) -> Vec<String> {
+    let indent = if text.starts_with("    ") { "        " } else { "      " };
+    let mut lines = vec![String::new()];
+    for word in text.split_inclusive(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        let fits = line + word.trim_end().chars().count() <= WIDTH;
+        if !fits && lines.len() < OF_A_TEXT {
+            lines.push(indent.to_owned());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(word);
+        }
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn ended(problem: &ProblemRow) -> String {
@@ -108,7 +138,7 @@ mod tests {
         ProblemRow {
             code: "port-down".to_owned(),
             severity: "error".to_owned(),
-            what: format!("port eth{at} is down {}", "€".repeat(100)),
+            what: format!("port eth{at} is down {}", "€ ".repeat(at % 150)),
             fix: "set it up".to_owned(),
             seconds: 61,
             ended_seconds: Some(5),
@@ -123,20 +153,25 @@ mod tests {
             let recovered = problems.clone();
             let name = "n".repeat(64);
             let healthy = count == 0;
-            let text =
-                super::status(&Status { name, healthy, problems, recovered, ..Status::default() });
+            let text = super::status(
+                &Status { name, healthy, problems, recovered, ..Status::default() },
+                true,
+            );
             assert!(text.lines().count() < LINES, "{count}: {}\n{text}", text.lines().count());
             let widest = text.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(WIDTH), "{text}");
             assert_eq!(text.contains("DEGRADED for 1 min 1 s"), count > 0 && !healthy, "{text}");
-            assert_eq!(text.contains("more: overlay status --json"), count > 5, "{count}\n{text}");
+            let told = text.matches("do: set it up").count();
+            assert_eq!(told < count, text.contains("more: overlay status --json"), "{text}");
+            assert!(told >= count.min(4), "{told} of {count}\n{text}");
         }
     }
 
     #[test]
     fn each_problem_says_what_to_do() {
         let problems = vec![problem(1)];
-        let text = super::status(&Status { name: "gw1".into(), problems, ..Status::default() });
+        let text =
+            super::status(&Status { name: "gw1".into(), problems, ..Status::default() }, true);
         assert!(
             text.starts_with("gw1\n  DEGRADED for 1 min 1 s: errors 1, warnings 0\n"),
             "{text}"
@@ -145,6 +180,21 @@ mod tests {
         assert!(text.contains("    do: set it up\n"), "{text}");
         let recovered = vec![problem(2)];
         let healthy = Status { healthy: true, recovered, ..Status::default() };
-        assert!(super::status(&healthy).contains("  recovered 5 s ago: port eth2"));
+        assert!(super::status(&healthy, true).contains("  recovered 5 s ago: port eth2"));
+    }
+
+    #[test]
+    fn who_is_no_screen_gets_everything() {
+        let problems: Vec<_> = (0..200).map(problem).collect();
+        let status = Status { problems, ..Status::default() };
+        let text = super::status(&status, false);
+        assert_eq!(text.matches("do: set it up").count(), 200);
+        assert!(text.lines().any(|line| line.chars().count() > WIDTH), "no line is cut");
+        let wide = super::wrapped(&format!("    do: {}", "word ".repeat(30)));
+        assert_eq!(wide.len(), OF_A_TEXT);
+        assert!(
+            wide[0].chars().count() <= WIDTH && wide[1].starts_with("        word"),
+            "{wide:?}"
+        );
     }
 }

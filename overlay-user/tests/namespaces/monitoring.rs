@@ -73,7 +73,6 @@ fn what_is_wrong_has_its_time_and_its_fix_and_ends() -> Result<()> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.code() == Some(1), "{:?}: {text}", output.status);
     ensure!(text.contains("DEGRADED") && text.contains(fix), "{text}");
-    ensure!(text.lines().count() <= 24 && text.lines().all(|l| l.chars().count() <= 80), "{text}");
 
     // What it says is done, as it stands there.
     gw1.netns.exec(&command)?;
@@ -265,8 +264,6 @@ fn ten_thousand_peers_are_summed_up() -> Result<()> {
     ensure!(value(&page, "overlay_peers{state=\"unresolved\"}")? == 10_000.0);
     let unresolved = "overlay_problems{code=\"peer-unresolved\",severity=\"error\"}";
     ensure!(value(&page, unresolved)? == 65.0, "64, and one for the rest");
-    let text = gateway.run(&["status"])?;
-    ensure!(text.lines().count() <= 24, "{text}");
     let page = metrics(&gw1.netns, &gw1.name, "text/plain")?;
     let held = value(&page, "overlay_scrape_duration_seconds")?;
     println!("a scrape with 10000 peers held the loop up for {held} s; {} bytes", page.len());
