@@ -10,6 +10,8 @@
 //! - [`api`]: the control socket, both ends.
 //! - [`show`]: answers as tables for people.
 //! - `config_file`: writing the configuration file.
+//! - [`events`], [`health`], [`metrics`]: what happened, what is wrong, and the numbers.
+//! - [`doctor`]: what in this machine would hurt.
 //! - [`instance`], [`state`]: where an instance is found, and what it leaves
 //!   for whoever has to clean up after it.
 
@@ -19,8 +21,12 @@ mod clock;
 mod config_file;
 pub mod daemon;
 pub mod dataplane;
+pub mod doctor;
+pub mod events;
 pub mod forwarder;
+pub mod health;
 pub mod instance;
+pub mod metrics;
 pub mod netlink;
 pub mod show;
 pub mod state;

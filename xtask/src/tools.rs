@@ -57,6 +57,14 @@ pub const PACKAGES: &[Package] = &[
     package("g++", "g++", Scope::Test, "libFuzzer, which cargo-fuzz compiles"),
 ];
 
+/// Debian packages for the tests whose services are not to be started.
+pub const QUIET_PACKAGES: &[Package] = &[package(
+    "prometheus",
+    "promtool",
+    Scope::Test,
+    "reads the metrics, and tests the alert rules",
+)];
+
 /// Debian packages for `cargo xtask test --vm`, beside those of the tests and
 /// [`OPEN_VSWITCH`].
 pub const VM_PACKAGES: &[Package] = &[

@@ -30,6 +30,7 @@ pub fn finish(
     let node = draft.node.as_ref()?;
     let places = places(&draft, problems, file);
     let modes = modes(&draft);
+    let metrics = draft.metrics.finish();
     let dscp = node.dscp.as_ref().map(|at| at.value).unwrap_or_default();
     let router_mac = node.router_mac.as_ref().map_or(ROUTER_MAC, |at| at.value);
     let vrfs = draft.vrfs.iter().map(|vrf| finished(vrf, &draft)).collect::<Option<_>>()?;
@@ -65,6 +66,7 @@ pub fn finish(
             .into_iter()
             .map(|draft| peer(draft, router_mac, dscp))
             .collect::<Option<_>>()?,
+        metrics,
         places,
     })
 }

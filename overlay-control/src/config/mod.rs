@@ -14,6 +14,7 @@ pub mod edit;
 mod error;
 mod finish;
 mod host;
+mod metrics;
 mod mtu;
 pub(crate) mod nearest;
 mod read;
@@ -34,8 +35,9 @@ pub use error::ConfigError;
 
 use crate::acl::List;
 pub use host::HostFacts;
-pub(crate) use values::parse_mac;
+pub use metrics::{Metrics, SERIES};
 pub use routing::{Prefix, RouteTo, StaticRoute, Vrf};
+pub(crate) use values::parse_mac;
 
 use host::Places;
 use source::Problems;
@@ -60,6 +62,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// `[api]`; `None`: the control API is on its socket alone.
     pub api: Option<Api>,
+    /// `[metrics]`.
+    pub metrics: Metrics,
     places: Places,
 }
 
@@ -85,13 +89,14 @@ impl Config {
 
     /// Whether two configurations mean the same, wherever their values stand.
     pub fn means(&self, other: &Self) -> bool {
-        let Self { node, uplinks, segments, vrfs, peers, api, places: _ } = self;
+        let Self { node, uplinks, segments, vrfs, peers, api, metrics, places: _ } = self;
         *node == other.node
             && *uplinks == other.uplinks
             && *segments == other.segments
             && *vrfs == other.vrfs
             && *peers == other.peers
             && *api == other.api
+            && *metrics == other.metrics
     }
 
     /// What is wrong with this configuration on this host.

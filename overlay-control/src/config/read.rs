@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use super::acl::{self, DraftDefault, DraftRule};
 use super::api::{self, DraftApi};
 use super::document::Section;
+use super::metrics::DraftMetrics;
 use super::source::{At, Problems};
 use super::{Dscp, Encap, Limits, Mode, Prefix, Vteps, values};
 
@@ -21,6 +22,7 @@ pub struct Draft {
     pub segments: Vec<DraftSegment>,
     pub vrfs: Vec<DraftVrf>,
     pub peers: Vec<DraftPeer>,
+    pub metrics: DraftMetrics,
 }
 
 pub struct DraftNode {
@@ -147,6 +149,7 @@ fn draft(document: &DeTable, problems: &mut Problems) -> Draft {
         segments: each(root.tables(problems, "segment", "[[segment]]"), problems, segment),
         vrfs: each(root.tables(problems, "vrf", "[[vrf]]"), problems, vrf),
         peers: each(root.tables(problems, "peer", "[[peer]]"), problems, peer),
+        metrics: metrics(root.table(problems, "metrics", "[metrics]"), problems),
     };
     root.finish(problems);
     draft
@@ -161,6 +164,10 @@ fn uplinks(root: &mut Section, problems: &mut Problems) -> Vec<DraftUplink> {
         problems.add(&(0..0), "the file has no [[uplink]]", help);
     }
     each(sections, problems, uplink)
+}
+
+fn metrics(section: Option<Section>, problems: &mut Problems) -> DraftMetrics {
+    section.map(|section| DraftMetrics::read(section, problems)).unwrap_or_default()
 }
 
 fn each<'a, T>(

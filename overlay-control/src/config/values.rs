@@ -474,12 +474,14 @@ fn names(value: &DeValue, help: &str) -> Result<Vec<At<String>>, Wrong> {
     items.iter().map(read).collect()
 }
 
-fn string<'a>(value: &'a DeValue, help: &str) -> Result<&'a str, Wrong> {
+/// Text.
+pub fn string<'a>(value: &'a DeValue, help: &str) -> Result<&'a str, Wrong> {
     let message = || format!("is {}, not a string", type_name(value));
     value.as_str().ok_or_else(|| Wrong::new(message(), help))
 }
 
-fn integer(value: &DeValue, range: RangeInclusive<u64>, why: &str) -> Result<u64, Wrong> {
+/// A number in this range.
+pub fn integer(value: &DeValue, range: RangeInclusive<u64>, why: &str) -> Result<u64, Wrong> {
     let help = format!("a number from {} to {}: {why}", range.start(), range.end());
     let DeValue::Integer(integer) = value else {
         return Err(Wrong::new(format!("is {}, not an integer", type_name(value)), help));

@@ -73,6 +73,11 @@ impl Groups {
         }
     }
 
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Whether there are any.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()

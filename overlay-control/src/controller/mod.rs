@@ -17,6 +17,8 @@ mod links;
 mod load;
 mod names;
 mod neighbours;
+mod news;
+mod numbers;
 mod profiles;
 mod routing;
 mod settle;
@@ -33,8 +35,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use overlay_common::abi::{
-    ABI_VERSION, FdbEntry, FdbKey, Neighbour, NeighbourKey, Node, Punt, PuntLimit, PuntReason,
-    Target, TunnelPorts, neighbours_beside,
+    ABI_VERSION, FdbEntry, FdbKey, MAX_PEERS, Neighbour, NeighbourKey, Node, Punt, PuntLimit,
+    PuntReason, Target, TunnelPorts, neighbours_beside,
 };
 use overlay_common::id::SegmentId;
 use overlay_common::wire::{Encap, Mac, address_words};
@@ -47,6 +49,8 @@ pub(crate) use fdb::word;
 pub use input::{LinkInfo, NextHop, Restored, RestoredNeighbour, RestoredPlace};
 pub use load::Refusal;
 pub use names::Names;
+pub use news::{Change, News};
+pub use numbers::{Fill, Limited, PeerBrief};
 pub use routing::link_local;
 pub use view::{
     AclView, FdbTotals, FdbView, NeighbourTotals, NeighbourView, PeerState, PeerView, PortView,
@@ -100,6 +104,8 @@ const fn limit(reason: PuntReason) -> PuntLimit {
 const SCAN_AT_LEAST: Duration = Duration::from_secs(30);
 /// Room for so many actions is kept while there are none.
 const ACTIONS_KEPT: usize = 4096;
+/// News of peers that wait to be taken out: a change of all of them, twice.
+const MAX_PEER_NEWS: usize = 2 * MAX_PEERS as usize;
 
 /// The node's state machine.
 #[derive(Debug)]
@@ -124,6 +130,7 @@ pub struct Controller {
     retired: VecDeque<(Duration, Retired)>,
     next_scan: Duration,
     actions: VecDeque<Action>,
+    peer_news: news::Peers,
 }
 
 impl Controller {
@@ -150,6 +157,7 @@ impl Controller {
             retired: VecDeque::new(),
             next_scan: now,
             actions: VecDeque::new(),
+            peer_news: news::Peers::default(),
             config,
         };
         controller.next_scan = now + controller.scan_interval();

@@ -39,6 +39,11 @@ impl Neighbours {
         self.capacity = self.capacity.min(capacity as usize);
     }
 
+    /// The most addresses there may be.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// How many addresses there are.
     pub fn len(&self) -> usize {
         self.by_address.len()

@@ -38,15 +38,15 @@ const ETHERNET_LEN: u32 = 14;
 #[derive(Debug, Default)]
 pub struct Installed {
     access: BTreeMap<AccessKey, Access>,
-    ports: BTreeMap<PortId, Port>,
-    segments: BTreeMap<SegmentId, Segment>,
-    peers: BTreeMap<PeerId, Peer>,
+    pub ports: BTreeMap<PortId, Port>,
+    pub segments: BTreeMap<SegmentId, Segment>,
+    pub peers: BTreeMap<PeerId, Peer>,
     vteps: BTreeMap<IpAddr, Vtep>,
-    permits: BTreeMap<PermitKey, Permit>,
-    policers: BTreeMap<PolicerKey, Policer>,
-    guards: BTreeMap<GuardKey, ()>,
+    pub permits: BTreeMap<PermitKey, Permit>,
+    pub policers: BTreeMap<PolicerKey, Policer>,
+    pub guards: BTreeMap<GuardKey, ()>,
     routers: BTreeMap<SegmentId, Router>,
-    routes: BTreeMap<RouteKey, Route>,
+    pub routes: BTreeMap<RouteKey, Route>,
     vrfs: BTreeMap<u16, String>,
 }
 
@@ -77,6 +77,22 @@ pub enum Retired {
     Filter(u64),
     /// A group of ways.
     Group(u32),
+}
+
+/// What stands in the way to a peer, and the next hops in use, for people.
+fn told(
+    hops: &[NextHop],
+    found: &Result<Vec<(usize, way::Way<'_>)>, way::Obstacle>,
+) -> (Option<String>, String) {
+    match found {
+        Ok(ways) => {
+            let hop = |(at, way): &(usize, way::Way<'_>)| {
+                Some(format!("{} dev {}", hops.get(*at)?.gateway, way.uplink.name))
+            };
+            (None, ways.iter().filter_map(hop).collect::<Vec<_>>().join(", "))
+        }
+        Err(obstacle) => (Some(obstacle.to_string()), String::new()),
+    }
 }
 
 impl Controller {
@@ -136,6 +152,7 @@ impl Controller {
             Retired::Group(id) => self.groups.free(id),
             Retired::Peer(id) => {
                 self.actions.push_back(Action::DelPeer(id));
+                self.peer_news.forget(id);
                 self.ids.peers.free(id.0);
             }
         }
@@ -183,7 +200,10 @@ impl Controller {
             let Some(tunnel) = Tunnel::new(self.config.node.vtep, spec) else { continue };
             let hops = self.ways.next_hops(spec.vtep);
             let is_uplink = |name: &str| self.config.uplinks.iter().any(|u| u.interface == name);
-            let peer = match self.ways.find(spec.vtep, &self.links, is_uplink) {
+            let found = self.ways.find(spec.vtep, &self.links, is_uplink);
+            let (obstacle, via) = told(hops, &found);
+            self.peer_news.note(id, &spec.name, obstacle, via);
+            let peer = match found {
                 Ok(ways) if hops.len() > 1 => {
                     let put = || self.groups.put(hops, &ways, &mut self.actions);
                     match *groups.entry(key_of(hops)).or_insert_with(put) {

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use overlay_common::abi::{FdbEntry, FdbKey, Neighbour, NeighbourKey, Target};
-use overlay_common::id::{PeerId, PortId, SegmentId, Vlan};
+use overlay_common::id::{PeerId, PortId, SegmentId};
 use overlay_common::wire::Ethernet;
 
 use super::topology::{self, PortKey};
@@ -91,30 +91,6 @@ impl Controller {
     /// What happened to the FDB so far.
     pub fn fdb_totals(&self) -> FdbTotals {
         self.fdb.totals
-    }
-
-    /// Ports, peers and segments from or in which no more addresses are learnt, in sentences.
-    pub fn full(&self) -> Vec<String> {
-        let topology = &self.topology;
-        let learned = |target| self.fdb.learned_from(target);
-        let ports = topology.ports.iter().map(|(id, port)| {
-            let name = match Vlan::from_word(port.vlan) {
-                None => format!("port {}", port.interface),
-                Some(vlan) => format!("port {} vlan {vlan}", port.interface),
-            };
-            (name, port.limits.macs, learned(Target::port(id.0)))
-        });
-        let peers = topology.peers.iter().map(|(id, peer)| {
-            (format!("peer {}", peer.name), peer.limits.macs, learned(Target::peer(id.0)))
-        });
-        let segments = topology.segments.iter().map(|(id, segment)| {
-            (format!("segment {}", segment.name), segment.limits.macs, self.fdb.learned_in(id.0))
-        });
-        let reached = |(name, macs, count): (String, Option<u32>, usize)| {
-            let most = macs.filter(|most| count >= *most as usize)?;
-            Some(format!("{name} has {count} learnt addresses, and limit.macs is {most}"))
-        };
-        ports.chain(peers).chain(segments).filter_map(reached).collect()
     }
 
     /// The neighbour table, by segment, as the configuration has them, and address.

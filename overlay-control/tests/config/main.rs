@@ -6,6 +6,7 @@ mod edit;
 mod edit_random;
 mod host;
 mod marked;
+mod metrics;
 mod random;
 mod relations;
 mod routing;

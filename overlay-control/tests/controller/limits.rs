@@ -3,6 +3,7 @@
 use overlay_common::abi::{Meter, Policed, Policer, PolicerKey, Target};
 use overlay_control::action::Action;
 use overlay_control::config::Place;
+use overlay_control::controller::Limited;
 
 use crate::gateway::{Gateway, TWO_SEGMENTS, mac, peer, port};
 
@@ -36,8 +37,8 @@ fn a_port_has_no_more_addresses_than_it_may() {
     assert_eq!(learnt(&mut gateway, &port("eth1", 0), 10), 3);
     assert_eq!(learnt(&mut gateway, &port("eth2", 10), 10), 10, "others are free");
     assert_eq!(gateway.controller.fdb_totals().limited, 7);
-    let told = gateway.controller.full();
-    assert_eq!(told, ["port eth1 has 3 learnt addresses, and limit.macs is 3"]);
+    let told = gateway.controller.limited();
+    assert_eq!(told, [Limited { subject: "port eth1".into(), learned: 3, most: 3 }]);
 }
 
 #[test]
@@ -64,8 +65,8 @@ fn peers_and_segments_have_limits_too() {
     assert_eq!(learnt(&mut gateway, &port("eth1", 0), 5), 2, "of the segment's seven");
     gateway.frame("red", mac(1), &port("eth2", 20));
     assert_eq!(gateway.lookup("red", mac(1)), Some(port("eth2", 20)));
-    let told = gateway.controller.full();
-    assert_eq!(told, ["segment blue has 7 learnt addresses, and limit.macs is 7"]);
+    let told = gateway.controller.limited();
+    assert_eq!(told, [Limited { subject: "segment blue".into(), learned: 7, most: 7 }]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod loading;
 mod mirror;
 mod multipath;
 mod neighbours;
+mod news;
 mod next_hops;
 mod order;
 mod reload;

@@ -56,21 +56,30 @@ pub async fn ask(instance: &Instance, question: Question) -> Result<Outcome> {
 
 /// Asks for the FDB, whose rows stand one on each line, and hands every line to
 /// `line` as it comes; the answer is then empty.
-pub async fn follow(
+pub async fn follow(instance: &Instance, line: impl FnMut(&[u8]) -> Result<()>) -> Result<Outcome> {
+    lines(instance, FDB_PATH, false, line).await
+}
+
+/// Asks for anything of which the answer is lines, and hands every one to `line` as it comes; the
+/// answer is then empty. One that goes `on` may be silent for any time.
+pub async fn lines(
     instance: &Instance,
+    path: &str,
+    on: bool,
     mut line: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Outcome> {
     let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
     let silent = || anyhow!("the daemon of {} does not answer", instance.name);
-    let asked = send(stream, Method::GET, FDB_PATH, Empty::<Bytes>::new());
+    let asked = send(stream, Method::GET, path, Empty::<Bytes>::new());
     let response = tokio::time::timeout(PATIENCE, asked).await.map_err(|_| silent())??;
     if response.status() != StatusCode::OK {
         return outcome(response).await;
     }
     let mut body = response.into_body();
     let mut begun = Vec::new();
+    let patience = if on { Duration::MAX } else { PATIENCE };
     while let Some(frame) =
-        tokio::time::timeout(PATIENCE, body.frame()).await.map_err(|_| silent())?
+        tokio::time::timeout(patience, body.frame()).await.map_err(|_| silent())?
     {
         let Ok(piece) = frame?.into_data() else { continue };
         begun.extend_from_slice(&piece);

@@ -8,6 +8,7 @@
 //! - [`router`]: every resource; `queries` and `orders` are its parts.
 //! - [`configuration`]: the configuration, and changes to it.
 //! - [`document`]: the OpenAPI document.
+//! - [`sight`]: metrics and events.
 //! - [`fdb`]: the FDB on its way out.
 //! - [`lists`]: lists of addresses on their way in.
 //! - [`client`]: the commands' end.
@@ -28,10 +29,11 @@ pub mod router;
 mod secure;
 pub mod server;
 pub mod tls;
+pub mod sight;
 pub mod watch;
 
 pub use model::{
-    AclRow, Answer, Done, DropRow, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow, Question,
-    RouteRow, SegmentRow, Status,
+    AclRow, Answer, Done, DropRow, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow, ProblemRow,
+    Question, RouteRow, SegmentRow, Status,
 };
 pub use problem::Problem;

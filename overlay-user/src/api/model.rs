@@ -196,8 +196,38 @@ pub struct Status {
     pub neighbours_refused: u64,
     /// Packets dropped, for all reasons.
     pub drops: u64,
-    /// What is wrong now, in sentences.
-    pub problems: Vec<String>,
+    /// Whether nothing is wrong; what is worth a note is not wrong.
+    #[serde(default)]
+    pub healthy: bool,
+    /// What is wrong now, the worst first.
+    #[serde(default)]
+    pub problems: Vec<ProblemRow>,
+    /// What was wrong in the last quarter of an hour, the latest first.
+    #[serde(default)]
+    pub recovered: Vec<ProblemRow>,
+}
+
+/// Something that is wrong with the gateway, or was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProblemRow {
+    /// What kind of thing; the manual lists them.
+    pub code: String,
+    /// `error`, `warning` or `note`.
+    pub severity: String,
+    /// What it is about, such as `port eth1`; empty for the node itself.
+    pub subject: String,
+    /// What is wrong, in a sentence.
+    pub what: String,
+    /// Since when, as in RFC 3339.
+    pub since: String,
+    /// How many seconds ago that was.
+    pub seconds: u64,
+    /// What to do.
+    pub fix: String,
+    /// Since when it is right again, where it is.
+    pub ended: Option<String>,
+    /// How many seconds ago that was.
+    pub ended_seconds: Option<u64>,
 }
 
 /// A port.

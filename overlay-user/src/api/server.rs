@@ -24,12 +24,17 @@ pub use super::secure::Prepared;
 use super::secure::Secure;
 use super::{connection, router};
 use super::watch::{WatchOrder, Watching};
+use crate::events::Log;
+use crate::metrics::Snapshot;
 
 /// Where an answer goes.
 pub type Reply = oneshot::Sender<Result<Answer, Problem>>;
 
 /// The way to the daemon's loop.
 pub type Requests = mpsc::Sender<Request>;
+
+/// The same for those who do not keep it open.
+pub type WeakRequests = mpsc::WeakSender<Request>;
 
 /// What is on its way to the daemon's loop.
 pub enum Request {
@@ -39,6 +44,16 @@ pub enum Request {
         question: Question,
         /// Where the answer goes.
         reply: Reply,
+    },
+    /// The log of events.
+    Events {
+        /// Where it goes.
+        reply: oneshot::Sender<Arc<Log>>,
+    },
+    /// All numbers.
+    Metrics {
+        /// Where they go.
+        reply: oneshot::Sender<Snapshot>,
     },
     /// What names mean now, to read a list of addresses with.
     Names {
@@ -88,6 +103,8 @@ pub const CONNECTIONS: usize = 128;
 
 /// The running server.
 pub struct Server {
+    /// Weak: the router alone keeps the way open.
+    requests: WeakRequests,
     stop: watch::Sender<bool>,
     socket: JoinHandle<()>,
     secure: Option<Secure>,
@@ -104,10 +121,11 @@ impl Server {
         std::fs::set_permissions(path, Permissions::from_mode(0o600))
             .with_context(|| format!("cannot set the mode of {}", path.display()))?;
         let (requests, receiver) = mpsc::channel(16);
+        let weak = requests.downgrade();
         let router = router::router(requests);
         let (stop, stopped) = watch::channel(false);
         let socket = tokio::spawn(accept(listener, router.clone(), stopped));
-        Ok((Self { stop, socket, secure: None, router }, receiver))
+        Ok((Self { requests: weak, stop, socket, secure: None, router }, receiver))
     }
 
     /// Gets ready to listen over TCP as a configuration says; `file` is where that stands.
@@ -125,6 +143,11 @@ impl Server {
             (None, _) => None,
             (Some(prepared), before) => Some(Secure::adopt(prepared, before, &self.router)),
         };
+    }
+
+    /// The way to the daemon's loop, for others who answer.
+    pub fn requests(&self) -> WeakRequests {
+        self.requests.clone()
     }
 
     /// Ends the server once the answers that are under way are out.

@@ -8,12 +8,14 @@ mod change;
 pub(crate) mod check;
 mod doctor;
 mod down;
+mod events;
 mod failure;
 mod fdb;
 mod query;
 mod rows;
 mod run;
 mod select;
+mod status;
 mod trace;
 mod watch;
 mod words;
@@ -45,14 +47,31 @@ enum Command {
     Run(Configured),
     /// Validate a configuration file; changes nothing.
     Check(Configured),
-    /// Say what this machine's kernel can do, and what comes of what it lacks.
+    /// Say what this machine's kernel can do, and what on the machine would hurt a gateway.
     Doctor {
+        /// The configuration file, which says what the devices are for; the usual one, if it is
+        /// there.
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Answer in JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Say how a running gateway is.
-    Status(Query),
+    /// Say how a running gateway is: what is wrong, since when, and what to do.
+    Status {
+        /// End with exit code 1 where something is wrong.
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        query: Query,
+    },
+    /// Say what happened to a running gateway, and what happens.
+    Events {
+        #[command(flatten)]
+        wanted: events::Wanted,
+        #[command(flatten)]
+        query: Query,
+    },
     /// Show what a running gateway knows.
     Show {
         /// What to show.
@@ -153,7 +172,7 @@ pub fn main() -> ExitCode {
     // A blocked helper thread must not keep the process.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             let _ = writeln!(std::io::stderr(), "{failure}");
             failure.exit_code()
@@ -161,12 +180,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> Result<(), CommandFailure> {
+async fn execute(command: Command) -> Result<ExitCode, CommandFailure> {
+    if let Command::Status { check, query } = command {
+        return status::status(query, check).await;
+    }
+    carry_out(command).await.map(|()| ExitCode::SUCCESS)
+}
+
+async fn carry_out(command: Command) -> Result<(), CommandFailure> {
     match command {
         Command::Run(configured) => run::run(&configured.config, configured.name).await,
         Command::Check(configured) => check::check(&configured.config).await,
-        Command::Doctor { json } => doctor::run(json),
-        Command::Status(query) => query::ask(query.name, Question::Status, query.json).await,
+        Command::Doctor { config, json } => doctor::run(config, json).await,
+        Command::Status { query, .. } => status::status(query, false).await.map(drop),
+        Command::Events { wanted, query } => events::events(wanted, query).await,
         Command::Show { what, query } => show(what, query).await,
         Command::Fdb { command, query } => fdb::run(command, query).await,
         Command::Trace(command) => trace::run(command).await,

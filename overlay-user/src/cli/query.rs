@@ -1,5 +1,7 @@
 //! Commands that ask a running daemon.
 
+use std::io::IsTerminal as _;
+
 use anyhow::{Context as _, anyhow};
 use serde::de::DeserializeOwned;
 
@@ -49,7 +51,7 @@ pub fn print(question: Question, body: &[u8], json: bool) -> Result<(), CommandF
         serde_json::to_string_pretty(&value).context("cannot print the answer")? + "\n"
     } else {
         match question {
-            Question::Status => show::status(&parse(body)?),
+            Question::Status => show::status(&parse(body)?, std::io::stdout().is_terminal()),
             Question::Ports => show::ports(&parse::<Vec<_>>(body)?),
             Question::Segments => show::segments(&parse::<Vec<_>>(body)?),
             Question::Peers => show::peers(&parse::<Vec<_>>(body)?),

@@ -63,7 +63,7 @@ impl<W: Write> Printer<W> {
 }
 
 /// A reader that has seen enough, like `head`, is no failure.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

@@ -1,15 +1,13 @@
 //! What is asked over the control socket.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
-use overlay_common::abi::{ABI_VERSION, BOUNDED_COPIES, Counters, DropKey, Hook, RuleCount};
+use overlay_common::abi::{ABI_VERSION, Counters, DropKey, Hook, RuleCount};
 use overlay_common::id::PortId;
 use overlay_common::verdict::DropReason;
-use overlay_common::wire::Family;
 use overlay_control::controller::{
-    AclView, NeighbourView, Origin, PeerState, PeerView, PortView, Role, RouteView, SegmentView,
-    WayView,
+    AclView, NeighbourView, Origin, PeerView, PortView, Role, RouteView, SegmentView, WayView,
 };
 
 use super::Daemon;
@@ -20,13 +18,8 @@ use crate::api::{
     SegmentRow, Status,
 };
 use crate::dataplane::bpffs;
-use crate::dataplane::features::Feature;
 use crate::dataplane::pins::Pins;
-use crate::netlink::Link;
 use crate::state::own_netns;
-
-/// What every link of IPv6 carries (RFC 8200, section 5).
-const LEAST_IPV6: u32 = 1280;
 
 impl Daemon {
     /// Answers whatever came over the control socket.
@@ -38,6 +31,12 @@ impl Daemon {
             }
             Request::Fdb { reply } => {
                 let _ = reply.send(self.fdb_dump());
+            }
+            Request::Events { reply } => {
+                let _ = reply.send(Arc::clone(&self.sight.log));
+            }
+            Request::Metrics { reply } => {
+                let _ = reply.send(self.metrics());
             }
             Request::Names { reply } => {
                 let _ = reply.send(self.controller.names(self.now()));
@@ -85,12 +84,13 @@ impl Daemon {
         FdbDump { entries, names: self.controller.names(self.now()) }
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
+        self.see_to_health();
+        let (problems, recovered) = self.sight.rows(self.now());
         let config = self.controller.config();
-        let peers = self.controller.peers();
+        let unresolved = self.controller.unresolved().count();
         let segments = self.controller.segments();
         let totals = self.controller.fdb_totals();
-        let ready = |peer: &&PeerView| peer.state == PeerState::Ready;
         Status {
             name: self.instance.name.clone(),
             vtep: config.node.vtep.to_string(),
@@ -107,8 +107,8 @@ impl Daemon {
             ports: self.ports.len(),
             ports_attached: self.ports.values().filter(|port| port.live.is_some()).count(),
             segments: segments.len(),
-            peers: peers.len(),
-            peers_ready: peers.iter().filter(ready).count(),
+            peers: config.peers.len(),
+            peers_ready: config.peers.len() - unresolved,
             fdb: segments.iter().map(|segment| segment.fdb).sum(),
             fdb_loaded: self.controller.fdb_len(Origin::Loaded),
             fdb_entries: config.node.fdb_entries,
@@ -122,98 +122,10 @@ impl Daemon {
             neighbours: self.controller.neighbours_len(),
             neighbours_refused: self.controller.neighbour_totals().refused,
             drops: self.drops().values().sum(),
-            problems: self.problems(&peers),
+            healthy: self.sight.health.is_healthy(),
+            problems,
+            recovered,
         }
-    }
-
-    /// Segments that are wider than floods reach on this kernel.
-    pub(super) fn flood_problems(&self) -> Vec<String> {
-        if self.dataplane.features().has(Feature::Loop) {
-            return Vec::new();
-        }
-        let segments = self.controller.segments();
-        let too_wide = segments.iter().filter(|s| s.ports > BOUNDED_COPIES as usize);
-        too_wide
-            .map(|segment| {
-                format!(
-                    "segment {} has {} ports; without the kernel's `loop` (Linux 5.17) floods \
-                     reach {BOUNDED_COPIES}",
-                    segment.name, segment.ports
-                )
-            })
-            .collect()
-    }
-
-    /// What is wrong now, in sentences.
-    pub(super) fn problems(&self, peers: &[PeerView]) -> Vec<String> {
-        let mut problems = self.mtu_problems(peers);
-        problems.extend(self.flood_problems());
-        problems.extend(self.controller.full());
-        for (name, port) in &self.ports {
-            match self.link_named(name) {
-                _ if port.live.is_none() => {
-                    problems.push(format!("port {name}: {}", port.why(None)));
-                }
-                Some(link) if !link.up => problems.push(format!("port {name} is down")),
-                _ => {}
-            }
-        }
-        for peer in peers.iter().filter(|peer| peer.state != PeerState::Ready) {
-            let why = peer.why.as_deref().unwrap_or("not resolved");
-            problems.push(format!("peer {}: {why}", peer.name));
-        }
-        let datagrams = self.datagrams.iter().flat_map(|datagrams| &datagrams.problems);
-        problems.extend(datagrams.cloned());
-        if self.refused > 0 {
-            problems
-                .push(format!("the kernel refused {} table entries; see the log", self.refused));
-        }
-        problems
-    }
-
-    /// Uplinks that cannot carry the longest frames of the access ports.
-    fn mtu_problems(&self, peers: &[PeerView]) -> Vec<String> {
-        let of_role = |is_right: fn(Role) -> bool| {
-            let ports = self.ports.iter().filter(move |(_, port)| is_right(port.wanted.role));
-            ports.filter_map(|(name, _)| self.link_named(name))
-        };
-        // Whose frames come tagged into a device that is the uplink as well, has an MTU of its
-        // own.
-        let Some(longest) = of_role(|role| role == Role::Access).max_by_key(|link| link.mtu) else {
-            return Vec::new();
-        };
-        // Inner Ethernet header, IP, UDP and the tunnel's own header.
-        let needed = |uplink: &Link| {
-            let leads = |way: &WayView| way.interface.as_ref() == Some(&uplink.name);
-            let over = |peer: &&PeerView| peer.ways.iter().any(leads);
-            let is_v6 = peers.iter().filter(over).any(|peer| peer.vtep.is_ipv6());
-            let family = if is_v6 { Family::V6 } else { Family::V4 };
-            longest.mtu.saturating_add(family.tunnel_len() as u32)
-        };
-        let narrow = peers.iter().filter(|peer| peer.mtu.is_some_and(|mtu| mtu < LEAST_IPV6));
-        let narrow = narrow.map(|peer| {
-            let mtu = peer.mtu.unwrap_or(0);
-            format!(
-                "peer {} takes IP packets of {mtu} bytes, and IPv6 needs {LEAST_IPV6}: raise the \
-                 MTU of the way to it",
-                peer.name
-            )
-        });
-        of_role(Role::has_uplink)
-            .filter(|uplink| uplink.mtu < needed(uplink))
-            .map(|uplink| {
-                format!(
-                    "uplink {} has MTU {}; full frames of port {} (MTU {}) need {}, so their \
-                     senders are told to send less: raise the one or lower the other",
-                    uplink.name,
-                    uplink.mtu,
-                    longest.name,
-                    longest.mtu,
-                    needed(uplink)
-                )
-            })
-            .chain(narrow)
-            .collect()
     }
 
     fn segment_rows(&self) -> Vec<SegmentRow> {
@@ -317,7 +229,7 @@ impl Daemon {
 
     /// The kernel's drop counters, those of ports that user space carries, the forwarder's
     /// and the queues'.
-    fn drops(&self) -> BTreeMap<DropKey, u64> {
+    pub(super) fn drops(&self) -> BTreeMap<DropKey, u64> {
         let mut drops: BTreeMap<DropKey, u64> = BTreeMap::new();
         let kernel = self.dataplane.tables.drops();
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
@@ -331,6 +243,11 @@ impl Daemon {
     }
 
     fn acl_rows(&self) -> Vec<AclRow> {
+        self.acl_rows_of(usize::MAX)
+    }
+
+    /// The first rules, at most so many.
+    pub(super) fn acl_rows_of(&self, most: usize) -> Vec<AclRow> {
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
         let count = |sum: &mut RuleCount, index| {
             sum.add(self.dataplane.tables.rule_count(index));
@@ -349,7 +266,7 @@ impl Daemon {
                 bytes: sum.bytes,
             }
         };
-        self.controller.acls().into_iter().map(row).collect()
+        self.controller.acls().into_iter().take(most).map(row).collect()
     }
 
     fn drop_rows(&self) -> Vec<DropRow> {

@@ -34,6 +34,7 @@ impl Daemon {
             for change in &changes {
                 tracing::info!("change: {change}");
             }
+            self.changed(&changes);
         }
         Ok(Applied { changes, warnings })
     }

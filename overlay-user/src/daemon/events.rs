@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use overlay_common::wire::Mac;
 use overlay_control::controller::{LinkInfo, NextHop};
+use serde_json::json;
 
 use super::{Daemon, removal};
+use crate::events::Kind;
 use crate::netlink::next_hops::Way;
 use crate::netlink::{Event, Link, Monitor};
 
@@ -155,10 +157,47 @@ impl Daemon {
         };
         self.names.insert(link.ifindex, link.name.clone());
         let former = self.links.insert(link.ifindex, link.clone());
+        self.tell_link(former.as_ref(), &link);
         if let Some(former) = former.filter(|former| former.name != link.name) {
             self.leave(&former.name).await;
         }
         self.controller.handle_link(info, self.now());
+    }
+
+    /// Tells what is different at a port's device.
+    fn tell_link(&self, former: Option<&Link>, link: &Link) {
+        let name = &link.name;
+        let renamed = former.filter(|former| former.name != *name);
+        let were_port = renamed.is_some_and(|former| self.ports.contains_key(&former.name));
+        if let Some(former) = renamed.filter(|_| were_port || self.ports.contains_key(name)) {
+            let text = format!("{} is {name} now", former.name);
+            let fields = json!({ "interface": name, "former": former.name });
+            self.tell(Kind::PortRenamed, subject(&former.name), text, fields);
+        }
+        if !self.ports.contains_key(name) {
+            return;
+        }
+        let Some(former) = former.filter(|former| former.name == *name) else {
+            let fields = json!({ "interface": name, "ifindex": link.ifindex, "mtu": link.mtu });
+            self.tell(Kind::PortAppeared, subject(name), "the interface is there", fields);
+            return;
+        };
+        if former.up != link.up {
+            let (kind, text) =
+                if link.up { (Kind::PortUp, "it is up") } else { (Kind::PortDown, "it is down") };
+            self.tell(kind, subject(name), text, json!({ "interface": name }));
+        }
+        if former.mtu != link.mtu {
+            let text = format!("MTU {} → {}", former.mtu, link.mtu);
+            let fields = json!({ "interface": name, "mtu": link.mtu, "former": former.mtu });
+            self.tell(Kind::PortMtu, subject(name), text, fields);
+        }
+        if former.mac != link.mac {
+            let (former, mac) = (Mac(former.mac).to_string(), Mac(link.mac).to_string());
+            let text = format!("MAC {former} → {mac}");
+            let fields = json!({ "interface": name, "mac": mac, "former": former });
+            self.tell(Kind::PortMac, subject(name), text, fields);
+        }
     }
 
     async fn attach_if_wanted(&mut self, link: Link) {
@@ -207,6 +246,10 @@ impl Daemon {
         let is_its = |port: &super::Port| {
             port.live.as_ref().is_some_and(|live| live.ifindex == link.ifindex)
         };
+        if self.ports.contains_key(&link.name) {
+            let fields = json!({ "interface": link.name, "ifindex": link.ifindex });
+            self.tell(Kind::PortVanished, subject(&link.name), "the interface is gone", fields);
+        }
         if self.ports.get(&link.name).is_some_and(is_its) {
             tracing::warn!(interface = link.name, "the interface is gone");
             self.forget_port(&link.name);
@@ -222,6 +265,8 @@ impl Daemon {
         let Some(port) = self.ports.get_mut(name) else { return };
         port.failure = None;
         if let Some(live) = port.live.take() {
+            let fields = json!({ "interface": name });
+            self.tell(Kind::PortDetached, subject(name), "its device is gone", fields);
             self.stop_user(live.ifindex);
             self.dataplane.forget(live.ifindex);
             let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
@@ -297,6 +342,13 @@ impl Daemon {
         if self.ticks.is_multiple_of(2) {
             self.open_datagrams();
             self.follow_reach();
+            self.see_to_exposition();
+            self.see_to_health();
         }
+        self.sight.log.tick(self.now());
     }
+}
+
+fn subject(port: &str) -> String {
+    format!("port {port}")
 }

@@ -12,6 +12,8 @@
 //! - `reload`: another configuration, from the file.
 //! - `change`: another configuration, from whoever asks for it.
 //! - `watch`: those who watch frames.
+//! - `sight`: what is told of the daemon; `health`: what is wrong; `metrics`: the numbers;
+//!   `exposition`: the same over TCP.
 //! - `memory`: giving back what was needed for a moment.
 //! - [`removal`]: leaving nothing behind.
 
@@ -20,12 +22,16 @@ mod answers;
 mod change;
 mod counted;
 mod events;
+mod exposition;
+mod health;
 mod ledger;
 mod memory;
+mod metrics;
 mod ports;
 mod reach;
 mod reload;
 pub mod removal;
+mod sight;
 mod start;
 mod watch;
 
@@ -48,6 +54,7 @@ use crate::api::server::{Reply, Request, Server};
 use crate::api::{Answer, Done, Question};
 use crate::dataplane::Dataplane;
 use crate::dataplane::punts::Readers;
+use crate::events::Kind;
 use crate::forwarder::datagrams::Datagrams;
 use crate::forwarder::{Forwarder, Learnt, Queues};
 use crate::instance::{Instance, Lock};
@@ -58,6 +65,7 @@ use crate::watch::Hub;
 use counted::Gone;
 use ledger::Ledger;
 use ports::Port;
+use sight::Sight;
 
 /// Neighbours are prodded, and what failed is tried again, this often.
 const TICK: Duration = Duration::from_secs(1);
@@ -107,6 +115,7 @@ pub struct Daemon {
     datagrams: Option<Datagrams>,
     forwarder: Forwarder,
 
+    sight: Sight,
     signals: Signals,
     server: Option<Server>,
     requests: mpsc::Receiver<Request>,
@@ -146,6 +155,10 @@ impl Daemon {
     pub async fn run(mut self) -> Result<()> {
         let end = self.work().await?;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        let stays = matches!(end, End::Terminate);
+        let text = if stays { "what is attached forwards on" } else { "everything is detached" };
+        self.tell(Kind::Stopping, String::new(), text, serde_json::json!({ "detaches": !stays }));
+        self.sight.log.end();
         let server = self.server.take();
         if matches!(end, End::Terminate) {
             return self.hand_over(server).await;
@@ -296,6 +309,7 @@ impl Daemon {
         if ways_changed {
             self.forwarder.retry();
         }
+        self.tell_news();
     }
 }
 

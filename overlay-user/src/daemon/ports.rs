@@ -7,10 +7,12 @@ use anyhow::{Context as _, Result};
 use overlay_common::abi::{Egress, Queue};
 use overlay_control::config::{Config, Mode};
 use overlay_control::controller::Role;
+use serde_json::json;
 
 use super::{Daemon, removal};
 use crate::dataplane::attach::{Attached, Device};
 use crate::dataplane::hook::{self, Choice, Hook};
+use crate::events;
 use crate::netlink::Link;
 use crate::netlink::link::Kind;
 use crate::state::DeviceState;
@@ -176,6 +178,9 @@ impl Daemon {
             why = attached.why,
             "attached"
         );
+        let text = format!("{}: {}", attached.hook.name(), attached.why);
+        let fields = json!({ "interface": name, "hook": attached.hook.name() });
+        self.tell(events::Kind::PortAttached, format!("port {name}"), text, fields);
         self.ledger.put(DeviceState {
             interface: name.to_owned(),
             ifindex: link.ifindex,
@@ -296,6 +301,13 @@ impl Daemon {
     /// Detaches the programs of a device and undoes what was changed on it.
     pub(super) async fn detach(&mut self, name: &str, live: &Live) {
         let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
+        let fields = json!({ "interface": name, "hook": live.attached.hook.name() });
+        self.tell(
+            events::Kind::PortDetached,
+            format!("port {name}"),
+            "its programs are detached",
+            fields,
+        );
         self.stop_user(live.ifindex);
         self.dataplane.detach(live.ifindex);
         let changed = self.ledger.remove(name);

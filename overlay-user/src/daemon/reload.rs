@@ -16,6 +16,12 @@ use crate::cli::check;
 impl Daemon {
     /// Applies the configuration file again.
     pub(super) async fn reload(&mut self) -> Result<Answer, Problem> {
+        let outcome = self.apply_file().await;
+        self.reload_ended(&outcome);
+        outcome.map(|changes| Answer::Done(Done { changes }))
+    }
+
+    async fn apply_file(&mut self) -> Result<Vec<String>, Problem> {
         let loaded = check::load(&self.running.file, &self.netlink).await;
         let check::Loaded { config, warnings, text } = loaded.map_err(change::refusal)?;
         self.keeps_its_name(&config)?;
@@ -30,7 +36,7 @@ impl Daemon {
         for warning in warnings {
             tracing::warn!("reload: {warning}");
         }
-        Ok(Answer::Done(Done { changes }))
+        Ok(changes)
     }
 
     /// The same on SIGHUP, where nobody waits for the answer.

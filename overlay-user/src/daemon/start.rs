@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use overlay_control::controller::Controller;
 use overlay_control::tables::TableSet;
+use serde_json::json;
 
 use super::counted::Gone;
 use super::ledger::Ledger;
 use super::ports::{Port, wanted};
+use super::sight::Sight;
 use super::{Daemon, Signals, memory, removal};
 use crate::api::client;
 use crate::api::configuration::running::Running;
@@ -25,6 +27,7 @@ use crate::dataplane::features::release;
 use crate::dataplane::hook::Hook;
 use crate::dataplane::pins::Pins;
 use crate::dataplane::{Dataplane, bpffs, former};
+use crate::events::Kind;
 use crate::forwarder::{Forwarder, Queues};
 use crate::instance::Instance;
 use crate::netlink::{Event, Monitor, Netlink, NextHops};
@@ -93,6 +96,7 @@ impl Daemon {
         let forwarder = Forwarder::start(work, Arc::clone(&mirror), queues.clone())?;
         let user_ports = UserPorts::new(Arc::clone(&mirror), queues.clone(), Arc::clone(&hub));
         let (server, requests) = Server::start(&instance.socket())?;
+        let series = config.metrics.series as usize;
         let ports = wanted(&config).into_iter().map(|(name, w)| (name, Port::new(w)));
         let mut daemon = Self {
             named: name.is_some(),
@@ -117,7 +121,8 @@ impl Daemon {
             controller: Controller::new(config, Duration::ZERO),
             dataplane,
             mirror,
-            gone: Gone::default(),
+            gone: Gone::new(series),
+            sight: Sight::new(),
             refused: 0,
             bpffs,
             ticks: 0,
@@ -134,6 +139,10 @@ impl Daemon {
             instance,
         };
         let left = (had_pins || !former.state.devices.is_empty()).then(|| former.state.clone());
+        let version = env!("CARGO_PKG_VERSION");
+        let text = format!("version {version}, configuration {}", daemon.running.file.display());
+        let fields = json!({ "version": version, "pid": std::process::id() });
+        daemon.tell(Kind::Started, String::new(), text, fields);
         if let Err(error) = daemon.bring_up(former).await {
             let server = daemon.server.take();
             match left {
@@ -230,7 +239,7 @@ impl Daemon {
         }
     }
 
-    fn announce(&self) {
+    fn announce(&mut self) {
         for (name, port) in &self.ports {
             if let Some(live) = &port.live {
                 let link = self.links.get(&live.ifindex);
@@ -242,9 +251,9 @@ impl Daemon {
                 );
             }
         }
-        for problem in self.problems(&self.controller.peers()) {
-            tracing::warn!("{problem}");
-        }
+        self.see_to_exposition();
+        self.see_to_health();
+        self.tell(Kind::Ready, String::new(), "the gateway forwards", json!({}));
         println!("overlay: {} ready", self.instance.name);
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     }

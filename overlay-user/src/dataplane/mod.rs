@@ -66,6 +66,8 @@ use watch::Watched;
 
 use crate::netlink::Link;
 
+pub use xdp_features::device_xdp;
+
 /// The programs, built with this binary.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OVERLAY_EBPF_OBJECT"));
 
@@ -90,6 +92,13 @@ pub fn object_for(features: Features) -> Result<Cow<'static, [u8]>> {
             Ok(Cow::Borrowed(OBJECT))
         }
     }
+}
+
+/// Whether a loaded program, by its number, is one of this project's; one that cannot be looked at
+/// is somebody else's.
+pub fn is_ours(program: u32) -> bool {
+    let info = aya::programs::loaded_programs().flatten().find(|info| info.id() == program);
+    info.is_some_and(|info| info.name_as_str().is_some_and(programs::is_name))
 }
 
 /// The programs, neither loaded nor attached, with empty tables.
@@ -174,7 +183,18 @@ impl Dataplane {
         let tables = KernelTables::take(&mut ebpf, seed)?;
         let sockets = Sockets::take(&mut ebpf)?;
         let attachments = pins.clone().map(|pins| Attachments::new(pins, features));
-        Ok(Self { ebpf, maps, punts, tables, sockets, attachments, pins, features, seed, watched: None })
+        Ok(Self {
+            ebpf,
+            maps,
+            punts,
+            tables,
+            sockets,
+            attachments,
+            pins,
+            features,
+            seed,
+            watched: None,
+        })
     }
 
     /// What is used of the kernel.

@@ -13,6 +13,27 @@ use overlay_control::controller::Role;
 use super::features::{Feature, Features};
 use super::hook::Hook;
 
+/// How much of a program's name the kernel keeps, in bytes.
+const NAME: usize = 15;
+
+/// Whether a program's name, as far as the kernel keeps it, is that of one of the XDP programs.
+pub fn is_name(name: &str) -> bool {
+    let cut = |full: &'static str| &full[..full.len().min(NAME)];
+    XDP_NAMES.iter().any(|full| cut(full) == name)
+}
+
+const XDP_NAMES: &[&str] = &[
+    programs::XDP_UPLINK,
+    programs::XDP_ACCESS,
+    programs::XDP_ONE_ARMED,
+    programs::XDP_UPLINK_SINGLE,
+    programs::XDP_ACCESS_SINGLE,
+    programs::XDP_ONE_ARMED_SINGLE,
+    programs::XDP_USER_UPLINK,
+    programs::XDP_USER_ACCESS,
+    programs::XDP_USER_ONE_ARMED,
+];
+
 /// The programs of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OfDevice {

@@ -43,14 +43,44 @@ pub fn are_told() -> Result<bool> {
 ///
 /// It could not be asked.
 pub fn takes_several_buffers(ifindex: u32) -> Result<bool> {
-    let Some(family) = family()? else { return Ok(false) };
+    Ok(told(ifindex)?.is_some_and(|features| features & NETDEV_XDP_ACT_NDO_XMIT_SG != 0))
+}
+
+/// What a driver says of XDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Support {
+    /// Programs run in it.
+    pub basic: bool,
+    /// They may redirect frames.
+    pub redirect: bool,
+    /// It takes redirected frames.
+    pub transmit: bool,
+}
+
+/// What a device's driver says; `None` where this kernel's drivers say nothing.
+///
+/// # Errors
+///
+/// It could not be asked.
+pub fn device_xdp(ifindex: u32) -> Result<Option<Support>> {
+    let has = |features: u64, bit: u32| features & 1 << bit != 0;
+    let support = |features| Support {
+        basic: has(features, 0),
+        redirect: has(features, 1),
+        transmit: has(features, 2),
+    };
+    Ok(told(ifindex)?.map(support))
+}
+
+fn told(ifindex: u32) -> Result<Option<u64>> {
+    let Some(family) = family()? else { return Ok(None) };
     let wanted = (NETDEV_A_DEV_IFINDEX, &ifindex.to_ne_bytes()[..]);
     let answer = ask(family, NETDEV_CMD_DEV_GET, wanted).context("cannot ask a driver for XDP")?;
     let features = attribute(&answer, NETDEV_A_DEV_XDP_FEATURES).and_then(|value| {
         let bytes: [u8; 8] = value.try_into().ok()?;
         Some(u64::from_ne_bytes(bytes))
     });
-    Ok(features.context("a driver says nothing of XDP")? & NETDEV_XDP_ACT_NDO_XMIT_SG != 0)
+    features.context("a driver says nothing of XDP").map(Some)
 }
 
 /// The number of the family; `None` where the kernel has none.

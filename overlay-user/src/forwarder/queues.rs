@@ -1,6 +1,7 @@
 //! Bounded queues between the readers of punts and those who act on them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -54,6 +55,14 @@ pub struct Queues {
     assembled: Sender<Assembled>,
     wake: Arc<Notify>,
     full: Arc<Mutex<BTreeMap<DropKey, u64>>>,
+    counts: Arc<Counts>,
+}
+
+/// What came from the programs.
+#[derive(Default)]
+struct Counts {
+    taken: [AtomicU64; PuntReason::COUNT],
+    lost: AtomicU64,
 }
 
 /// The controller's end: news of stations and of their IP addresses.
@@ -78,14 +87,20 @@ impl Queues {
             routed: work_routed,
             assembled: work_assembled,
         };
-        let (wake, full) = (Arc::new(Notify::new()), Arc::default());
+        let (wake, full, counts) = (Arc::new(Notify::new()), Arc::default(), Arc::default());
         let learnt = Learnt { records, wake: Arc::clone(&wake) };
-        let queues = Self { learn, frames, floods, fragments, routed, assembled, wake, full };
+        let queues =
+            Self { learn, frames, floods, fragments, routed, assembled, wake, full, counts };
         (queues, learnt, work)
     }
 
     /// Puts what a reader has read into its queue, or counts it.
     pub fn put(&self, punted: Punted) {
+        if let Punted::Frame(punt, _) = &punted
+            && let Some(taken) = self.counts.taken.get(usize::from(punt.reason))
+        {
+            taken.fetch_add(1, Ordering::Relaxed);
+        }
         match punted {
             Punted::Frame(punt, frame) => match PuntReason::from_u8(punt.reason) {
                 Some(PuntReason::Learn | PuntReason::Neighbour) => {
@@ -107,13 +122,38 @@ impl Queues {
                 None => {}
             },
             // The kernel does not say which device they came from.
-            Punted::Lost(count) => self.count(0, count),
+            Punted::Lost(count) => {
+                self.counts.lost.fetch_add(count, Ordering::Relaxed);
+                self.count(0, count);
+            }
         }
     }
 
     /// Hands over a packet that the kernel's stack put together, or counts it.
     pub fn put_assembled(&self, packet: Assembled) {
         self.count_if_full(packet.ifindex, self.assembled.try_send(packet));
+    }
+
+    /// How many punts of a reason came.
+    pub fn taken(&self, reason: PuntReason) -> u64 {
+        self.counts.taken[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// How many found no room on their way here.
+    pub fn lost(&self) -> u64 {
+        self.counts.lost.load(Ordering::Relaxed)
+    }
+
+    /// The name of each queue, how much waits in it, and how much may.
+    pub fn depths(&self) -> [(&'static str, usize, usize); 6] {
+        [
+            ("learn", self.learn.len(), LEARN),
+            ("frames", self.frames.len(), FRAMES),
+            ("floods", self.floods.len(), FRAMES),
+            ("fragments", self.fragments.len(), FRAMES),
+            ("routed", self.routed.len(), FRAMES),
+            ("assembled", self.assembled.len(), ASSEMBLED),
+        ]
     }
 
     /// What found no room, by the device that it came in on.
@@ -168,6 +208,8 @@ mod tests {
         queues.put(Punted::Lost(5));
         let full = |ifindex| DropKey::new(ifindex, DropReason::PuntQueueFull, Hook::User);
         assert_eq!(queues.drops(), [(full(0), 5), (full(7), 3)].into());
+        assert_eq!((queues.taken(PuntReason::Learn), queues.lost()), (LEARN as u64 + 3, 5));
+        assert_eq!(queues.depths()[0], ("learn", LEARN, LEARN));
         assert_eq!(learnt.take(usize::MAX).count(), LEARN);
     }
 

@@ -5,6 +5,7 @@
 //! - [`filter`]: tc filters.
 //! - [`neighbour`]: address resolution, and asking the kernel to do it.
 //! - [`route`]: the way to an address.
+//! - `survey`: what others have on devices.
 //! - [`monitor`]: what changes.
 //! - [`next_hops`]: the three together, for each peer.
 
@@ -14,6 +15,7 @@ pub mod monitor;
 pub mod neighbour;
 pub mod next_hops;
 pub mod route;
+mod survey;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,15 +1,16 @@
 //! Answers as tables for people.
 
 pub mod pcapng;
+mod status;
 mod table;
 pub mod trace;
 mod units;
 
-use crate::api::{
-    AclRow, DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, RouteRow, SegmentRow, Status,
-};
+use crate::api::{AclRow, DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, RouteRow, SegmentRow};
 use crate::dataplane::features::{ALL, Features};
+use crate::doctor::Finding;
 use overlay_common::wire::TagKind;
+pub use status::status;
 use table::Table;
 
 fn or_dash<T: ToString>(value: Option<&T>) -> String {
@@ -23,43 +24,6 @@ fn vlan(id: Option<u16>, protocol: Option<&str>) -> Option<String> {
         Some(protocol) if protocol != TagKind::Customer.name() => format!("{id} ({protocol})"),
         _ => id.to_string(),
     })
-}
-
-/// `overlay status`.
-pub fn status(status: &Status) -> String {
-    let mut lines = vec![
-        format!("{} (vtep {})", status.name, status.vtep),
-        format!(
-            "  up {}, pid {}, version {}, tables v{}",
-            units::duration(status.uptime),
-            status.pid,
-            status.version,
-            status.abi_version
-        ),
-        format!("  config    {}", status.config),
-        format!("  pins      {}", status.pins),
-        format!("  ports     {} of {} attached", status.ports_attached, status.ports),
-        format!("  segments  {}", status.segments),
-        format!("  peers     {} of {} ready", status.peers_ready, status.peers),
-        format!(
-            "  fdb       {} of {} ({} loaded; learned {}, moved {}, aged {}, flushed {}, \
-             refused {}, limited {}, held {})",
-            status.fdb,
-            status.fdb_entries,
-            status.fdb_loaded,
-            status.fdb_learned,
-            status.fdb_moved,
-            status.fdb_aged,
-            status.fdb_flushed,
-            status.fdb_refused,
-            status.fdb_limited,
-            status.fdb_held
-        ),
-        format!("  neighbours {} (refused {})", status.neighbours, status.neighbours_refused),
-        format!("  drops     {}", status.drops),
-    ];
-    lines.extend(status.problems.iter().map(|problem| format!("  problem: {problem}")));
-    lines.join("\n") + "\n"
 }
 
 /// `overlay doctor`.
@@ -78,6 +42,26 @@ pub fn features(release: &str, found: Features) -> String {
         table.row(fields.into_iter().chain([comment]));
     }
     format!("Linux {release} has {found}\n{}", table.render())
+}
+
+/// `overlay doctor`: the findings, the worst first, each with the command that mends it.
+pub fn findings(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let subject = if finding.subject.is_empty() { "" } else { " " };
+        let severity = finding.severity.name().to_uppercase();
+        text += &format!(
+            "{severity:<8}{}{subject}{}: {}\n",
+            finding.code, finding.subject, finding.what
+        );
+        if !finding.why.is_empty() {
+            text += &format!("        {}\n", finding.why);
+        }
+        if let Some(fix) = &finding.fix {
+            text += &format!("        do: {fix}\n");
+        }
+    }
+    text
 }
 
 /// `overlay show ports`.

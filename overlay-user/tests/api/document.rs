@@ -65,6 +65,7 @@ fn the_schemas_are_of_the_configuration() -> Result<()> {
         ("File", ""),
         ("Node", "[node]"),
         ("Api", "[api]"),
+        ("Metrics", "[metrics]"),
         ("Uplink", "[[uplink]]"),
         ("Segment", "[[segment]]"),
         ("SegmentPort", "[[segment]]\n[[segment.port]]"),

@@ -27,6 +27,7 @@ mod life;
 mod limits;
 mod loading;
 mod lossless;
+mod monitoring;
 mod mtu;
 mod multipath;
 mod neighbours;

@@ -8,7 +8,7 @@ mod rust;
 
 use anyhow::Result;
 
-use crate::tools::{CARGO_TOOLS, PACKAGES, Package};
+use crate::tools::{CARGO_TOOLS, PACKAGES, Package, QUIET_PACKAGES};
 
 /// What tools are for; each scope includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -35,6 +35,9 @@ pub fn run(scope: Scope) -> Result<()> {
     packages.dedup_by_key(|package| package.name);
     if !packages.is_empty() {
         apt::install(&packages)?;
+    }
+    for package in QUIET_PACKAGES.iter().filter(|package| package.scope <= scope) {
+        optional(package);
     }
     rust::library_source(scope)?;
     for tool in tools {

@@ -75,6 +75,7 @@ pub static FILE: Shape = Shape {
     within: &[
         only("node"),
         only("api"),
+        only("metrics"),
         list("uplink", INTERFACE, &[]),
         list(
             "segment",

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use overlay_common::abi::{FdbEntry, FdbKey, Target};
 
 use super::FdbTotals;
+use super::news::{Change, Stations};
 use crate::action::Action;
 use entries::{Entries, Entry};
 
@@ -35,6 +36,7 @@ pub struct Fdb {
     entries: Entries,
     capacity: usize,
     pub totals: FdbTotals,
+    pub news: Stations,
 }
 
 impl Fdb {
@@ -43,6 +45,7 @@ impl Fdb {
             entries: Entries::default(),
             capacity: capacity as usize,
             totals: FdbTotals::default(),
+            news: Stations::default(),
         }
     }
 
@@ -117,10 +120,11 @@ impl Fdb {
                 }
             }
             Some(known) if is_sticky(known.target) => self.totals.held += 1,
-            Some(_) => match self.may_move(target, bounds) {
+            Some(known) => match self.may_move(target, bounds) {
                 Ok(()) => {
                     self.put(key, entry, epoch, out);
                     self.totals.moved += 1;
+                    self.news.note(Change::Moved, key, target, Some(known.target));
                 }
                 Err(refused) => self.refuse(refused),
             },
@@ -128,6 +132,7 @@ impl Fdb {
                 Ok(()) => {
                     self.put(key, entry, epoch, out);
                     self.totals.learned += 1;
+                    self.news.note(Change::Learned, key, target, None);
                 }
                 Err(refused) => self.refuse(refused),
             },
@@ -223,14 +228,15 @@ impl Fdb {
         kept: impl Fn(FdbKey, Target, Origin) -> bool,
         out: &mut VecDeque<Action>,
     ) {
-        let totals = &mut self.totals;
+        let (totals, news) = (&mut self.totals, &mut self.news);
         self.entries.retain(
             |key, entry| {
                 let origin = entry.origin();
                 origin == Origin::Configured || kept(key, entry.target, origin)
             },
-            |key, _| {
+            |key, entry| {
                 totals.flushed += 1;
+                news.note(Change::Flushed, key, entry.target, None);
                 out.push_back(Action::DelFdb(key));
             },
         );
@@ -275,6 +281,9 @@ impl Fdb {
             .collect();
         by_age.sort_unstable_by(|a, b| b.cmp(a));
         for (_, _, key) in by_age.into_iter().take(excess) {
+            if let Some(entry) = self.entries.get(key) {
+                self.news.note(Change::Flushed, key, entry.target, None);
+            }
             self.remove(key, out);
             self.totals.flushed += 1;
         }

@@ -14,6 +14,7 @@ use super::entries::{Entry, Origin};
 use super::fingerprint::Fingerprint;
 use super::{Fdb, age};
 use crate::action::Action;
+use crate::controller::news::Change;
 
 impl Fdb {
     /// Takes in what the kernel's table holds, which was read from the epoch
@@ -42,7 +43,8 @@ impl Fdb {
         }
         for key in silent {
             let is_its = |entry: Entry| !entry.origin().is_static() && !entry.is_since(started);
-            if self.entries.get(key).is_some_and(is_its) {
+            if let Some(entry) = self.entries.get(key).filter(|entry| is_its(*entry)) {
+                self.news.note(Change::Aged, key, entry.target, None);
                 self.remove(key, out);
                 self.totals.aged += 1;
             }

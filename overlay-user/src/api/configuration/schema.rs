@@ -20,6 +20,7 @@ tables! {
     File {
         node: Node,
         api: Option<Api>,
+        metrics: Option<Metrics>,
         uplink: Vec<Uplink>,
         segment: Option<Vec<Segment>>,
         vrf: Option<Vec<Vrf>>,
@@ -49,6 +50,13 @@ tables! {
         client_ca: String,
         /// `read` or `write`.
         access: Option<String>,
+    }
+    /// `[metrics]`.
+    Metrics {
+        /// An address and a port.
+        listen: Option<String>,
+        allow_remote: Option<bool>,
+        series: Option<u32>,
     }
     /// `[[uplink]]`.
     Uplink {

@@ -1,0 +1,333 @@
+//! What is wrong now. Everything that may be is looked at here, and nowhere else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use overlay_common::abi::BOUNDED_COPIES;
+use overlay_common::verdict::DropReason;
+use overlay_common::wire::Family;
+use overlay_control::controller::{Origin, PeerView, Role, WayView};
+use serde_json::json;
+
+use super::Daemon;
+use super::sight::DropName;
+use crate::dataplane::features::Feature;
+use crate::events::Kind;
+use crate::health::{Code, Fault};
+use crate::netlink::Link;
+
+/// What every link of IPv6 carries (RFC 8200, section 5).
+const LEAST_IPV6: u32 = 1280;
+/// With more peers the MTU of the way to each is not looked at every second.
+const FEW_PEERS: usize = 512;
+
+impl Daemon {
+    /// Everything that is wrong.
+    pub(super) fn faults(&mut self) -> Vec<Fault> {
+        let mut faults = self.port_faults();
+        faults.extend(self.peer_faults());
+        faults.extend(self.table_faults());
+        faults.extend(self.mtu_faults());
+        faults.extend(self.flood_faults());
+        faults.extend(self.drop_faults());
+        faults.extend(self.other_faults());
+        faults
+    }
+
+    fn port_faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let mut uplinks_up = 0;
+        for (name, port) in &self.ports {
+            let (subject, link) = (format!("port {name}"), self.link_named(name));
+            let fault = |code: Code, what, fix| Some(Fault::new(code, &*subject, what, fix));
+            let found = match (link, &port.live) {
+                (None, _) => {
+                    let what = format!("port {name}: the interface does not exist");
+                    fault(Code::PortMissing, what, Code::PortMissing.fix().to_owned())
+                }
+                (Some(link), None) => {
+                    let what = format!("port {name}: {}", port.why(Some(link)));
+                    fault(Code::PortRefused, what, Code::PortRefused.fix().to_owned())
+                }
+                (Some(link), Some(_)) if !link.up => {
+                    let fix = format!("ip link set dev {name} up; if it is, look at its far end");
+                    fault(Code::PortDown, format!("port {name} is down"), fix)
+                }
+                (Some(_), Some(_)) => {
+                    uplinks_up += usize::from(port.wanted.role.has_uplink());
+                    None
+                }
+            };
+            faults.extend(found);
+        }
+        if uplinks_up == 0 && !self.controller.config().peers.is_empty() {
+            let names: Vec<&str> = self
+                .ports
+                .iter()
+                .filter(|(_, p)| p.wanted.role.has_uplink())
+                .map(|(n, _)| &**n)
+                .collect();
+            let what = format!("no uplink is up ({}); no peer can be reached", names.join(", "));
+            faults.push(Fault::new(Code::NoUplink, "", what, Code::NoUplink.fix()));
+        }
+        faults
+    }
+
+    fn peer_faults(&self) -> Vec<Fault> {
+        let fault = |(name, why): (&str, String)| {
+            let what = format!("peer {name}: {why}");
+            let fix = "overlay show peers tells what is missing; give the host a route to its \
+                       VTEP over an uplink, and have the next hop answer";
+            Fault::new(Code::PeerUnresolved, format!("peer {name}"), what, fix)
+        };
+        self.controller.unresolved().map(fault).collect()
+    }
+
+    fn table_faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for fill in self.controller.fills() {
+            let (table, entries, capacity) = (fill.table, fill.entries, fill.capacity);
+            let code = if entries >= capacity {
+                Code::TableFull
+            } else if entries > capacity / 10 * 9 && capacity >= 100 {
+                Code::TableNearlyFull
+            } else {
+                continue;
+            };
+            let what = format!("table {table} holds {entries} of {capacity} entries");
+            let fix = match table {
+                "fdb" | "neighbours" => {
+                    "raise node.fdb_entries and restart, set limit.macs, or lower node.ageing"
+                }
+                _ => "have fewer of them on this gateway, or spread them over several",
+            };
+            faults.push(Fault::new(code, format!("table {table}"), what, fix));
+        }
+        for full in self.controller.limited() {
+            let what = format!(
+                "{} has {} learnt addresses, and limit.macs is {}",
+                full.subject, full.learned, full.most
+            );
+            faults.push(Fault::new(
+                Code::AddressLimit,
+                full.subject,
+                what,
+                Code::AddressLimit.fix(),
+            ));
+        }
+        if self.refused > 0 {
+            let what = format!("the kernel refused {} table entries; see the log", self.refused);
+            faults.push(Fault::new(Code::TableRefused, "", what, Code::TableRefused.fix()));
+        }
+        faults
+    }
+
+    /// Segments that are wider than floods reach on this kernel.
+    fn flood_faults(&self) -> Vec<Fault> {
+        if self.dataplane.features().has(Feature::Loop) {
+            return Vec::new();
+        }
+        let segments = &self.controller.config().segments;
+        let too_wide = segments.iter().filter(|s| s.ports.len() > BOUNDED_COPIES as usize);
+        too_wide
+            .map(|segment| {
+                let what = format!(
+                    "segment {} has {} ports; without the kernel's `loop` (Linux 5.17) floods \
+                     reach {BOUNDED_COPIES}",
+                    segment.name,
+                    segment.ports.len()
+                );
+                let subject = format!("segment {}", segment.name);
+                Fault::new(Code::FloodWidth, subject, what, Code::FloodWidth.fix())
+            })
+            .collect()
+    }
+
+    fn of_role(&self, is_right: fn(Role) -> bool) -> impl Iterator<Item = &Link> {
+        let ports = self.ports.iter().filter(move |(_, port)| is_right(port.wanted.role));
+        ports.filter_map(|(name, _)| self.link_named(name))
+    }
+
+    /// Uplinks that cannot carry the longest frames of the access ports, and peers that take less
+    /// than IPv6 needs.
+    fn mtu_faults(&self) -> Vec<Fault> {
+        // Whose frames come tagged into a device that is the uplink as well, has an MTU of its
+        // own.
+        let longest = self.of_role(|role| role == Role::Access).max_by_key(|link| link.mtu);
+        let Some(longest) = longest else { return Vec::new() };
+        let few = self.controller.config().peers.len() <= FEW_PEERS;
+        let peers = if few { self.controller.peers() } else { Vec::new() };
+        // Inner Ethernet header, IP, UDP and the tunnel's own header.
+        let needed = |uplink: &Link| {
+            let leads = |way: &WayView| way.interface.as_ref() == Some(&uplink.name);
+            let over = |peer: &&PeerView| peer.ways.iter().any(leads);
+            let is_v6 = peers.iter().filter(over).any(|peer| peer.vtep.is_ipv6());
+            let family = if is_v6 { Family::V6 } else { Family::V4 };
+            longest.mtu.saturating_add(family.tunnel_len() as u32)
+        };
+        let narrow = peers.iter().filter(|peer| peer.mtu.is_some_and(|mtu| mtu < LEAST_IPV6));
+        let narrow = narrow.map(|peer| {
+            let (name, mtu) = (&peer.name, peer.mtu.unwrap_or(0));
+            let what =
+                format!("peer {name} takes IP packets of {mtu} bytes, and IPv6 needs {LEAST_IPV6}");
+            Fault::new(Code::MtuIpv6, format!("peer {name}"), what, Code::MtuIpv6.fix())
+        });
+        self.of_role(Role::has_uplink)
+            .filter(|uplink| uplink.mtu < needed(uplink))
+            .map(|uplink| {
+                let needed = needed(uplink);
+                let what = format!(
+                    "uplink {} has MTU {}; full frames of port {} (MTU {}) need {needed}, so their \
+                     senders are told to send less: raise the one or lower the other",
+                    uplink.name, uplink.mtu, longest.name, longest.mtu,
+                );
+                let fix = format!(
+                    "ip link set dev {} mtu {needed}, and the same on its way to the peers",
+                    uplink.name
+                );
+                Fault::new(Code::MtuUnderlay, format!("port {}", uplink.name), what, fix)
+            })
+            .chain(narrow)
+            .collect()
+    }
+
+    /// Drops that rise for reasons that point to a fault.
+    fn drop_faults(&mut self) -> Vec<Fault> {
+        let now = self.now();
+        let mut sums: BTreeMap<DropName, u64> = BTreeMap::new();
+        for (key, packets) in self.drops() {
+            *sums.entry((key.reason, self.place_of(key.ifindex))).or_default() += packets;
+        }
+        let had_looked = std::mem::replace(&mut self.sight.has_looked, true);
+        self.sight.drops.handle(sums, had_looked, now);
+        let mut faults = Vec::new();
+        let mut limited = Vec::new();
+        for ((number, place), packets, since) in self.sight.drops.rising(now) {
+            let Some(reason) = DropReason::from_u8(*number) else { continue };
+            if matches!(reason, DropReason::Storm | DropReason::Policed) {
+                limited.push(((*number, place.clone()), packets));
+                continue;
+            }
+            let port = self.ports.get(place).and_then(|port| port.live.as_ref());
+            let by_user = port.is_some_and(|live| live.attached.hook.is_user());
+            if let Some((code, fix)) = judged(reason, by_user) {
+                let what = format!(
+                    "{packets} packets were dropped as {} on {place} within {}",
+                    reason.name(),
+                    span(since)
+                );
+                let subject = format!("{} on {place}", reason.name());
+                faults.push(Fault::new(code, subject, what, fix));
+            }
+        }
+        self.tell_limits(limited);
+        faults
+    }
+
+    /// Tells of limits that begin to hold something back.
+    fn tell_limits(&mut self, limited: Vec<(DropName, u64)>) {
+        for ((number, place), packets) in &limited {
+            let reason = DropReason::from_u8(*number).map_or("", DropReason::name);
+            if self.sight.limited.contains(&(*number, place.clone())) {
+                continue;
+            }
+            let text = format!("frames from {place} are over their limit, and dropped as {reason}");
+            let fields = json!({ "reason": reason, "interface": place, "packets": packets });
+            self.tell(Kind::Limited, format!("port {place}"), text, fields);
+        }
+        self.sight.limited = limited.into_iter().map(|(name, _)| name).collect();
+    }
+
+    fn other_faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for problem in self.datagrams.iter().flat_map(|datagrams| &datagrams.problems) {
+            let subject = problem.split(':').next().unwrap_or_default();
+            faults.push(Fault::new(Code::TunnelSocket, subject, problem, Code::TunnelSocket.fix()));
+        }
+        if let Some(why) = self.sight.exposition.problem() {
+            faults.push(Fault::new(Code::MetricsListener, "", why, Code::MetricsListener.fix()));
+        }
+        if let Some(why) = &self.sight.reloads.refusal {
+            let what = format!("the last configuration was refused: {why}");
+            let fix =
+                format!("overlay check --config {}; then overlay reload", self.running.file.display());
+            faults.push(Fault::new(Code::ConfigurationRefused, "", what, fix));
+        }
+        let loaded = self.controller.fdb_len(Origin::Loaded);
+        if loaded > 0 {
+            let what = format!("{loaded} addresses were loaded, and are not in the configuration");
+            let fix = "write them as [[segment.fdb]], or load them after each start; overlay fdb \
+                       flush removes them";
+            faults.push(Fault::new(Code::Ephemeral, "", what, fix));
+        }
+        for about in self.dataplane.features().missing() {
+            let what =
+                format!("this kernel has no {}: {}", about.name, about.without.unwrap_or_default());
+            let fix = format!("use Linux {} or newer, where it matters", about.since);
+            faults.push(Fault::new(Code::KernelFeature, about.name, what, fix));
+        }
+        faults
+    }
+
+    /// The device that a drop was counted at.
+    pub(super) fn place_of(&self, ifindex: u32) -> String {
+        match (ifindex, self.names.get(&ifindex)) {
+            (_, Some(name)) => name.clone(),
+            (0, None) => "-".to_owned(),
+            (ifindex, None) => format!("ifindex-{ifindex}"),
+        }
+    }
+}
+
+fn span(since: Duration) -> String {
+    match since.as_secs() {
+        0 => "the last second".to_owned(),
+        seconds @ 1..=119 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
+}
+
+/// Whether drops for this reason are a problem, and what to do about it. What limits and access
+/// lists drop is what they are for; what a host sends wrong is the host's.
+fn judged(reason: DropReason, by_user: bool) -> Option<(Code, &'static str)> {
+    use DropReason as R;
+    Some(match reason {
+        R::PuntQueueFull | R::CopyFailed if by_user => {
+            (Code::SocketLosses, Code::SocketLosses.fix())
+        }
+        R::PuntQueueFull => (Code::PuntsLost, Code::PuntsLost.fix()),
+        R::PuntLimited => (Code::PuntsLimited, Code::PuntsLimited.fix()),
+        R::UnknownVtep => (
+            Code::DropsRising,
+            "tcpdump -ni DEVICE udp port 4789 shows who sends; add it as a [[peer]], or have it stop",
+        ),
+        R::VniNotPermitted => {
+            (Code::DropsRising, "add the segment to the peer's segments, or have the peer stop")
+        }
+        R::UnknownVni => (Code::DropsRising, "give a [[segment]] that VNI, or correct the peer's"),
+        R::EncapMismatch => (Code::DropsRising, "make the peer's encap the same on both sides"),
+        R::UnknownVlan => {
+            (Code::DropsRising, "add a [[segment.port]] with that vlan, or have it stop")
+        }
+        R::TooBig => {
+            (Code::DropsRising, "raise the underlay's MTU; overlay show peers has what fits")
+        }
+        R::BadChecksum | R::BadLength | R::Truncated | R::InnerTruncated => (
+            Code::DropsRising,
+            "something on the way, or the sender's offloads, damages packets: ethtool -K DEVICE tx off there",
+        ),
+        R::NoVniFlag | R::GeneveVersion | R::GeneveCritical | R::GeneveProtocol => {
+            (Code::DropsRising, "the peer speaks another dialect; correct its tunnel's settings")
+        }
+        R::ResizeFailed | R::TableInconsistent => (
+            Code::DropsRising,
+            "overlay doctor; if it finds nothing, restart the daemon and report it",
+        ),
+        R::CopyFailed => (Code::DropsRising, "a device's queue is full: look at what is behind it"),
+        R::SourceGuard => (
+            Code::DropsRising,
+            "a host uses an address that is not its own; correct it, or add it as [[segment.port.host]]",
+        ),
+        _ => return None,
+    })
+}
