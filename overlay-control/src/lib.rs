@@ -15,6 +15,8 @@
 //!   on it in user space and in tests.
 //! - [`router`]: what a router answers, tells and asks by itself.
 //! - [`frame`]: a packet buffer in memory, for the same purpose.
+//! - [`fragments`]: cutting up what is too big.
+//! - [`explain`]: what becomes of a frame, and why, in words.
 //! - `sample` (a feature of its own): a small node's tables to run the path on.
 
 pub mod acl;
@@ -22,6 +24,8 @@ pub mod action;
 pub mod addresses;
 pub mod config;
 pub mod controller;
+pub mod explain;
+pub mod fragments;
 pub mod frame;
 mod quick;
 pub mod router;

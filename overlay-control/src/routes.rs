@@ -34,8 +34,14 @@ impl Routes {
 
     /// The route with the longest prefix that holds what is asked for.
     pub fn find(&self, asked: &RouteKey) -> Option<Route> {
+        self.find_prefix(asked).map(|(_, route)| route)
+    }
+
+    /// The same with its prefix.
+    pub fn find_prefix(&self, asked: &RouteKey) -> Option<(RouteKey, Route)> {
         let lengths = self.lengths.range(..=asked.bits).rev();
-        lengths.map(|(bits, _)| asked.cut(*bits)).find_map(|key| self.by_prefix.get(&key).copied())
+        let held = |key| self.by_prefix.get(&key).map(|route| (key, *route));
+        lengths.map(|(bits, _)| asked.cut(*bits)).find_map(held)
     }
 }
 

@@ -85,6 +85,17 @@ impl Filters {
         placed.map_or(&[], |placed| &placed.rules)
     }
 
+    /// Whose rule has an index: the list, and the rule's place in it.
+    pub fn place_of(&self, index: u32) -> Option<(FilterKey, usize, &List)> {
+        let at = |(key, placed): (&FilterKey, &Placed)| {
+            // They rise.
+            let place = placed.rules.binary_search(&index).ok()?;
+            Some((*key, place))
+        };
+        let (key, place) = self.placed.iter().find_map(at)?;
+        Some((key, place, &self.placed.get(&key)?.list))
+    }
+
     /// The indices that count for a rule: its own, and those of the same rule in lists before, of
     /// which some programs may be in one still.
     pub fn counting(&self, index: u32) -> Vec<u32> {

@@ -137,7 +137,7 @@ impl Controller {
         }
     }
 
-    fn port_view(&self, id: Option<PortId>, interface: &str, role: Role) -> PortView {
+    pub(super) fn port_view(&self, id: Option<PortId>, interface: &str, role: Role) -> PortView {
         let link = self.links.named(interface);
         PortView {
             id,
@@ -154,7 +154,7 @@ impl Controller {
         }
     }
 
-    fn peer_view(&self, peer: &Peer) -> PeerView {
+    pub(super) fn peer_view(&self, peer: &Peer) -> PeerView {
         let hops = self.ways.next_hops(peer.vtep);
         let ways = self.ways_to(peer.vtep);
         let mtu = ways.as_ref().ok().and_then(|ways| {

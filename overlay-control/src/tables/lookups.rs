@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use overlay_common::abi::{
     Access, AccessKey, Branch, Charge, Comparisons, Direction, DropKey, FdbEntry, FdbKey, Filter,
     FilterKey, FilterNode, FloodKey, FlowKey, GuardKey, MAX_PEERS, MAX_PORTS, MAX_WAYS, Neighbour,
-    NeighbourKey, Node, Peer, Permit, PermitKey, PolicerKey, Port, Punt, PuntReason, Route,
-    RouteKey, Router, RuleCount, Segment, Target, Vtep, Vtep6Key, VtepKey, Way, walk,
+    NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, Punt, PuntReason,
+    Route, RouteKey, Router, RuleCount, Segment, Target, Vtep, Vtep6Key, VtepKey, Way, walk,
 };
 use overlay_common::packet::Packet;
 use overlay_common::tables::{Fields, Tables, Turns};
@@ -165,6 +165,31 @@ impl Tables for TableSet {
         }
         punts.push(Punted { punt, frame });
         Ok(())
+    }
+}
+
+/// Look-ups that leave no trace, for who asks what would become of a packet.
+impl TableSet {
+    /// The rule that a list has for a packet; `None` where there is no such list.
+    pub fn rule_for(
+        &self,
+        segment: u16,
+        direction: u16,
+        family: Family,
+        flow: &FlowKey,
+    ) -> Option<Branch> {
+        let filter = self.filters.get(&FilterKey { segment, direction })?;
+        walk(Filter::root(filter.to_word(), family)?, flow, self)
+    }
+
+    /// Limits, and how far they are used up here.
+    pub fn policer(&self, key: &PolicerKey) -> Option<Policer> {
+        self.policers.get(key).map(|policer| *lock(policer))
+    }
+
+    /// The route with the longest prefix, and that.
+    pub fn route_to(&self, key: &RouteKey) -> Option<(RouteKey, Route)> {
+        self.routes.find_prefix(key)
     }
 }
 

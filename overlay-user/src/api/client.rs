@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 
 use super::model::{FDB_PATH, ListOrder, Question};
 use super::problem::Problem;
+use super::trace::{SIMULATE_PATH, Simulate};
 use super::watch::{WATCH_PATH, WatchOrder};
 use crate::instance::Instance;
 
@@ -135,6 +136,12 @@ pub async fn send_list(
     exchange(stream, Method::POST, order.path(), body)
         .await
         .with_context(|| format!("cannot talk to the daemon of {}", instance.name))
+}
+
+/// Asks an instance's daemon what would become of a frame.
+pub async fn simulate(instance: &Instance, frame: &Simulate) -> Result<Outcome> {
+    let (body, json) = (serde_json::to_vec(frame)?, "application/json");
+    send_body(instance, Method::POST, SIMULATE_PATH, json, json, body).await
 }
 
 /// What is read, piece by piece, up to its end or the first error.

@@ -11,6 +11,7 @@
 //! - [`sight`]: metrics and events.
 //! - [`fdb`]: the FDB on its way out.
 //! - [`lists`]: lists of addresses on their way in.
+//! - [`trace`]: what becomes of a frame.
 //! - [`client`]: the commands' end.
 
 mod body;
@@ -28,8 +29,9 @@ mod queries;
 pub mod router;
 mod secure;
 pub mod server;
-pub mod tls;
 pub mod sight;
+pub mod tls;
+pub mod trace;
 pub mod watch;
 
 pub use model::{

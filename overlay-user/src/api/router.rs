@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::{Kind, Problem};
 use super::server::Requests;
-use super::{configuration, document, orders, queries, sight, watch};
+use super::{configuration, document, orders, queries, sight, trace, watch};
 
 /// The resources, and the document that describes them. Each line is a file's.
 pub fn resources() -> OpenApiRouter<Requests> {
@@ -21,6 +21,7 @@ pub fn resources() -> OpenApiRouter<Requests> {
         .merge(orders::router())
         .merge(configuration::router())
         .merge(watch::router())
+        .merge(trace::router())
         .merge(sight::router())
         .merge(document::router())
 }

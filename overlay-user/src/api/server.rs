@@ -22,10 +22,12 @@ use super::model::{Answer, ListOrder, Question};
 use super::problem::Problem;
 pub use super::secure::Prepared;
 use super::secure::Secure;
-use super::{connection, router};
+use super::trace::{Explained, SimulatedFrame};
 use super::watch::{WatchOrder, Watching};
+use super::{connection, router};
 use crate::events::Log;
 use crate::metrics::Snapshot;
+use crate::watch::Observed;
 
 /// Where an answer goes.
 pub type Reply = oneshot::Sender<Result<Answer, Problem>>;
@@ -92,6 +94,20 @@ pub enum Request {
         list: List,
         /// Where the answer goes.
         reply: Reply,
+    },
+    /// A frame that has passed, to be explained.
+    Explain {
+        /// As it was seen.
+        observed: Box<Observed>,
+        /// Where the explanation goes; `None`: the device is no port any more.
+        reply: oneshot::Sender<Option<Explained>>,
+    },
+    /// A frame that is not there.
+    Simulate {
+        /// The frame.
+        frame: SimulatedFrame,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Explained, Problem>>,
     },
 }
 

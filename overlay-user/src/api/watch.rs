@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -17,9 +15,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::JsonBody;
 use super::problem::{Kind, Problem};
 use super::queries::{awaited, put};
 use super::server::{Request, Requests};
+use super::trace::Explained;
 use crate::clock;
 use crate::watch::{Observed, Subscription, observed};
 
@@ -48,11 +48,19 @@ pub struct WatchOrder {
     pub per_second: u32,
     /// The most bytes of each frame, 14 to 16384.
     pub bytes: u32,
+    /// Whether each frame is explained, stage by stage.
+    pub explain: bool,
 }
 
 impl Default for WatchOrder {
     fn default() -> Self {
-        Self { filter: String::new(), drops_only: false, per_second: 1000, bytes: 256 }
+        Self {
+            filter: String::new(),
+            drops_only: false,
+            per_second: 1000,
+            bytes: 256,
+            explain: false,
+        }
     }
 }
 
@@ -92,6 +100,9 @@ pub struct FrameRow {
     pub before: BytesRow,
     /// Its bytes as it leaves, by the one device that it leaves by.
     pub after: Option<BytesRow>,
+    /// What each stage did, by the tables as they are now, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explained: Option<Explained>,
 }
 
 /// A frame's bytes.
@@ -151,30 +162,41 @@ pub fn router() -> OpenApiRouter<Requests> {
 )]
 async fn watch(
     State(requests): State<Requests>,
-    order: Result<Json<WatchOrder>, JsonRejection>,
+    JsonBody(order): JsonBody<WatchOrder>,
 ) -> Result<Response, Problem> {
-    let Json(order) = order.map_err(|error| Problem::new(Kind::Request, error.body_text()))?;
     order.check()?;
+    let explain = order.explain;
     let (reply, answer) = oneshot::channel();
     put(&requests, Request::Watch { order, reply }).await?;
     let watching = awaited(answer).await??;
-    let lines = stream::unfold(watching, |mut watching| async move {
-        let line = next(&mut watching).await?;
+    let explain = explain.then_some(requests);
+    let lines = stream::unfold((watching, explain), |(mut watching, explain)| async move {
+        let line = next(&mut watching, explain.as_ref()).await?;
         let mut text = serde_json::to_vec(&line).ok()?;
         text.push(b'\n');
-        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), watching))
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(text)), (watching, explain)))
     });
     Ok(([(CONTENT_TYPE, LINES)], Body::from_stream(lines)).into_response())
 }
 
 /// `None`: the daemon is ending.
-async fn next(watching: &mut Watching) -> Option<WatchLine> {
+async fn next(watching: &mut Watching, explain: Option<&Requests>) -> Option<WatchLine> {
     match watching.subscription.take_missed() {
         0 => {}
         frames => return Some(WatchLine::Missed { frames }),
     }
     match tokio::time::timeout(SILENCE, watching.subscription.frames.recv()).await {
-        Ok(observed) => Some(WatchLine::Frame(Box::new(row(&observed?, &watching.names)))),
+        Ok(observed) => {
+            let observed = observed?;
+            let mut row = row(&observed, &watching.names);
+            if let Some(requests) = explain {
+                let (reply, answer) = oneshot::channel();
+                let observed = Box::new(observed);
+                requests.send(Request::Explain { observed, reply }).await.ok()?;
+                row.explained = answer.await.ok()?;
+            }
+            Some(WatchLine::Frame(Box::new(row)))
+        }
         Err(_) => Some(WatchLine::Nothing),
     }
 }
@@ -193,6 +215,7 @@ fn row(observed: &Observed, names: &HashMap<u32, String>) -> FrameRow {
         reason: observed.reason.map(|reason| reason.name().to_owned()),
         before: bytes_row(&observed.before),
         after: observed.after.as_ref().map(bytes_row),
+        explained: None,
     }
 }
 

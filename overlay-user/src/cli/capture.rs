@@ -11,6 +11,9 @@ use super::CommandFailure;
 use super::watch::{Seen, Which, follow};
 use crate::show::pcapng::Capture;
 
+/// Frames a second, on each CPU.
+const PER_SECOND: u32 = 1000;
+
 /// What is captured, and where it goes.
 #[derive(Debug, Args)]
 pub struct Command {
@@ -40,7 +43,8 @@ pub async fn run(command: Command) -> Result<(), CommandFailure> {
     };
     let mut capture = Capture::begin(out).map_err(|error| anyhow!(error))?;
     let (mut frames, mut missed) = (0_u64, 0_u64);
-    let followed = follow(command.name, &command.which, |seen| match seen {
+    let order = command.which.order(false, PER_SECOND);
+    let followed = follow(command.name, order, command.which.count, |seen| match seen {
         Seen::Frame(row) => {
             frames += 1;
             capture.frame(&row)

@@ -15,6 +15,7 @@ mod query;
 mod rows;
 mod run;
 mod select;
+mod simulate;
 mod status;
 mod trace;
 mod watch;
@@ -86,7 +87,8 @@ enum Command {
         #[command(flatten)]
         query: Query,
     },
-    /// Follow frames through a running gateway: what became of each, and why.
+    /// Follow frames through a running gateway, stage by stage: what became of each, and why; or
+    /// say what would become of one.
     Trace(trace::Command),
     /// Write frames, before and after a running gateway, as pcapng.
     Capture(capture::Command),

@@ -20,10 +20,9 @@ pub struct Which {
     /// End after so many frames.
     #[arg(long, short, value_name = "FRAMES", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
-    /// The most frames a second, on each CPU.
-    #[arg(long, value_name = "FRAMES", default_value_t = 1000,
-          value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub per_second: u32,
+    /// The most frames a second, on each CPU; 100 for a trace, 1000 for a capture.
+    #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub per_second: Option<u32>,
     /// The most bytes of each frame.
     #[arg(long, value_name = "BYTES", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(14..=16_384))]
@@ -34,12 +33,15 @@ pub struct Which {
 }
 
 impl Which {
-    fn order(&self) -> WatchOrder {
+    /// What to ask of the daemon, with each frame explained or not, and as many a second unless
+    /// somebody said how many.
+    pub fn order(&self, explain: bool, per_second: u32) -> WatchOrder {
         WatchOrder {
             filter: self.filter.join(" "),
             drops_only: self.drops,
-            per_second: self.per_second,
+            per_second: self.per_second.unwrap_or(per_second),
             bytes: self.bytes,
+            explain,
         }
     }
 }
@@ -58,12 +60,12 @@ pub enum Seen {
 /// somebody presses Ctrl-C.
 pub async fn follow(
     name: Option<String>,
-    which: &Which,
+    order: WatchOrder,
+    count: Option<u64>,
     mut see: impl FnMut(Seen) -> anyhow::Result<()>,
 ) -> Result<(), CommandFailure> {
     let instance = select::running(name).await?;
-    let mut left = which.count;
-    let order = which.order();
+    let mut left = count;
     let lines = client::watch(&instance, &order, |line| {
         let line: WatchLine = serde_json::from_slice(line).context(NOT_UNDERSTOOD)?;
         match line {

@@ -50,6 +50,12 @@ impl Daemon {
             Request::Apply { plan, reply } => {
                 let _ = reply.send(self.put_into_effect(*plan).await);
             }
+            Request::Explain { observed, reply } => {
+                let _ = reply.send(self.explain_observed(&observed));
+            }
+            Request::Simulate { frame, reply } => {
+                let _ = reply.send(self.simulate(&frame));
+            }
             Request::List { order, list, reply } => {
                 let _ = reply.send(self.carry_out(order, list));
             }

@@ -7,6 +7,7 @@
 //! - `ports`: attaching, detaching, and what a port can do.
 //! - `reach`: whether redirected frames arrive.
 //! - `answers`: what is asked over the control socket.
+//! - `explain`: what would become of a frame.
 //! - `counted`: what segments have counted.
 //! - `addresses`: lists of addresses that are loaded and unloaded.
 //! - `reload`: another configuration, from the file.
@@ -22,6 +23,7 @@ mod answers;
 mod change;
 mod counted;
 mod events;
+mod explain;
 mod exposition;
 mod health;
 mod ledger;

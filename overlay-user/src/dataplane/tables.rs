@@ -295,6 +295,11 @@ impl KernelTables {
         Ok(())
     }
 
+    /// Limits, and how far the programs have used them up.
+    pub fn policer(&self, key: PolicerKey) -> Option<Policer> {
+        self.policers.get(&Wire(key), 0).ok().map(|Wire(policer)| policer)
+    }
+
     /// What a rule has held, over all CPUs.
     pub fn rule_count(&self, index: u32) -> RuleCount {
         let mut sum = self.carried.get(&index).copied().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The slow path: what the programs could not finish, run through the same packet path
 //! here: frames to a peer whose next hop was not known, flooded frames with more receivers
-//! than the kernel sends to, IPv4 packets that have to be cut up ([`fragments`]), what routers are
+//! than the kernel sends to, IPv4 packets that have to be cut up
+//! ([`overlay_control::fragments`]), what routers are
 //! asked ([`router`]), and tunnels' packets that came in pieces ([`datagrams`]).
 //!
 //! Readers never wait: they put what they read into bounded queues, and what
@@ -8,7 +9,6 @@
 
 mod checksum;
 pub mod datagrams;
-mod fragments;
 mod inject;
 mod queues;
 mod router;
@@ -28,6 +28,7 @@ use overlay_common::path::{Ingress, from_access, from_underlay};
 use overlay_common::tables::Tables as _;
 use overlay_common::verdict::{DropReason, Verdict};
 use overlay_common::wire::Tag;
+use overlay_control::fragments;
 use overlay_control::frame::Frame;
 use overlay_control::router::Pending;
 use overlay_control::tables::{Punted as TablePunted, TableSet};

@@ -7,11 +7,12 @@ use overlay_common::path::ptb::{self, Remedy};
 use overlay_common::path::{Ingress, router};
 use overlay_common::tables::Tables as _;
 use overlay_common::verdict::{DropReason, Verdict};
+use overlay_control::fragments;
 use overlay_control::frame::Frame;
 use overlay_control::router::{Asks, echo, error, question};
 use overlay_control::tables::TableSet;
 
-use super::{Outcome, Worker, fragments};
+use super::{Outcome, Worker};
 
 /// What becomes of a frame that was routed here.
 enum Step {

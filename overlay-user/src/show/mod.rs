@@ -1,5 +1,6 @@
 //! Answers as tables for people.
 
+mod explained;
 pub mod pcapng;
 mod status;
 mod table;
@@ -12,6 +13,8 @@ use crate::doctor::Finding;
 use overlay_common::wire::TagKind;
 pub use status::status;
 use table::Table;
+
+pub use explained::explained;
 
 fn or_dash<T: ToString>(value: Option<&T>) -> String {
     value.map_or_else(|| "-".to_owned(), T::to_string)

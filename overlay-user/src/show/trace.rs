@@ -26,7 +26,10 @@ pub fn frame(row: &FrameRow) -> Result<String> {
     if let Some(after) = row.after.as_ref().filter(|after| after.hex != row.before.hex) {
         writeln!(text, "    out  {}", form(after)?)?;
     }
-    if let Some(reason) = &row.reason {
+    if let Some(told) = &row.explained {
+        text += &super::explained(told);
+        text.push('\n');
+    } else if let Some(reason) = &row.reason {
         writeln!(text, "    why  docs/src/drops/{reason}.md")?;
     }
     Ok(text)

@@ -16,6 +16,7 @@ mod closed;
 mod devices;
 mod dhcp;
 mod doctor;
+mod explain;
 mod faults;
 mod filters;
 mod guard;

@@ -87,6 +87,10 @@ fn check_frames(frames: &[Value], modes: Modes) -> Result<()> {
     let headers = out["before"]["hex"].as_str().and_then(|hex| hex.get(..68)).context("none")?;
     ensure!(hex.get(100..168) == Some(headers), "{out}");
 
+    let steps = out["explained"]["steps"].as_array().context("no stages")?;
+    let stages: Vec<_> = steps.iter().filter_map(|step| step["stage"].as_str()).collect();
+    ensure!(["classify", "resolve", "encap"].iter().all(|stage| stages.contains(stage)), "{out}");
+
     let back = of("delivered").context("no frame was delivered")?;
     ensure!(back["interface"] == "eth0" && back["egress"] == "eth1", "{back}");
     let uplink = if modes.0 == "xdp-generic" { "xdp" } else { modes.0 };
@@ -121,6 +125,8 @@ fn only_what_is_asked_for_is_told() -> Result<()> {
         .with_context(|| drops.output())?;
     ensure!(told["verdict"] == "dropped" && told["reason"] == "unknown-vtep", "{told}");
     ensure!(told["interface"] == "eth0" && told["after"].is_null(), "{told}");
+    let fix = told["explained"]["fix"].as_str().context("no fix")?;
+    ensure!(fix.contains("192.0.2.77"), "{told}");
     ensure!(frames(&drops).iter().all(|frame| frame["verdict"] == "dropped"));
     ensure!(few.wait(SOON)?.success() && frames(&few).len() == 3, "{}", few.output());
     for frame in frames(&both) {

@@ -6,6 +6,7 @@
 //! poisoned, the host's with another byte than XDP's: what leaves with one that nobody wrote
 //! differs.
 
+pub mod explained;
 mod frames;
 mod judge;
 mod leak;

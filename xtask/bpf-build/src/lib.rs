@@ -65,12 +65,11 @@ pub fn build(
     target_dir: &Path,
     features: &[&str],
 ) -> Result<PathBuf, Error> {
-    let status =
-        command(workspace, package, target_dir, "build")?
-            .args(features.iter().flat_map(|feature| ["--features", feature]))
-            .stdout(Stdio::null())
-            .status()
-            .map_err(|e| Error::new(format!("cannot start cargo for the BPF programs: {e}")))?;
+    let status = command(workspace, package, target_dir, "build")?
+        .args(features.iter().flat_map(|feature| ["--features", feature]))
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|e| Error::new(format!("cannot start cargo for the BPF programs: {e}")))?;
     if !status.success() {
         return Err(Error::new(format!("the BPF programs do not build ({package}, see above)")));
     }

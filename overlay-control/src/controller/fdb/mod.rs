@@ -23,8 +23,7 @@ use crate::action::Action;
 use entries::{Entries, Entry};
 
 pub use entries::{Origin, word};
-pub use room::Bounds;
-use room::Refused;
+pub use room::{Bounds, Refused};
 
 /// Seconds after which an address that is reported from where it is known to be
 /// is written again: the first writing must have failed. Before then the report

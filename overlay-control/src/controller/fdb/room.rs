@@ -33,12 +33,7 @@ impl Fdb {
     }
 
     /// Whether `target` may have an address that was nowhere.
-    pub(super) fn may_add(
-        &self,
-        key: FdbKey,
-        target: Target,
-        bounds: Bounds,
-    ) -> Result<(), Refused> {
+    pub fn may_add(&self, key: FdbKey, target: Target, bounds: Bounds) -> Result<(), Refused> {
         self.may_move(target, bounds)?;
         if is_reached(bounds.segment, self.entries.learned_in(key.segment)) {
             return Err(Refused::Limited);
