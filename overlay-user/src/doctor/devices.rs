@@ -205,7 +205,7 @@ mod tests {
         let on = ["rx-lro", "rx-vlan-hw-parse"].map(|name| (name.to_owned(), true)).into();
         let device = Device { access: true, features: on, ..wire("eth1") };
         let lro = ("offload-joining", "ethtool -K eth1 lro off".to_owned());
-        assert_eq!(bad(device.clone()), [lro.clone()]);
+        assert_eq!(bad(device.clone()), std::slice::from_ref(&lro));
         let tagged = Device { tagged: true, ..device.clone() };
         assert_eq!(bad(tagged), [("offload-vlan", "ethtool -K eth1 rxvlan off".to_owned()), lro]);
         assert_eq!(bad(Device { mode: Mode::Tc, ..device.clone() }), []);

@@ -264,6 +264,9 @@ fn ten_thousand_peers_are_summed_up() -> Result<()> {
     ensure!(value(&page, "overlay_peers{state=\"unresolved\"}")? == 10_000.0);
     let unresolved = "overlay_problems{code=\"peer-unresolved\",severity=\"error\"}";
     ensure!(value(&page, unresolved)? == 65.0, "64, and one for the rest");
+    let status = status(&gateway)?;
+    let problems = status["problems"].as_array().context("problems")?;
+    ensure!(problems.iter().any(|problem| problem["subject"] == "others"), "{status}");
     let page = metrics(&gw1.netns, &gw1.name, "text/plain")?;
     let held = value(&page, "overlay_scrape_duration_seconds")?;
     println!("a scrape with 10000 peers held the loop up for {held} s; {} bytes", page.len());
