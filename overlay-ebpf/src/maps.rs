@@ -13,8 +13,8 @@ use overlay_common::abi::{
     FlowKey, GuardKey, MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS,
     MAX_POLICERS, MAX_PORTS, MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour,
     NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket,
-    PuntLimit, PuntReason, Queue, Route, RouteKey, Router, RuleCount, Sample, Sampler,
-    Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Watch, Way,
+    PuntLimit, PuntReason, Queue, Route, RouteKey, Router, RuleCount, Sample, Sampler, Segment,
+    Target, VTEP_BUCKETS, Vtep, Vtep6Key, Watch, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 use overlay_common::word::Word;

@@ -34,8 +34,8 @@ pub use error::ConfigError;
 
 use crate::acl::List;
 pub use host::HostFacts;
-pub(crate) use values::parse_mac;
 pub use routing::{Prefix, RouteTo, StaticRoute, Vrf};
+pub(crate) use values::parse_mac;
 
 use host::Places;
 use source::Problems;

@@ -104,8 +104,7 @@ impl Filter {
 
 impl Term {
     fn holds(&self, seen: &[Seen], fate: &Fate) -> bool {
-        let any_layer =
-            |is: &dyn Fn(&Layer) -> bool| seen.iter().flat_map(Seen::layers).any(is);
+        let any_layer = |is: &dyn Fn(&Layer) -> bool| seen.iter().flat_map(Seen::layers).any(is);
         match self {
             Self::Net(end, net) => any_layer(&|layer| {
                 let is = |address: &IpAddr| net.holds(*address);

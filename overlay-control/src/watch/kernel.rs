@@ -67,9 +67,7 @@ fn add(made: &mut WatchFilter, term: &Term, outer: &Outer) {
             made.protocol = *protocol;
             made.fields |= WatchFilter::PROTOCOL;
         }
-        Term::Ethertype(kind)
-            if !has(WatchFilter::ETHERTYPE) && ![IPV4, IPV6].contains(kind) =>
-        {
+        Term::Ethertype(kind) if !has(WatchFilter::ETHERTYPE) && ![IPV4, IPV6].contains(kind) => {
             made.ethertype = *kind;
             made.fields |= WatchFilter::ETHERTYPE;
         }

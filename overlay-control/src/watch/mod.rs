@@ -11,7 +11,7 @@ pub mod kernel;
 pub mod parse;
 pub mod seen;
 
-pub use filter::{End, Filter, Fate, Term};
+pub use filter::{End, Fate, Filter, Term};
 pub use kernel::prefilter;
 pub use parse::{FilterError, Known, parse};
 pub use seen::{Layer, Seen};

@@ -226,10 +226,11 @@ impl<'a> Parser<'a> {
             "less" => is(Term::Less(self.value("a length in bytes", |w| w.parse().ok())?)),
             "greater" => is(Term::Greater(self.value("a length in bytes", |w| w.parse().ok())?)),
             "drop" | "dropped" => is(Term::Dropped),
-            "reason" => is(Term::Reason(self.value(
-                "a reason for drops (overlay show drops; docs/src/drops)",
-                |word| DropReason::ALL.iter().copied().find(|reason| reason.name() == word),
-            )?)),
+            "reason" => is(Term::Reason(
+                self.value("a reason for drops (overlay show drops; docs/src/drops)", |word| {
+                    DropReason::ALL.iter().copied().find(|reason| reason.name() == word)
+                })?,
+            )),
             "hook" => is(Term::Hook(self.value("xdp, tc or user", hook)?)),
             "segment" | "peer" | "interface" => self.named(word),
             _ => {

@@ -153,8 +153,7 @@ async fn watch(
     State(requests): State<Requests>,
     order: Result<Json<WatchOrder>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(order) =
-        order.map_err(|error| Problem::new(Kind::Request, error.body_text()))?;
+    let Json(order) = order.map_err(|error| Problem::new(Kind::Request, error.body_text()))?;
     order.check()?;
     let (reply, answer) = oneshot::channel();
     put(&requests, Request::Watch { order, reply }).await?;
@@ -181,9 +180,8 @@ async fn next(watching: &mut Watching) -> Option<WatchLine> {
 }
 
 fn row(observed: &Observed, names: &HashMap<u32, String>) -> FrameRow {
-    let name = |ifindex: u32| {
-        names.get(&ifindex).cloned().unwrap_or_else(|| format!("ifindex-{ifindex}"))
-    };
+    let name =
+        |ifindex: u32| names.get(&ifindex).cloned().unwrap_or_else(|| format!("ifindex-{ifindex}"));
     FrameRow {
         time: wall_clock(observed.time),
         took: observed.took,

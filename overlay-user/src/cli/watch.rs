@@ -81,9 +81,9 @@ pub async fn follow(
         _ = tokio::signal::ctrl_c() => return Ok(()),
     };
     match outcome {
-        Ok(Outcome::Answered(_)) if left.is_some_and(|left| left > 0) => {
-            Err(CommandFailure::Refused(anyhow::anyhow!("the daemon of {} has ended", instance.name)))
-        }
+        Ok(Outcome::Answered(_)) if left.is_some_and(|left| left > 0) => Err(
+            CommandFailure::Refused(anyhow::anyhow!("the daemon of {} has ended", instance.name)),
+        ),
         Ok(Outcome::Answered(_)) => Ok(()),
         Ok(Outcome::Refused(problem)) => Err(query::refusal(problem)),
         Ok(Outcome::NoDaemon) => Err(query::no_daemon(&instance)),

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use overlay_common::wire::Mac;
 use overlay_control::config::Encap;
+use overlay_control::watch::Term;
 use overlay_control::watch::kernel::Outer;
 use overlay_control::watch::parse::{Known, parse};
-use overlay_control::watch::Term;
 
 use super::Daemon;
 use crate::api::Problem;

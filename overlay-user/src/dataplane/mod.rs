@@ -174,7 +174,18 @@ impl Dataplane {
         let tables = KernelTables::take(&mut ebpf, seed)?;
         let sockets = Sockets::take(&mut ebpf)?;
         let attachments = pins.clone().map(|pins| Attachments::new(pins, features));
-        Ok(Self { ebpf, maps, punts, tables, sockets, attachments, pins, features, seed, watched: None })
+        Ok(Self {
+            ebpf,
+            maps,
+            punts,
+            tables,
+            sockets,
+            attachments,
+            pins,
+            features,
+            seed,
+            watched: None,
+        })
     }
 
     /// What is used of the kernel.

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use overlay_common::wire::{Ethernet, Tag, ethertype};
-use pcap_file::{DataLink, Endianness};
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
+use pcap_file::{DataLink, Endianness};
 
 use crate::api::watch::{BytesRow, FrameRow};
 
@@ -91,8 +91,10 @@ impl<W: Write> Capture<W> {
         let data = tagged(from_hex(&bytes.hex)?, bytes.tag);
         let tag = if bytes.tag == 0 { 0 } else { Tag::LEN as u32 };
         let original_len = (bytes.length + tag).max(data.len() as u32);
-        let options =
-            vec![EnhancedPacketOption::Comment(comment.into()), EnhancedPacketOption::Flags(direction)];
+        let options = vec![
+            EnhancedPacketOption::Comment(comment.into()),
+            EnhancedPacketOption::Flags(direction),
+        ];
         let data = Cow::Owned(data);
         let block = EnhancedPacketBlock { interface_id, timestamp, original_len, data, options };
         self.file.write_pcapng_block(block)?;
@@ -107,8 +109,7 @@ impl<W: Write> Capture<W> {
             InterfaceDescriptionOption::IfName(name.to_owned().into()),
             InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
         ];
-        let block =
-            InterfaceDescriptionBlock { linktype: DataLink::ETHERNET, snaplen: 0, options };
+        let block = InterfaceDescriptionBlock { linktype: DataLink::ETHERNET, snaplen: 0, options };
         self.file.write_pcapng_block(block)?;
         let number = self.interfaces.len() as u32;
         self.interfaces.insert(name.to_owned(), number);

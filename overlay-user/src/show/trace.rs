@@ -41,14 +41,14 @@ fn clock(time: u64) -> String {
 
 /// Addresses and contents, from the inside out.
 fn form(bytes: &BytesRow) -> Result<String> {
-    let seen = Seen::of(&from_hex(&bytes.hex)?, bytes.length, bytes.tag, [Vxlan::PORT, Geneve::PORT]);
+    let seen =
+        Seen::of(&from_hex(&bytes.hex)?, bytes.length, bytes.tag, [Vxlan::PORT, Geneve::PORT]);
     let Some(outer) = &seen.outer else { return Ok(format!("{} bytes", bytes.length)) };
     let mut text = String::new();
     if let Some((vni, inner)) = &seen.tunnel {
         let inside = inner.as_ref().map(layer).unwrap_or_default();
-        let [source, destination] = outer.addresses.map_or(Default::default(), |ends| {
-            ends.map(|end| end.to_string())
-        });
+        let [source, destination] =
+            outer.addresses.map_or(Default::default(), |ends| ends.map(|end| end.to_string()));
         write!(text, "{inside} in VNI {vni}, {source} > {destination}")?;
     } else {
         text = layer(outer);

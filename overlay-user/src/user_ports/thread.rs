@@ -121,7 +121,8 @@ impl<S: Source> Thread<S> {
     /// Carries what has come, and returns how many frames that was.
     fn batch(&mut self) -> usize {
         let Self { gate, source, outbox, shared, tally, buckets, sampler } = self;
-        let mut witness = shared.hub.watched().map(|what| Witness { what, sampler, hub: &shared.hub });
+        let mut witness =
+            shared.hub.watched().map(|what| Witness { what, sampler, hub: &shared.hub });
         let set = shared.tables.read().unwrap_or_else(PoisonError::into_inner);
         let now = clock::now();
         let tables = PortTables { set: &set, tally, queues: &shared.queues, buckets, now };

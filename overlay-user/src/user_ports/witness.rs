@@ -45,9 +45,7 @@ impl Witness<'_> {
         self.sampler.end();
         let mut observed = match (begun, result) {
             (Some(begun), _) => Observed { took: Some(clock::now() - begun.time), ..begun },
-            (None, Err(reason))
-                if self.sampler.drops(&self.what, frame, *reason as u8, &Now) =>
-            {
+            (None, Err(reason)) if self.sampler.drops(&self.what, frame, *reason as u8, &Now) => {
                 self.begun(frame, ifindex)
             }
             (None, _) => return,

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use overlay_common::abi::{PuntLimit, Sample, Stage, Watch, WatchFilter};
-use overlay_control::watch::kernel::{Outer, prefilter};
 use overlay_control::watch::Filter;
+use overlay_control::watch::kernel::{Outer, prefilter};
 use tokio::sync::mpsc;
 
 use super::observed::Observed;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use overlay_testbed::{Process, Scratch, TwoGateways, require_root, require_tools, run, wait_until};
+use overlay_testbed::{
+    Process, Scratch, TwoGateways, require_root, require_tools, run, wait_until,
+};
 use serde_json::Value;
 
 use crate::harness::{Echoes, Modes, Overlay, attached, both_ours, overlay, ping};
@@ -103,7 +105,8 @@ fn only_what_is_asked_for_is_told() -> Result<()> {
     let testbed = TwoGateways::new()?;
     let [ours, _theirs] = both_ours(&testbed, ("tc", "tc"), ("tc", "tc"))?;
     let drops = watch(&ours, &testbed, &["trace", "--json", "--drops"])?;
-    let both = watch_beside(&testbed, &["trace", "--json", "segment", "blue", "and", "not", "icmp"])?;
+    let both =
+        watch_beside(&testbed, &["trace", "--json", "segment", "blue", "and", "not", "icmp"])?;
     let few = watch_beside(&testbed, &["trace", "--json", "--count", "3", "peer", "second"])?;
     ping(&testbed.host1, TwoGateways::HOST2)?;
     // From a VTEP that nobody knows: the first four bytes behind are a header of VXLAN.
@@ -133,7 +136,8 @@ fn only_what_is_asked_for_is_told() -> Result<()> {
         ("wibble", "is no word of a filter"),
     ] {
         let mut command = overlay(&testbed.gw1.netns);
-        let output = command.args(["trace", "--name", &testbed.gw1.name]).args(words.split(' ')).output()?;
+        let output =
+            command.args(["trace", "--name", &testbed.gw1.name]).args(words.split(' ')).output()?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         ensure!(output.status.code() == Some(2) && text.contains(told), "{words}: {text}");
     }
@@ -194,7 +198,8 @@ fn wireshark_reads_a_capture() -> Result<()> {
         Ok(run(&mut tshark)?.lines().map(str::to_owned).collect())
     };
     ensure!(fields("_ws.malformed || _ws.short", "frame.number")?.is_empty());
-    let interfaces: BTreeSet<String> = fields("icmp", "frame.interface_name")?.into_iter().collect();
+    let interfaces: BTreeSet<String> =
+        fields("icmp", "frame.interface_name")?.into_iter().collect();
     ensure!(interfaces.len() == 4, "{interfaces:?}");
     let requests = fields("vxlan && icmp.type == 8", "icmp.seq")?;
     ensure!(requests.len() == 10, "{requests:?}");
