@@ -11,10 +11,9 @@ fuzz_target!(|input: (&str, &str, u8, &str)| {
     assert_eq!(Path::parse(&path.to_string()).as_ref(), Ok(&path), "{path}");
     let verb = Verb::ALL[usize::from(verb) % Verb::ALL.len()];
     let keys = match value.parse::<toml_edit::Value>() {
-        Ok(toml_edit::Value::InlineTable(table)) => table
-            .iter()
-            .map(|(key, value)| (key.to_owned(), Some(value.clone())))
-            .collect(),
+        Ok(toml_edit::Value::InlineTable(table)) => {
+            table.iter().map(|(key, value)| (key.to_owned(), Some(value.clone()))).collect()
+        }
         _ => Vec::new(),
     };
     let change = Change { verb, path, keys };
