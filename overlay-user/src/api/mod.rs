@@ -28,8 +28,8 @@ mod queries;
 pub mod router;
 mod secure;
 pub mod server;
-pub mod tls;
 pub mod sight;
+pub mod tls;
 pub mod watch;
 
 pub use model::{

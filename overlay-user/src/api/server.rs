@@ -22,8 +22,8 @@ use super::model::{Answer, ListOrder, Question};
 use super::problem::Problem;
 pub use super::secure::Prepared;
 use super::secure::Secure;
-use super::{connection, router};
 use super::watch::{WatchOrder, Watching};
+use super::{connection, router};
 use crate::events::Log;
 use crate::metrics::Snapshot;
 

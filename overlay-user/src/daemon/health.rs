@@ -249,8 +249,10 @@ impl Daemon {
         }
         if let Some(why) = &self.sight.reloads.refusal {
             let what = format!("the last configuration was refused: {why}");
-            let fix =
-                format!("overlay check --config {}; then overlay reload", self.running.file.display());
+            let fix = format!(
+                "overlay check --config {}; then overlay reload",
+                self.running.file.display()
+            );
             faults.push(Fault::new(Code::ConfigurationRefused, "", what, fix));
         }
         let loaded = self.controller.fdb_len(Origin::Loaded);

@@ -87,7 +87,9 @@ fn added(config: &str, number: u32) -> String {
 /// The same, with other values.
 fn changed(config: &str, number: u32) -> String {
     let added = added(config, number + 50);
-    added.replace("destination_port = 22", "destination_port = 23").replace("\"deny\"", "\"permit\"")
+    added
+        .replace("destination_port = 22", "destination_port = 23")
+        .replace("\"deny\"", "\"permit\"")
 }
 
 #[test]
@@ -109,12 +111,16 @@ fn no_change_of_software_loses_a_frame() -> Result<()> {
                     .with_context(|| format!("{modes:?}: {what}, time {number}"))?;
                 worst = (worst.0 + runs[0].sent, worst.1 + runs[1].sent);
             }
-            println!("    {what}, {TIMES} times: {} and {} frames, 0 lost, 0 twice", worst.0, worst.1);
+            println!(
+                "    {what}, {TIMES} times: {} and {} frames, 0 lost, 0 twice",
+                worst.0, worst.1
+            );
         }
         let begun = Instant::now();
         let runs = bed.lossless(|ours, config| {
             (0..RELOADS).try_for_each(|number| {
-                let form = if number % 2 == 0 { added(config, number % 100) } else { config.to_owned() };
+                let form =
+                    if number % 2 == 0 { added(config, number % 100) } else { config.to_owned() };
                 ours.reload(&form).map(drop)
             })
         })?;

@@ -34,6 +34,7 @@ mod neighbours;
 mod nested;
 mod next_hop;
 mod one_armed;
+mod privileges;
 mod protocols;
 mod real_peer;
 mod reload;

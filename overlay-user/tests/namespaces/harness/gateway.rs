@@ -80,7 +80,8 @@ impl<'n> Overlay<'n> {
         let scratch = Scratch::new()?;
         let config = scratch.write("overlay.toml", config)?;
         let name = name.to_owned();
-        let mut instance = Self { netns, name, config, process: None, scratch, without, other: None };
+        let mut instance =
+            Self { netns, name, config, process: None, scratch, without, other: None };
         instance.restart()?;
         Ok(instance)
     }
