@@ -1,12 +1,15 @@
 //! The capabilities that stay.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
-use nix::unistd::{AccessFlags, eaccess};
+use nix::unistd::{AccessFlags, eaccess, getegid, geteuid};
+
+use super::landlock;
 
 /// What a running gateway needs: tables and programs (`CAP_BPF`, and `CAP_PERFMON` for
 /// perf buffers and for programs that the verifier need not slow down), links, qdiscs and
@@ -25,6 +28,9 @@ const NEEDED: &[Capability] = &[
 /// What makes root read and write files of others.
 const OF_FILES: &[Capability] = &[Capability::CAP_DAC_OVERRIDE, Capability::CAP_DAC_READ_SEARCH];
 
+/// What makes files, and changes them, in the name of others.
+const OF_OWNERS: &[Capability] = &[Capability::CAP_CHOWN, Capability::CAP_FOWNER];
+
 /// Drops the others from every set of this thread, and returns what is left, in words.
 pub fn drop_most(config: &Path) -> Result<String> {
     let had = caps::read(None, CapSet::Permitted).context("cannot read them")?;
@@ -35,6 +41,10 @@ pub fn drop_most(config: &Path) -> Result<String> {
     // A configuration that belongs to somebody else than root.
     if had.contains(&Capability::CAP_DAC_OVERRIDE) && !is_ours(config) {
         kept.insert(Capability::CAP_DAC_OVERRIDE);
+    }
+    // What is written in its place is to have the same owner.
+    if !has_our_owner(config) {
+        kept.extend(OF_OWNERS.iter().filter(|capability| had.contains(capability)));
     }
     // Memory that AF_XDP shares is locked, and counts, unless this is kept.
     if had.contains(&Capability::CAP_IPC_LOCK) && !locks_any_memory() {
@@ -65,9 +75,18 @@ fn locks_any_memory() -> bool {
     getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft == RLIM_INFINITY)
 }
 
-/// Whether this user may read the file, and write beside it, by mode and owner alone.
+/// Whether a file that this user makes has the owner and the group that the file has.
+fn has_our_owner(config: &Path) -> bool {
+    let owner = std::fs::metadata(config).map(|about| (about.uid(), about.gid()));
+    owner.is_ok_and(|owner| owner == (geteuid().as_raw(), getegid().as_raw()))
+}
+
+/// Whether this user may read the file and those that it names, and write beside it, by mode
+/// and owner alone.
 fn is_ours(config: &Path) -> bool {
     let refused = |path: &Path, mode| matches!(eaccess(path, mode), Err(Errno::EACCES));
-    let folder = super::landlock::folder(config);
-    !refused(config, AccessFlags::R_OK) && !refused(&folder, AccessFlags::W_OK | AccessFlags::X_OK)
+    let folder = landlock::folder(config);
+    !refused(config, AccessFlags::R_OK)
+        && !landlock::named(config).iter().any(|file| refused(file, AccessFlags::R_OK))
+        && !refused(&folder, AccessFlags::W_OK | AccessFlags::X_OK)
 }

@@ -8,6 +8,9 @@ use ::landlock::{
 };
 use anyhow::{Context as _, Result, bail};
 
+use overlay_control::config::Config;
+
+use crate::api::tls;
 use crate::dataplane::bpffs;
 use crate::instance;
 
@@ -31,7 +34,8 @@ pub fn restrict(config: &Path) -> Result<String> {
         .context("the kernel takes no rules")?;
     let read = AccessFs::from_read(NEWEST) & !AccessFs::Execute;
     let write = AccessFs::from_all(NEWEST) & !AccessFs::Execute & !made_of_devices();
-    let rights = READ.iter().map(|path| (PathBuf::from(path), read));
+    let readable = READ.iter().map(PathBuf::from).chain(certificates(config));
+    let rights = readable.map(|path| (path, read));
     for (path, rights) in rights.chain(written.into_iter().map(|path| (path, write))) {
         // What is not there, nobody can ask for.
         let Ok(place) = PathFd::new(&path) else { continue };
@@ -48,6 +52,22 @@ pub fn restrict(config: &Path) -> Result<String> {
         }
         RulesetStatus::NotEnforced => bail!("this kernel has no landlock (5.13), or it is off"),
     }
+}
+
+/// The folders of the files that the configuration names, and of those that they are links to:
+/// a certificate that is renewed is another file in the same place.
+fn certificates(config: &Path) -> Vec<PathBuf> {
+    let both = |file: PathBuf| [std::fs::canonicalize(&file).ok(), Some(file)];
+    named(config).into_iter().flat_map(both).flatten().map(|file| folder(&file)).collect()
+}
+
+/// The files that the configuration names.
+pub fn named(config: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(config).unwrap_or_default();
+    // What is wrong with it, the start says.
+    let Ok(parsed) = Config::parse(&text, "") else { return Vec::new() };
+    let files = parsed.api.iter().flat_map(|api| api.files());
+    files.map(|(_, name)| tls::located(name, config)).collect()
 }
 
 /// The folder of a file.
