@@ -13,7 +13,17 @@ use nix::fcntl::{Flock, FlockArg};
 /// How long a dying process may hold its lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-const DIRECTORY: &str = "/run/overlay";
+/// Where control sockets are.
+pub const DIRECTORY: &str = "/run/overlay";
+
+/// Makes [`DIRECTORY`], for its owner alone.
+pub fn make_directory() -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(DIRECTORY)
+        .with_context(|| format!("cannot create {DIRECTORY}"))
+}
 
 /// The files of an instance, whether it lives or not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,11 +85,7 @@ impl Instance {
     }
 
     fn try_lock(&self) -> Result<Option<Lock>> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(DIRECTORY)
-            .with_context(|| format!("cannot create {DIRECTORY}"))?;
+        make_directory()?;
         let path = self.file("lock");
         loop {
             let file = OpenOptions::new()

@@ -12,6 +12,7 @@
 //! - `config_file`: writing the configuration file.
 //! - [`events`], [`health`], [`metrics`]: what happened, what is wrong, and the numbers.
 //! - [`doctor`]: what in this machine would hurt.
+//! - [`privileges`]: what the daemon may still do once it runs.
 //! - [`instance`], [`state`]: where an instance is found, and what it leaves
 //!   for whoever has to clean up after it.
 
@@ -28,6 +29,7 @@ pub mod health;
 pub mod instance;
 pub mod metrics;
 pub mod netlink;
+pub mod privileges;
 pub mod show;
 pub mod state;
 pub mod user_ports;

@@ -9,7 +9,7 @@ use crate::step::{execute, step};
 use crate::workspace::Workspace;
 
 /// The package of the `overlay` binary.
-const PACKAGE: &str = "overlay-user";
+pub const PACKAGE: &str = "overlay-user";
 /// The binary's name.
 pub const BINARY: &str = "overlay";
 

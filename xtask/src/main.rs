@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod campaign;
 mod ci;
+mod package;
 mod run;
 mod setup;
 mod step;
@@ -51,6 +52,8 @@ enum Command {
     /// Sends generated frames through the host's path and the kernel's programs, which
     /// must agree.
     Campaign(campaign::Args),
+    /// Makes a .deb and an .rpm: reproducibly.
+    Package(package::Args),
     /// Measures this gateway beside other data planes.
     Bench(bench::Args),
 }
@@ -74,6 +77,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Test(args) => test::run(&workspace, &args),
         Command::Ci(args) => ci::run(&workspace, &args),
         Command::Campaign(args) => campaign::run(&workspace, &args),
+        Command::Package(args) => package::run(&workspace, &args),
         Command::Bench(args) => bench::run(&workspace, &args),
     }
 }

@@ -74,6 +74,25 @@ pub const VM_PACKAGES: &[Package] = &[
     package("wireguard-tools", "wg", Scope::Test, "WireGuard between hosts, in guests"),
 ];
 
+/// Debian packages for `cargo xtask package`.
+pub const PACKAGING: &[Package] = &[
+    package("binutils", "objcopy", Scope::Build, "parts the binary from its debug information"),
+    package("dpkg-dev", "dpkg-shlibdeps", Scope::Build, "the libraries that the .deb depends on"),
+    package("rpm", "rpmbuild", Scope::Build, "makes the .rpm"),
+    package("git", "git", Scope::Build, "the time of the last commit"),
+];
+
+/// Debian packages for the tests of packages.
+pub const PACKAGE_TESTS: &[Package] = &[
+    package("debootstrap", "debootstrap", Scope::Ci, "a clean root to install packages in"),
+    package("lintian", "lintian", Scope::Ci, "what Debian asks of packages"),
+    package("man-db", "man", Scope::Ci, "formats the man pages"),
+    package("groff-base", "groff", Scope::Ci, "which man does with it"),
+    package("fish", "fish", Scope::Ci, "loads its completions"),
+    package("zsh", "zsh", Scope::Ci, "loads its completions"),
+    package("systemd", "systemd-analyze", Scope::Ci, "reads and judges the units"),
+];
+
 /// Programs that cargo installs.
 pub const CARGO_TOOLS: &[CargoTool] = &[
     CargoTool {

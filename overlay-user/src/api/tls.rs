@@ -16,7 +16,8 @@ use rustls::{RootCertStore, ServerConfig};
 const LONGEST: u64 = 1 << 20;
 
 /// Where a file of the configuration is: relative names begin at the configuration file.
-fn located(name: &str, config: &Path) -> PathBuf {
+/// Where a file is that the configuration names: relative to the configuration.
+pub fn located(name: &str, config: &Path) -> PathBuf {
     config.parent().map_or_else(|| PathBuf::from(name), |directory| directory.join(name))
 }
 

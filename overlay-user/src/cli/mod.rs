@@ -11,6 +11,7 @@ mod down;
 mod events;
 mod failure;
 mod fdb;
+mod generate;
 mod query;
 mod rows;
 mod run;
@@ -25,7 +26,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub use failure::CommandFailure;
 
@@ -104,6 +105,12 @@ enum Command {
     Reload(Query),
     /// Remove everything that a gateway attached or pinned, and end it.
     Down(Query),
+    /// Write the man pages and the shells' completions, for packages.
+    #[command(hide = true)]
+    Generate {
+        /// The folder to write them to.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +169,9 @@ fn instance_name(name: &str) -> Result<String, String> {
 /// Runs the command of this process's command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Run(configured) = &cli.command {
+        run::prepare(&configured.config);
+    }
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
             Ok(runtime) => runtime,
@@ -206,6 +216,7 @@ async fn carry_out(command: Command) -> Result<(), CommandFailure> {
         Command::Save(query) => change::save(query).await,
         Command::Reload(query) => query::ask(query.name, Question::Reload, query.json).await,
         Command::Down(query) => down::down(query.name, query.json).await,
+        Command::Generate { folder } => Ok(generate::write(Cli::command(), &folder)?),
     }
 }
 
@@ -227,7 +238,6 @@ async fn show(what: What, query: Query) -> Result<(), CommandFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -7,10 +7,19 @@ use tracing_subscriber::EnvFilter;
 
 use super::CommandFailure;
 use crate::daemon::Daemon;
+use crate::privileges;
+
+/// What comes before there are threads: the log, and giving up privileges, which every thread
+/// then lacks. A file that cannot be opened is left to [`run`], which says so.
+pub fn prepare(file: &Path) {
+    start_logging();
+    if std::fs::File::open(file).is_ok() {
+        privileges::confine(file);
+    }
+}
 
 /// Runs a gateway until it is told to end.
 pub async fn run(file: &Path, name: Option<String>) -> Result<(), CommandFailure> {
-    start_logging();
     Daemon::start(file, name).await?.run().await?;
     Ok(())
 }

@@ -31,6 +31,7 @@ use crate::events::Kind;
 use crate::forwarder::{Forwarder, Queues};
 use crate::instance::Instance;
 use crate::netlink::{Event, Monitor, Netlink, NextHops};
+use crate::privileges;
 use crate::state::{DeviceState, FilterState, State, own_netns};
 use crate::user_ports::UserPorts;
 use crate::watch::Hub;
@@ -154,6 +155,7 @@ impl Daemon {
             }
             return Err(error.into());
         }
+        privileges::start::over();
         daemon.announce();
         Ok(daemon)
     }

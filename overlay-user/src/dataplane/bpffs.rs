@@ -33,8 +33,17 @@ pub fn locate() -> Result<PathBuf> {
         .ok_or_else(|| anyhow!("no BPF file system at {PLACE}; mount it: mount -t bpf bpf {PLACE}"))
 }
 
-/// The bpffs to pin in, if one is mounted.
+/// The bpffs to pin in, if one is mounted. Found once, it stays the one: later, looking at
+/// other processes may be beyond this one's privileges.
 pub fn find() -> Option<PathBuf> {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(found) = FOUND.get() {
+        return Some(found.clone());
+    }
+    look().map(|found| FOUND.get_or_init(|| found).clone())
+}
+
+fn look() -> Option<PathBuf> {
     let place = match outer_process() {
         None => PathBuf::from(PLACE),
         Some(pid) => PathBuf::from(format!("/proc/{pid}/root{PLACE}")),

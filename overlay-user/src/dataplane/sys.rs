@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
+use crate::privileges::start;
+
 /// Commands of the system call (`enum bpf_cmd` of `<linux/bpf.h>`).
 #[derive(Clone, Copy, Debug)]
 #[repr(i64)]
@@ -182,7 +184,7 @@ fn load_logging(
 
 fn btf(id: u32) -> io::Result<OwnedFd> {
     // SAFETY: an id, as the command wants it.
-    unsafe { bpf_fd(Command::BtfGetFdById, &mut { id }) }
+    start::privileged(move || unsafe { bpf_fd(Command::BtfGetFdById, &mut { id }) })
 }
 
 /// How a program is run on a test frame.

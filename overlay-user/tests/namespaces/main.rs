@@ -35,6 +35,7 @@ mod neighbours;
 mod nested;
 mod next_hop;
 mod one_armed;
+mod privileges;
 mod protocols;
 mod real_peer;
 mod reload;

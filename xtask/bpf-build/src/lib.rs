@@ -7,6 +7,7 @@
 //! runs a nested cargo with them. What is missing is an [`Error`] that says what
 //! to do about it. Nothing is installed here: that is `cargo xtask setup`.
 
+mod remap;
 mod toolchain;
 
 use std::ffi::{OsStr, OsString};
@@ -14,6 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+pub use remap::Remap;
 pub use toolchain::{Origin, Toolchain};
 
 /// The crate that holds the gateway's BPF programs; its binary has the same name.
@@ -102,9 +104,17 @@ pub fn command(
         .arg(target_dir)
         // `-Z` flags on the pinned stable compiler, for this build alone.
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\u{1f}"))
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace, target_dir, &toolchain))
         .env("PATH", search_path(&toolchain, &linker));
     Ok(command)
+}
+
+/// The flags, parted as cargo wants them. Line information in the object names files, and
+/// must not depend on where those are.
+fn rustflags(workspace: &Path, target_dir: &Path, toolchain: &Toolchain) -> String {
+    let remap = Remap::of(workspace, target_dir, toolchain.library_source().as_deref());
+    let flags = RUSTFLAGS.iter().map(|flag| (*flag).to_owned()).chain(remap.flags());
+    flags.collect::<Vec<_>>().join("\u{1f}")
 }
 
 /// Where the nested cargo of a build script keeps its files: under the outer
@@ -139,9 +149,14 @@ pub fn find_linker() -> Result<PathBuf, Error> {
 
 /// Where `cargo install` puts programs.
 fn cargo_bin() -> Option<PathBuf> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))?;
-    Some(home.join("bin"))
+    Some(cargo_home()?.join("bin"))
+}
+
+/// Where cargo keeps what is the user's.
+fn cargo_home() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").filter(|value| !value.is_empty());
+    let home = home.map(PathBuf::from);
+    home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
 }
 
 /// `PATH` as the nested cargo needs it: Debian's programs in front of rustup's

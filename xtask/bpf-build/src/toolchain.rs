@@ -79,10 +79,14 @@ impl Toolchain {
     }
 
     fn has_source(&self) -> bool {
-        let Some(sysroot) = stdout(Command::new(&self.rustc).args(["--print", "sysroot"])) else {
-            return false;
-        };
-        Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs").is_file()
+        self.library_source().is_some()
+    }
+
+    /// The folder that has the source of the library in it.
+    pub fn library_source(&self) -> Option<PathBuf> {
+        let sysroot = stdout(Command::new(&self.rustc).args(["--print", "sysroot"]))?;
+        let folder = Path::new(&sysroot).join("lib/rustlib/src/rust");
+        folder.join("library/core/src/lib.rs").is_file().then_some(folder)
     }
 
     /// Debian also has older compilers under the same names.

@@ -7,6 +7,7 @@ mod bench;
 mod coverage;
 mod direction;
 mod fuzz;
+mod package;
 
 use std::process::Command;
 
@@ -56,6 +57,7 @@ const CHECKS: &[Check] = &[
     check("fuzz", "fuzz targets build and run", fuzz::check),
     check("campaign", "generated frames for a minute: host and programs agree", campaign::check),
     check("bench", "the benchmark measures (cargo xtask bench)", bench::smoke),
+    check("package", "packages: install, upgrade, removal, pages, units", package::check),
     check("demonstration", "the demonstration (cargo xtask run)", demonstration),
 ];
 

@@ -8,6 +8,7 @@ use aya_obj::programs::XdpAttachType;
 
 use super::{Attachments, Hook, LinkKind, attach_xdp, filter, link};
 use crate::dataplane::filter::Filter;
+use crate::privileges::start;
 
 /// A former process's filter, on kernels without tcx.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +66,9 @@ impl Before {
         };
         let xdp = pinned(LinkKind::Xdp).map(|pin| -> Result<_> {
             let info = FdLink::from(pin).info().context("cannot ask about a link")?;
-            let program = Xdp::from_program_info(
-                numbered(info.program_id())?,
-                "".into(),
-                XdpAttachType::Interface,
-            )?;
+            let program = numbered(info.program_id(), |program| {
+                Ok(Xdp::from_program_info(program, "".into(), XdpAttachType::Interface)?)
+            })?;
             let hook = if hook == Hook::XdpGeneric { hook } else { Hook::Xdp };
             Ok(XdpBefore { program, hook, link: info.id() })
         });
@@ -153,11 +152,17 @@ impl Attachments {
 }
 
 fn tc_program(id: u32, name: String) -> Result<SchedClassifier> {
-    Ok(SchedClassifier::from_program_info(numbered(id)?, name.into())?)
+    numbered(id, |program| Ok(SchedClassifier::from_program_info(program, name.into())?))
 }
 
-fn numbered(id: u32) -> Result<ProgramInfo> {
-    // Others may be unloaded meanwhile.
-    let found = loaded_programs().flatten().find(|program| program.id() == id);
-    found.with_context(|| format!("the kernel does not hand out its program {id}"))
+/// The program of this number, as `convert` makes it; both ask the kernel for it.
+fn numbered<T: Send + 'static>(
+    id: u32,
+    convert: impl FnOnce(ProgramInfo) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    start::privileged(move || {
+        // Others may be unloaded meanwhile.
+        let found = loaded_programs().flatten().find(|program| program.id() == id);
+        convert(found.with_context(|| format!("the kernel does not hand out its program {id}"))?)
+    })
 }

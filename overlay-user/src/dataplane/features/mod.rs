@@ -6,6 +6,8 @@
 
 mod probe;
 
+pub use probe::raise_locked_memory;
+
 use std::fmt;
 
 use anyhow::{Context as _, Result, bail};
