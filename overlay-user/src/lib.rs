@@ -13,6 +13,7 @@
 //! - [`events`], [`health`], [`metrics`]: what happened, what is wrong, and the numbers.
 //! - [`doctor`]: what in this machine would hurt.
 //! - [`privileges`]: what the daemon may still do once it runs.
+//! - [`top`]: rates, live.
 //! - [`instance`], [`state`]: where an instance is found, and what it leaves
 //!   for whoever has to clean up after it.
 
@@ -32,5 +33,6 @@ pub mod netlink;
 pub mod privileges;
 pub mod show;
 pub mod state;
+pub mod top;
 pub mod user_ports;
 pub mod watch;

@@ -8,6 +8,7 @@ mod build;
 mod campaign;
 mod ci;
 mod package;
+mod pictures;
 mod run;
 mod setup;
 mod step;
@@ -54,6 +55,8 @@ enum Command {
     Campaign(campaign::Args),
     /// Makes a .deb and an .rpm: reproducibly.
     Package(package::Args),
+    /// Makes the pictures of the book anew, from real runs.
+    Pictures,
     /// Measures this gateway beside other data planes.
     Bench(bench::Args),
 }
@@ -78,6 +81,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Ci(args) => ci::run(&workspace, &args),
         Command::Campaign(args) => campaign::run(&workspace, &args),
         Command::Package(args) => package::run(&workspace, &args),
+        Command::Pictures => pictures::run(&workspace),
         Command::Bench(args) => bench::run(&workspace, &args),
     }
 }

@@ -52,6 +52,7 @@ pub const PACKAGES: &[Package] = &[
     package("python3", "python3", Scope::Test, "an HTTP server behind the overlay"),
     package("dnsmasq-base", "dnsmasq", Scope::Test, "a DHCP server behind the overlay"),
     package("isc-dhcp-client", "dhclient", Scope::Test, "a DHCP client on its other side"),
+    package("chromium", "chromium", Scope::Test, "a browser without a screen, for the web page"),
     package("nftables", "nft", Scope::Test, "cutting the underlay in tests of faults"),
     package("util-linux", "taskset", Scope::Test, "the core and priority of threads"),
     package("g++", "g++", Scope::Test, "libFuzzer, which cargo-fuzz compiles"),

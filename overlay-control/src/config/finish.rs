@@ -16,7 +16,7 @@ use super::routing::ROUTER_MAC;
 use super::source::{At, Position, Problems};
 use super::{
     AGEING, AccessPort, Config, Dscp, FDB_ENTRIES, Host, Mode, Node, Peer, Place, RouteTo, Segment,
-    StaticMac, StaticNeighbour, StaticRoute, UdpPorts, Uplink, Vrf, api,
+    StaticMac, StaticNeighbour, StaticRoute, UdpPorts, Uplink, Vrf, api, web,
 };
 use crate::acl::List;
 
@@ -67,6 +67,10 @@ pub fn finish(
             .map(|draft| peer(draft, router_mac, dscp))
             .collect::<Option<_>>()?,
         metrics,
+        web: match draft.web {
+            Some(draft) => Some(web::finish(draft)?),
+            None => None,
+        },
         places,
     })
 }

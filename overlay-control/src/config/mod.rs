@@ -21,6 +21,7 @@ mod read;
 mod routing;
 mod source;
 pub(crate) mod values;
+mod web;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub use host::HostFacts;
 pub use metrics::{Metrics, SERIES};
 pub use routing::{Prefix, RouteTo, StaticRoute, Vrf};
 pub(crate) use values::parse_mac;
+pub use web::Web;
 
 use host::Places;
 use source::Problems;
@@ -64,6 +66,8 @@ pub struct Config {
     pub api: Option<Api>,
     /// `[metrics]`.
     pub metrics: Metrics,
+    /// `[web]`; `None`: there is no web page.
+    pub web: Option<Web>,
     places: Places,
 }
 
@@ -89,7 +93,7 @@ impl Config {
 
     /// Whether two configurations mean the same, wherever their values stand.
     pub fn means(&self, other: &Self) -> bool {
-        let Self { node, uplinks, segments, vrfs, peers, api, metrics, places: _ } = self;
+        let Self { node, uplinks, segments, vrfs, peers, api, metrics, web, places: _ } = self;
         *node == other.node
             && *uplinks == other.uplinks
             && *segments == other.segments
@@ -97,6 +101,7 @@ impl Config {
             && *peers == other.peers
             && *api == other.api
             && *metrics == other.metrics
+            && *web == other.web
     }
 
     /// What is wrong with this configuration on this host.

@@ -12,6 +12,7 @@ use super::api::{self, DraftApi};
 use super::document::Section;
 use super::metrics::DraftMetrics;
 use super::source::{At, Problems};
+use super::web::{self, DraftWeb};
 use super::{Dscp, Encap, Limits, Mode, Prefix, Vteps, values};
 
 /// The file. A `None` where a value is required was reported.
@@ -23,6 +24,7 @@ pub struct Draft {
     pub vrfs: Vec<DraftVrf>,
     pub peers: Vec<DraftPeer>,
     pub metrics: DraftMetrics,
+    pub web: Option<DraftWeb>,
 }
 
 pub struct DraftNode {
@@ -150,6 +152,7 @@ fn draft(document: &DeTable, problems: &mut Problems) -> Draft {
         vrfs: each(root.tables(problems, "vrf", "[[vrf]]"), problems, vrf),
         peers: each(root.tables(problems, "peer", "[[peer]]"), problems, peer),
         metrics: metrics(root.table(problems, "metrics", "[metrics]"), problems),
+        web: root.table(problems, "web", "[web]").map(|section| web::read(section, problems)),
     };
     root.finish(problems);
     draft

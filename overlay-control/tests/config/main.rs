@@ -13,3 +13,4 @@ mod routing;
 mod sizes;
 mod structure;
 mod values;
+mod web;

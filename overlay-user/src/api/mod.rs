@@ -12,6 +12,7 @@
 //! - [`fdb`]: the FDB on its way out.
 //! - [`lists`]: lists of addresses on their way in.
 //! - [`trace`]: what becomes of a frame.
+//! - [`web`]: the page to look at.
 //! - [`client`]: the commands' end.
 
 mod body;
@@ -33,6 +34,7 @@ pub mod sight;
 pub mod tls;
 pub mod trace;
 pub mod watch;
+pub mod web;
 
 pub use model::{
     AclRow, Answer, Done, DropRow, FdbRow, ListOrder, NeighbourRow, PeerRow, PortRow, ProblemRow,

@@ -20,6 +20,8 @@ mod simulate;
 mod status;
 mod trace;
 mod watch;
+
+mod top;
 mod words;
 
 use std::io::Write as _;
@@ -29,6 +31,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub use failure::CommandFailure;
+pub(crate) use query::{NOT_UNDERSTOOD, no_daemon, written};
 
 use crate::api::Question;
 
@@ -81,6 +84,9 @@ enum Command {
         #[command(flatten)]
         query: Query,
     },
+    /// Watch rates by port, segment, peer and drop reason, live.
+    #[command(after_help = top::KEYS)]
+    Top(top::Arguments),
     /// Load static addresses into a running gateway, and remove them.
     Fdb {
         #[command(subcommand)]
@@ -207,6 +213,7 @@ async fn carry_out(command: Command) -> Result<(), CommandFailure> {
         Command::Status { query, .. } => status::status(query, false).await.map(drop),
         Command::Events { wanted, query } => events::events(wanted, query).await,
         Command::Show { what, query } => show(what, query).await,
+        Command::Top(arguments) => top::run(arguments).await,
         Command::Fdb { command, query } => fdb::run(command, query).await,
         Command::Trace(command) => trace::run(command).await,
         Command::Capture(command) => capture::run(command).await,

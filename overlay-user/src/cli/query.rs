@@ -75,12 +75,16 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandFailure> {
 
 /// A reader that has seen enough, like `head`, is no failure.
 pub fn write(text: &str) -> Result<(), CommandFailure> {
+    written(text).map(drop)
+}
+
+/// The same for what goes on: whether there is still a reader.
+pub fn written(text: &str) -> Result<bool, CommandFailure> {
     use std::io::{ErrorKind, Write as _};
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(CommandFailure::Refused(error.into()))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CommandFailure::Refused(error.into())),
     }
 }

@@ -341,6 +341,7 @@ impl Daemon {
         }
         if self.ticks.is_multiple_of(2) {
             self.open_datagrams();
+            self.open_web();
             self.follow_reach();
             self.see_to_exposition();
             self.see_to_health();

@@ -247,6 +247,9 @@ impl Daemon {
         if let Some(why) = self.sight.exposition.problem() {
             faults.push(Fault::new(Code::MetricsListener, "", why, Code::MetricsListener.fix()));
         }
+        if let Some(why) = &self.web_problem {
+            faults.push(Fault::new(Code::WebListener, "", why, Code::WebListener.fix()));
+        }
         if let Some(why) = &self.sight.reloads.refusal {
             let what = format!("the last configuration was refused: {why}");
             let fix = format!(

@@ -16,6 +16,7 @@
 //! - `sight`: what is told of the daemon; `health`: what is wrong; `metrics`: the numbers;
 //!   `exposition`: the same over TCP.
 //! - `memory`: giving back what was needed for a moment.
+//! - `web`: the page that shows it.
 //! - [`removal`]: leaving nothing behind.
 
 mod addresses;
@@ -36,6 +37,7 @@ pub mod removal;
 mod sight;
 mod start;
 mod watch;
+mod web;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -53,6 +55,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use crate::api::configuration::running::Running;
 use crate::api::server::{Reply, Request, Server};
+use crate::api::web::Web;
 use crate::api::{Answer, Done, Question};
 use crate::dataplane::Dataplane;
 use crate::dataplane::punts::Readers;
@@ -120,6 +123,9 @@ pub struct Daemon {
     sight: Sight,
     signals: Signals,
     server: Option<Server>,
+    web: Option<Web>,
+    /// Why the page is not served.
+    web_problem: Option<String>,
     requests: mpsc::Receiver<Request>,
     /// Held to the end; fields are dropped in their order.
     _lock: Lock,

@@ -72,6 +72,7 @@ impl Daemon {
         self.controller.handle_config(config, self.now());
         self.adopt_api(secure);
         self.open_datagrams();
+        self.open_web();
         self.track_peers();
         self.refresh_routes().await;
         self.flush();
@@ -134,6 +135,14 @@ pub(super) fn differences(old: &Config, new: &Config) -> Vec<String> {
             "node.fdb_entries: {} → {}, from the next start on",
             old.node.fdb_entries, new.node.fdb_entries
         ));
+    }
+    let page = |config: &Config| {
+        config.web.as_ref().map_or_else(|| "off".to_owned(), |web| web.listen.to_string())
+    };
+    match (page(old), page(new)) {
+        (before, after) if before != after => changes.push(format!("web: {before} → {after}")),
+        _ if old.web != new.web => changes.push("web: changed".to_owned()),
+        _ => {}
     }
     compare(&mut changes, "port", &wanted(old), &wanted(new));
     compare(&mut changes, "segment", &segments(old), &segments(new));

@@ -135,6 +135,8 @@ impl Daemon {
             forwarder,
             signals,
             server: Some(server),
+            web: None,
+            web_problem: None,
             requests,
             _lock: lock,
             instance,
@@ -196,6 +198,7 @@ impl Daemon {
         self.dataplane.commit().context("cannot pin the new maps")?;
         self.adopt_api(secure);
         self.write_ledger()?;
+        self.open_web();
         for event in deferred {
             self.handle_event(event).await;
         }

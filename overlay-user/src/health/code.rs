@@ -76,6 +76,7 @@ codes! {
     FloodWidth = "flood-width", Warning, "A segment is wider than floods reach on this kernel.", "use a newer kernel, or fewer peers and ports in the segment";
     DropsRising = "drops-rising", Warning, "Packets are dropped for a reason that points to a fault.", "the page of the reason says what to check";
     TunnelSocket = "tunnel-socket", Warning, "A socket for what the programs leave to the kernel's stack cannot be opened.", "end the other program or device that uses the tunnel's UDP port";
+    WebListener = "web-listener", Warning, "The web page cannot be served where `web.listen` says.", "free the address or choose another one";
     MetricsListener = "metrics-listener", Warning, "Metrics cannot be served where `metrics.listen` says.", "free the address or choose another one";
     ConfigurationRefused = "configuration-refused", Warning, "The last configuration was refused; the one before is in force.", "`overlay check` says what is wrong; then `overlay reload`";
     KernelFeature = "kernel-feature", Note, "The kernel lacks something that Overlay would use.", "`overlay doctor` says what is done instead";

@@ -3,9 +3,9 @@
 mod explained;
 pub mod pcapng;
 mod status;
-mod table;
+pub(crate) mod table;
 pub mod trace;
-mod units;
+pub(crate) mod units;
 
 use crate::api::{AclRow, DropRow, FdbRow, NeighbourRow, PeerRow, PortRow, RouteRow, SegmentRow};
 use crate::dataplane::features::{ALL, Features};

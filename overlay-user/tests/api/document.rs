@@ -66,6 +66,7 @@ fn the_schemas_are_of_the_configuration() -> Result<()> {
         ("Node", "[node]"),
         ("Api", "[api]"),
         ("Metrics", "[metrics]"),
+        ("Web", "[web]"),
         ("Uplink", "[[uplink]]"),
         ("Segment", "[[segment]]"),
         ("SegmentPort", "[[segment]]\n[[segment.port]]"),

@@ -76,6 +76,7 @@ pub static FILE: Shape = Shape {
         only("node"),
         only("api"),
         only("metrics"),
+        only("web"),
         list("uplink", INTERFACE, &[]),
         list(
             "segment",

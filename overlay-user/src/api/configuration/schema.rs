@@ -21,6 +21,7 @@ tables! {
         node: Node,
         api: Option<Api>,
         metrics: Option<Metrics>,
+        web: Option<Web>,
         uplink: Vec<Uplink>,
         segment: Option<Vec<Segment>>,
         vrf: Option<Vec<Vrf>>,
@@ -57,6 +58,13 @@ tables! {
         listen: Option<String>,
         allow_remote: Option<bool>,
         series: Option<u32>,
+    }
+    /// `[web]`.
+    Web {
+        /// An address and a port.
+        listen: String,
+        allow_remote: Option<bool>,
+        hosts: Option<Vec<String>>,
     }
     /// `[[uplink]]`.
     Uplink {

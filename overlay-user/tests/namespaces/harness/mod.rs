@@ -3,11 +3,15 @@
 mod applications;
 mod attached;
 mod both_ours;
+mod browser;
 mod capture;
 mod flow;
 mod gateway;
 mod modes;
+mod picture;
 mod ping;
+mod scene;
+mod terminal;
 mod two_ports;
 mod usage;
 
@@ -18,11 +22,15 @@ pub use attached::attached;
 pub use both_ours::{
     EVERY_HOOK, Modes, both_ours, check_hooks, prepare_for_xdp, prepare_uplinks, wait_for_redirects,
 };
+pub use browser::{Browser, Page};
 pub use capture::Capture;
 pub use flow::{Core, Flow, Run, pin};
 pub use gateway::{Overlay, binary, doctor, has_feature, next_layout, overlay};
 pub use modes::{hook_of, suit};
+pub use picture::{keep, svg};
 pub use ping::{Answers, answers, ping};
+pub use scene::Scene;
+pub use terminal::Terminal;
 pub use two_ports::{SOON, TwoPorts};
 pub use usage::Usage;
 
