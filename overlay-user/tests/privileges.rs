@@ -47,7 +47,7 @@ fn files_of_others_are_out_of_reach() {
             refused(File::open(path), libc::EACCES);
         }
         // Root without any capability owns these.
-        for path in ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe"] {
+        for path in ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/panic"] {
             let write = File::options().write(true).open(path);
             refused(write, libc::EACCES);
         }

@@ -196,7 +196,9 @@ fn the_page_follows_the_configuration() -> Result<()> {
         let answer = ask(&gateway.netns, 8082, "GET / HTTP/1.1", "localhost").ok()?;
         answer.starts_with("HTTP/1.1 200").then_some(())
     })?;
-    ensure!(!ours.run(&["status"])?.contains("the web page"), "it is served");
+    let status: serde_json::Value = serde_json::from_str(&ours.run(&["status", "--json"])?)?;
+    let problems = status["problems"].to_string();
+    ensure!(!problems.contains("web-listener"), "it is served: {problems}");
 
     ours.reload(&config)?;
     ensure!(gateway.netns.exec("ss -Hltn")?.trim().is_empty(), "something listens on TCP");
