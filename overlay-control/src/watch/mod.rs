@@ -1,8 +1,8 @@
 //! Which frames somebody wants to see, in the words of a filter such as
 //! `host 10.0.0.5 and tcp port 443`.
 //!
-//! - [`parse`]: from words to a [`Filter`].
-//! - [`filter`]: whether a filter takes a frame.
+//! - [`mod@parse`]: from words to a [`Filter`].
+//! - [`mod@filter`]: whether a filter takes a frame.
 //! - [`seen`]: what it looks at, of the frame and of the frame in a tunnel.
 //! - [`kernel`]: the part of it that programs look at before they tell of a frame.
 

@@ -37,7 +37,7 @@ pub struct Set {
     /// segment/NAME/fdb/MAC, segment/NAME/acl/POSITION, vrf/NAME/route/PREFIX, node, …; one that
     /// is not there is made.
     path: String,
-    /// Keys of the table and their values: vtep=192.0.2.3, segments=[blue,red],
+    /// Keys of the table and their values: `vtep=192.0.2.3`, `segments=[blue,red]`,
     /// limit={packets=1000}.
     #[arg(value_name = "KEY=VALUE")]
     keys: Vec<String>,
