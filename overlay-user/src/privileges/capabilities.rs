@@ -50,6 +50,11 @@ pub fn drop_most(config: &Path) -> Result<String> {
     if had.contains(&Capability::CAP_IPC_LOCK) && !locks_any_memory() {
         kept.insert(Capability::CAP_IPC_LOCK);
     }
+    // Debian's kernels have a level of kernel.perf_event_paranoid at which perf buffers, which
+    // programs hand frames over by, are for those with this alone (it is their default).
+    if had.contains(&Capability::CAP_SYS_ADMIN) && paranoia() > 2 {
+        kept.insert(Capability::CAP_SYS_ADMIN);
+    }
     // This takes CAP_SETPCAP, which goes next. Without it they stay in this set, from which
     // nobody without new privileges gets them back.
     for capability in caps::read(None, CapSet::Bounding).context("cannot read them")? {
@@ -68,6 +73,12 @@ pub fn drop_most(config: &Path) -> Result<String> {
     let mut names: Vec<String> = kept.iter().map(ToString::to_string).collect();
     names.sort();
     Ok(if names.is_empty() { "none".to_owned() } else { names.join(" ") })
+}
+
+/// How far the kernel lets others use perf events; 2 where it does not say.
+fn paranoia() -> i32 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid");
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(2)
 }
 
 /// Whether this process may lock as much memory as it likes.
