@@ -8,7 +8,6 @@ use overlay_control::config::edit;
 
 /// How the API reads them, from its own source: the crate that it is part of needs the programs.
 #[path = "../../overlay-user/src/api/configuration/request.rs"]
-#[allow(dead_code, missing_docs)]
 mod request;
 
 const FILE: &str = "[node]\nname = \"gw1\"\nvtep = \"192.0.2.1\"\n\n[[uplink]]\n\

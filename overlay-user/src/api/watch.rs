@@ -19,7 +19,7 @@ use super::body::JsonBody;
 use super::problem::{Kind, Problem};
 use super::queries::{awaited, put};
 use super::server::{Request, Requests};
-use super::trace::Explained;
+use super::trace::{Explained, hex};
 use crate::clock;
 use crate::watch::{Observed, Subscription, observed};
 
@@ -220,11 +220,7 @@ fn row(observed: &Observed, names: &HashMap<u32, String>) -> FrameRow {
 }
 
 fn bytes_row(bytes: &observed::Bytes) -> BytesRow {
-    use std::fmt::Write as _;
-    let mut hex = String::with_capacity(2 * bytes.captured.len());
-    for byte in &bytes.captured {
-        let _ = write!(hex, "{byte:02x}");
-    }
+    let hex = hex(&bytes.captured);
     BytesRow { hex, length: bytes.len, tag: bytes.vlan, gso_size: bytes.gso_size }
 }
 

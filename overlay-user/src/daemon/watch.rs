@@ -1,7 +1,6 @@
 //! Those who watch frames: what their words mean here, and which programs are attached while
 //! there are any.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -36,7 +35,7 @@ impl Daemon {
             self.hub.prune();
             return Err(Problem::from(&error.context("frames cannot be watched")));
         }
-        Ok(Watching { subscription, names: self.names_of_devices() })
+        Ok(Watching { subscription, names: self.names.clone() })
     }
 
     /// Takes note of those who are gone.
@@ -113,10 +112,6 @@ impl Daemon {
             ports: [port(Encap::Vxlan), port(Encap::Geneve)],
             routes: config.segments.iter().any(|segment| !segment.router.is_empty()),
         }
-    }
-
-    fn names_of_devices(&self) -> HashMap<u32, String> {
-        self.names.clone()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Error, Result};
 use overlay_common::wire::{Ethernet, Tag, ethertype};
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
@@ -16,6 +16,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 use pcap_file::{DataLink, Endianness};
 
+use crate::api::trace::unhex;
 use crate::api::watch::{BytesRow, FrameRow};
 
 /// The bits of `epb_flags` that say where a frame went (pcapng, section 4.3.1).
@@ -88,7 +89,7 @@ impl<W: Write> Capture<W> {
         comment: String,
     ) -> Result<()> {
         let interface_id = self.interface(interface)?;
-        let data = tagged(from_hex(&bytes.hex)?, bytes.tag);
+        let data = tagged(unhex(&bytes.hex).map_err(Error::msg)?, bytes.tag);
         let tag = if bytes.tag == 0 { 0 } else { Tag::LEN as u32 };
         let original_len = (bytes.length + tag).max(data.len() as u32);
         let options = vec![
@@ -146,21 +147,6 @@ fn tagged(mut data: Vec<u8>, tag: u16) -> Vec<u8> {
     data
 }
 
-/// The bytes of hexadecimal digits.
-///
-/// # Errors
-///
-/// They are none.
-pub fn from_hex(text: &str) -> Result<Vec<u8>> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
-    };
-    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
-    bytes.with_context(|| format!("{text:?} is no hexadecimal number of bytes"))
-}
-
 #[cfg(test)]
 mod tests {
     use pcap_file::pcapng::{Block, PcapNgReader};
@@ -210,14 +196,5 @@ mod tests {
         assert_eq!(packets[0].2, [0x81, 0, 0, 7]);
         assert_eq!((packets[1].0, packets[1].1), (1, 110));
         assert!(packets[1].3.contains("from eth1; transmitted to eth0; hook tc; 812 ns"));
-    }
-
-    #[test]
-    fn hexadecimal_digits_come_in_pairs() {
-        assert_eq!(from_hex("00fFa1").unwrap(), [0, 0xff, 0xa1]);
-        assert_eq!(from_hex("").unwrap(), [0_u8; 0]);
-        for bad in ["0", "0g", "é0"] {
-            assert!(from_hex(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use overlay_common::wire::{Geneve, Vxlan, protocol};
 use overlay_control::watch::{Layer, Seen};
 
-use super::pcapng::from_hex;
+use crate::api::trace::unhex;
 use crate::api::watch::{BytesRow, FrameRow};
 
 /// What became of it on one line, and a line for each of the forms that it had.
@@ -44,8 +44,12 @@ fn clock(time: u64) -> String {
 
 /// Addresses and contents, from the inside out.
 fn form(bytes: &BytesRow) -> Result<String> {
-    let seen =
-        Seen::of(&from_hex(&bytes.hex)?, bytes.length, bytes.tag, [Vxlan::PORT, Geneve::PORT]);
+    let seen = Seen::of(
+        &unhex(&bytes.hex).map_err(Error::msg)?,
+        bytes.length,
+        bytes.tag,
+        [Vxlan::PORT, Geneve::PORT],
+    );
     let Some(outer) = &seen.outer else { return Ok(format!("{} bytes", bytes.length)) };
     let mut text = String::new();
     if let Some((vni, inner)) = &seen.tunnel {
