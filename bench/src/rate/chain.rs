@@ -117,6 +117,15 @@ impl Chain {
         self.running.dropped(&self.gateway)
     }
 
+    /// Does something while somebody looks at the gateway, and sees to it that nobody does
+    /// afterwards.
+    pub fn seen<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        let sight = self.running.see(&self.gateway)?;
+        let done = act();
+        self.running.see_no_more(sight)?;
+        done
+    }
+
     fn observe(&self, send: impl FnOnce() -> Result<Sent>) -> Result<Passed> {
         let before = self.arrived()?;
         let sent = send()?;

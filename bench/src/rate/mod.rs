@@ -17,6 +17,7 @@ pub mod pin;
 mod plane;
 pub(crate) mod population;
 mod scale;
+mod sight;
 mod sink;
 mod steady;
 mod subject;
@@ -26,6 +27,11 @@ use crate::run::{Planned, Setup};
 
 /// Every scenario that measures packets per second.
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {
-    let parts = [throughput::scenarios(setup), scale::scenarios(setup), steady::scenarios(setup)];
+    let parts = [
+        throughput::scenarios(setup),
+        scale::scenarios(setup),
+        steady::scenarios(setup),
+        sight::scenarios(setup),
+    ];
     parts.into_iter().flatten().collect()
 }

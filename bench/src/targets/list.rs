@@ -10,6 +10,8 @@ const MANY_OF_BOTH: Keys = &[("peers", "10000"), ("segments", "4096")];
 pub(super) const INSTALL: Keys = &[("what", "install"), ("entries", "1000000")];
 const MEMORY: Keys = &[("what", "memory"), ("entries", "1000000")];
 
+const UNSEEN: Keys = &[("seen-by", "nobody")];
+
 /// Every target, in the order of the report.
 pub(super) const TARGETS: &[Target] = &[
     rate("XDP encapsulation, 64 B", ENCAP_64, Against::Plane("redirect"), 0.78),
@@ -26,6 +28,8 @@ pub(super) const TARGETS: &[Target] = &[
         &[("peers", "1"), ("segments", "1")],
         0.80,
     ),
+    seen("XDP, with a trace and metrics read", "overlay-xdp"),
+    seen("tc, with a trace and metrics read", "overlay-tc"),
     never("XDP at 80 % of its highest rate", "overlay-xdp", "lost"),
     never("XDP at 80 % of its highest rate", "overlay-xdp", "reordered"),
     never("tc at 80 % of its highest rate", "overlay-tc", "lost"),
@@ -60,6 +64,12 @@ const fn scale(
 ) -> Target {
     let (plane, metric, against) = ("overlay-xdp", "rate", Against::Case(small));
     Target { what, scenario, case, plane, metric, against, bound: AtLeast(least) }
+}
+
+const fn seen(what: &'static str, plane: &'static str) -> Target {
+    let (scenario, metric, bound) = ("sight", "rate", AtLeast(0.97));
+    let (case, against): (Keys, _) = (&[("seen-by", "trace+metrics")], Against::Case(UNSEEN));
+    Target { what, scenario, case, plane, metric, against, bound }
 }
 
 const fn never(what: &'static str, plane: &'static str, metric: &'static str) -> Target {

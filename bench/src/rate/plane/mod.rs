@@ -4,14 +4,16 @@ mod kernel;
 mod overlay;
 mod ovs;
 mod redirect;
+mod sight;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use overlay_testbed::{Gateway, Netns};
 
 use super::bpf::Object;
 use super::population::Population;
+use sight::Sight;
 
 /// The gateway's uplink.
 pub const UPLINK: &str = "eth0";
@@ -58,6 +60,16 @@ pub trait Running {
     /// Frames that it says it has dropped so far, where it says so.
     fn dropped(&self, _gateway: &Gateway) -> Result<Option<u64>> {
         Ok(None)
+    }
+
+    /// Has a trace run and metrics be read; returns once they are.
+    fn see(&self, gateway: &Gateway) -> Result<Sight> {
+        bail!("{} has neither a trace nor metrics", gateway.name)
+    }
+
+    /// Ends that; returns once nothing is left of it.
+    fn see_no_more(&self, sight: Sight) -> Result<()> {
+        sight.end()
     }
 }
 

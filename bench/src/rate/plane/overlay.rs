@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use overlay_testbed::{Gateway, Process, Scratch, run, wait_until};
+use overlay_user::instance::Instance;
 use serde_json::Value;
 
+use super::sight::Sight;
 use super::{ACCESS, Running, Site, UPLINK};
 use crate::features;
 use crate::rate::bpf::Object;
@@ -19,6 +21,9 @@ use crate::rate::population::{self, Population, text};
 const START: Duration = Duration::from_secs(60);
 /// What the names of threads that carry ports begin with.
 const THREADS: &str = "port-";
+/// What the daemon logs where somebody begins to look, and after the last one.
+const WATCHED: &str = "frames are watched";
+const NO_MORE: &str = "no more";
 /// Addresses that the configuration holds; more are loaded once the daemon runs.
 const CONFIGURED: u32 = 20_000;
 
@@ -51,6 +56,17 @@ impl Overlay {
         Ok(self)
     }
 
+    /// Waits until the programs that tell of frames are attached, or those that do not.
+    fn wait_for_watch(&self, is_watched: bool) -> Result<()> {
+        let what = if is_watched { "a trace to begin" } else { "a trace to end" };
+        wait_until(what, START, || {
+            let log = self.daemon.output();
+            let last = log.lines().rfind(|line| line.contains(WATCHED));
+            (last.is_some_and(|line| !line.contains(NO_MORE)) == is_watched).then_some(())
+        })
+        .with_context(|| self.daemon.output())
+    }
+
     /// The threads that carry ports.
     fn threads(&self) -> Result<Vec<i32>> {
         let mut threads = Vec::new();
@@ -68,6 +84,19 @@ impl Running for Overlay {
     fn dropped(&self, gateway: &Gateway) -> Result<Option<u64>> {
         let drops = Client { gateway, binary: &self.binary }.show("drops")?;
         Ok(Some(drops.iter().filter_map(|drop| drop["packets"].as_u64()).sum()))
+    }
+
+    fn see(&self, gateway: &Gateway) -> Result<Sight> {
+        let client = Client { gateway, binary: &self.binary };
+        let trace = Process::spawn(client.command().args(["trace", "--name", &gateway.name]))?;
+        self.wait_for_watch(true)?;
+        Sight::new(trace, Instance::new(gateway.name.clone()).socket())
+    }
+
+    fn see_no_more(&self, sight: Sight) -> Result<()> {
+        let was_seen = sight.end();
+        self.wait_for_watch(false)?;
+        was_seen
     }
 }
 
