@@ -219,7 +219,7 @@ fn contains_word(line: &str, word: &str) -> bool {
 }
 
 /// Every Rust file under a folder.
-fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {

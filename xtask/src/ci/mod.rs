@@ -7,6 +7,7 @@ mod bench;
 mod coverage;
 mod direction;
 mod fuzz;
+mod messages;
 mod package;
 
 use std::process::Command;
@@ -41,6 +42,7 @@ struct Check {
 const CHECKS: &[Check] = &[
     check("format", "formatting (rustfmt)", formatting),
     check("direction", "dependency direction", direction::check),
+    check("messages", "a test meets every error message", messages::check),
     check("licences", "licences, bans and sources (cargo deny)", licences),
     check("lints", "lints of the host crates (clippy, warnings denied)", lints),
     check("lints-bpf", "lints of the BPF programs (clippy, warnings denied)", lints_of_bpf),
