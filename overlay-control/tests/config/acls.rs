@@ -98,3 +98,37 @@ fn a_list_denies_what_it_does_not_name_unless_told() {
     assert_eq!(lists(&format!("[segment.acl_default]\nin = \"permit\"\n{IN}")), [Some(true), None]);
     assert_eq!(lists("[segment.acl_default]\nout = \"deny\"\n"), [None, Some(false)]);
 }
+
+/// Rules of ports alone, each of a source port or of a destination port: every one of the
+/// former crosses every one of the latter.
+fn crossing(ports: usize) -> String {
+    let rule = |action: &str, key: &str, port: usize| {
+        format!(
+            "[[segment.acl]]\ndirection = \"in\"\naction = \"{action}\"\nprotocol = \"udp\"\n\
+             {key} = {}\n",
+            2 * port + 1
+        )
+    };
+    let sources = (0..ports).map(|port| rule("permit", "source_port", port));
+    let destinations = (0..ports).map(|port| rule("deny", "destination_port", port));
+    sources.chain(destinations).collect()
+}
+
+#[test]
+fn lists_whose_rules_cross_have_an_end() {
+    for (ports, message, help) in [
+        (
+            300,
+            "up to this segment, access lists have 348017 comparisons that their rules are made \
+             into",
+            "262144 is the most of all segments together",
+        ),
+        (
+            400,
+            "up to this access list, rules overlap in too many ways",
+            "use fewer rules, or fewer that overlap others in several of their values",
+        ),
+    ] {
+        refused(&format!("{NODE}{UPLINK}{BLUE}¦{}", crossing(ports)), &[(message, help)]);
+    }
+}

@@ -250,7 +250,7 @@ fn what_is_not_there_is_named_with_what_is() {
         assert!(fault.help.contains(help), "{fault}");
     }
     let fault = refused(change(Verb::Insert, "segment/blue/acl/9", "action = 'deny'"));
-    assert!(fault.message.contains("acl has 1 entries"), "{fault}");
+    assert!(fault.message.contains("acl/9 is behind the end"), "{fault}");
     let fault = refused(put("peer/gw2", "name = 'gw3'"));
     assert!(fault.message.contains("name is not that of peer/gw2"), "{fault}");
     assert!(refused(change(Verb::Insert, "peer/gw3", "")).message.contains("no position"));

@@ -59,8 +59,11 @@ fn a_device_without_ethernet_is_no_port() {
 fn a_bare_host_gets_advice_that_helps() {
     let config = accepted(&format!("{NODE}{UPLINK}"));
     let errors = config.check_host(&host(&["lo"], &["127.0.0.1", "::1"]));
-    assert!(errors[0].help.contains("ip address add 192.0.2.1/24 dev eth0"), "{}", errors[0]);
-    assert!(errors[1].help.contains("no Ethernet device"), "{}", errors[1]);
+    let helps: Vec<&str> = errors.iter().map(|error| &*error.help).collect();
+    let address = "this host has no IPv4 address that would do; to give it this one: ip address \
+                   add 192.0.2.1/24 dev eth0";
+    let device = "this network namespace has no Ethernet device (see: ip link)";
+    assert_eq!(helps, [address, device]);
 }
 
 /// Two uplinks, a peer of each family, a port.

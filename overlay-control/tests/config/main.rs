@@ -3,7 +3,9 @@
 mod accepted;
 mod acls;
 mod edit;
+mod edit_faults;
 mod edit_random;
+mod helps;
 mod host;
 mod marked;
 mod metrics;

@@ -66,3 +66,39 @@ fn floods_and_permissions_have_an_end() {
         )],
     );
 }
+
+#[test]
+fn every_limit_says_what_there_is_too_much_of() {
+    use overlay_common::abi::{MAX_GUARDS, MAX_ROUTES, MAX_SEGMENTS};
+    let file = |rest: &str| format!("¦{NODE}{UPLINK}{rest}");
+    let spread = "spread them over several gateways";
+    let most = MAX_SEGMENTS as usize - 1;
+    let name = |i: usize| format!("[[segment]]\nname = \"s{i}\"\nvni = {}\n", i + 1);
+    let segments: String = (0..=most).map(name).collect();
+    let message = format!("{} segments and VRFs with a VNI, and this node takes {most}", most + 1);
+    refused(&file(&segments), &[(&format!("the file has {message}"), spread)]);
+
+    let most = MAX_GUARDS as usize / 2;
+    let ips: Vec<String> =
+        (0..most).map(|i| format!("\"10.{}.{}.{}\"", i >> 16, i >> 8 & 255, i & 255)).collect();
+    let host = format!("mac = \"02:00:00:00:00:01\"\nip = [{}]\n", ips.join(", "));
+    let port = format!("[[segment.port]]\ninterface = \"eth1\"\n[[segment.port.host]]\n{host}");
+    let message =
+        format!("{} addresses of hosts behind ports, and this node takes {most}", most + 2);
+    refused(&file(&format!("{BLUE}{port}")), &[(&format!("the file has {message}"), spread)]);
+
+    let most = MAX_ROUTES as usize / 4;
+    let route = |i: usize| {
+        format!(
+            "{{ prefix = \"10.{}.{}.{}/32\", kind = \"blackhole\" }}",
+            i >> 16,
+            i >> 8 & 255,
+            i & 255
+        )
+    };
+    let routes: Vec<String> = (0..=most).map(route).collect();
+    let vrf = format!("[[vrf]]\nname = \"red\"\nroute = [{}]\n", routes.join(", "));
+    let message = format!("{} routes, and this node takes {most}", most + 1);
+    let help = "use shorter prefixes for several of them";
+    refused(&file(&vrf), &[(&format!("the file has {message}"), help)]);
+}

@@ -129,6 +129,55 @@ fn a_list_is_not_longer_than_the_table() {
     assert!(found[0].help.contains("node.fdb_entries"), "{}", found[0]);
 }
 
+#[test]
+fn errors_are_whole_sentences() {
+    let small = TWO_SEGMENTS.replace("[[uplink]]", "fdb_entries = 2\n[[uplink]]");
+    let gateway = Gateway::ready(&small);
+    let said = |bytes: &[u8]| {
+        let mut reader = Reader::new(gateway.controller.names(gateway.now), Purpose::Load);
+        reader.push(bytes);
+        let errors = reader.finish().expect_err("an error");
+        errors.iter().map(LineError::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let one = "blue 02:01:00:00:00:01 ";
+    for (bytes, sentence) in [
+        (
+            format!("{one}interface eth2 vlan 20").into_bytes(),
+            "1:34: VLAN 20 of eth2 is no port of segment blue\n  \
+             help: name interface, vlan and protocol of one of its [[segment.port]]",
+        ),
+        (
+            format!("{one}interface eth2 vlan 10 protocol ad").into_bytes(),
+            "1:56: protocol ad does not exist\n  help: 802.1q or 802.1ad",
+        ),
+        (
+            b"red 02:01:00:00:00:01 peer gw3".to_vec(),
+            "1:28: peer gw3 may not use segment red\n  \
+             help: add \"red\" to the peer's segments in the configuration",
+        ),
+        (
+            vec![b' '; 1025],
+            "1:1: the line is longer than 1024 bytes\n  help: one address on each line",
+        ),
+        (
+            b"blue \xff".to_vec(),
+            "1:6: this is not UTF-8\n  help: lists of addresses are plain text",
+        ),
+        (
+            format!("{one}peer gw2\n{one}peer gw2\n").into_bytes(),
+            "2:1: this address is listed twice\n  \
+             help: each mac of a segment may be listed once; it is on line 1",
+        ),
+        (
+            (1..4).flat_map(|last| format!("blue {} peer gw2\n", mac(last)).into_bytes()).collect(),
+            "3:1: these are more addresses than the FDB takes, 2\n  \
+             help: make node.fdb_entries larger and start again, or load fewer",
+        ),
+    ] {
+        assert_eq!(said(&bytes), sentence);
+    }
+}
+
 proptest! {
     #[test]
     fn pieces_of_any_size_make_the_same_list(cuts in prop::collection::vec(0..GOOD.len(), 0..9)) {

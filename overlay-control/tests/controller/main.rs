@@ -3,6 +3,7 @@
 //! to something that is not there.
 
 mod ageing;
+mod filter_errors;
 mod gateway;
 mod learning;
 mod limits;

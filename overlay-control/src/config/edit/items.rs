@@ -102,8 +102,8 @@ pub fn insert(
     };
     let index = index.unwrap_or(len);
     if index > len {
-        let help = format!("1 to {}, or {word}/end", len + 1);
-        return Err(Fault::new(format!("{word} has {len} entries, not {index}"), help));
+        let help = format!("{word}/1 to {word}/{}, or {word}/end", len + 1);
+        return Err(Fault::new(format!("{word}/{} is behind the end", index + 1), help));
     }
     match list {
         Item::ArrayOfTables(tables) => {
