@@ -49,10 +49,7 @@ pub async fn ask(instance: &Instance, question: Question) -> Result<Outcome> {
     let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
     let method = if question.is_order() { Method::POST } else { Method::GET };
     let asked = exchange(stream, method, question.path(), Empty::<Bytes>::new());
-    tokio::time::timeout(PATIENCE, asked)
-        .await
-        .map_err(|_| anyhow!("the daemon of {} does not answer", instance.name))?
-        .with_context(|| format!("cannot talk to the daemon of {}", instance.name))
+    within(PATIENCE, instance, asked).await
 }
 
 /// Asks for the FDB, whose rows stand one on each line, and hands every line to
@@ -70,9 +67,8 @@ pub async fn lines(
     mut line: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Outcome> {
     let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
-    let silent = || anyhow!("the daemon of {} does not answer", instance.name);
     let asked = send(stream, Method::GET, path, Empty::<Bytes>::new());
-    let response = tokio::time::timeout(PATIENCE, asked).await.map_err(|_| silent())??;
+    let response = within(PATIENCE, instance, asked).await?;
     if response.status() != StatusCode::OK {
         return outcome(response).await;
     }
@@ -80,9 +76,9 @@ pub async fn lines(
     let mut begun = Vec::new();
     let patience = if on { Duration::MAX } else { PATIENCE };
     while let Some(frame) =
-        tokio::time::timeout(patience, body.frame()).await.map_err(|_| silent())?
+        within(patience, instance, async { Ok(body.frame().await.transpose()?) }).await?
     {
-        let Ok(piece) = frame?.into_data() else { continue };
+        let Ok(piece) = frame.into_data() else { continue };
         begun.extend_from_slice(&piece);
         let end = begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         begun[..end].split_inclusive(|byte| *byte == b'\n').try_for_each(&mut line)?;
@@ -103,7 +99,7 @@ pub async fn watch(
     let request = request(Method::POST, WATCH_PATH)
         .header(hyper::header::CONTENT_TYPE, "application/json")
         .body(order)?;
-    let response = give(stream, request).await?;
+    let response = within(Duration::MAX, instance, give(stream, request)).await?;
     if response.status() != StatusCode::OK {
         return outcome(response).await;
     }
@@ -133,9 +129,7 @@ pub async fn send_list(
 ) -> Result<Outcome> {
     let Some(stream) = connect(instance).await? else { return Ok(Outcome::NoDaemon) };
     let body = StreamBody::new(futures_util::stream::iter(pieces(list)));
-    exchange(stream, Method::POST, order.path(), body)
-        .await
-        .with_context(|| format!("cannot talk to the daemon of {}", instance.name))
+    within(Duration::MAX, instance, exchange(stream, Method::POST, order.path(), body)).await
 }
 
 /// Asks an instance's daemon what would become of a frame.
@@ -182,7 +176,16 @@ pub async fn send_body(
     }
     request = request.header(hyper::header::ACCEPT, accept);
     let asked = async { outcome(give(stream, request.body(Full::new(body.into()))?).await?).await };
-    tokio::time::timeout(PATIENCE, asked)
+    within(PATIENCE, instance, asked).await
+}
+
+/// Waits for a daemon, so long and no longer.
+async fn within<T>(
+    patience: Duration,
+    instance: &Instance,
+    asked: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::time::timeout(patience, asked)
         .await
         .map_err(|_| anyhow!("the daemon of {} does not answer", instance.name))?
         .with_context(|| format!("cannot talk to the daemon of {}", instance.name))
@@ -253,4 +256,35 @@ async fn outcome(response: Response<Incoming>) -> Result<Outcome> {
     let problem = serde_json::from_slice(&body)
         .unwrap_or_else(|_| Problem::machine(format!("the daemon answers with HTTP {status}")));
     Ok(Outcome::Refused(problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_daemon_that_says_nothing_is_not_waited_for() {
+        let (gw1, soon) = (Instance::new("gw1"), Duration::from_millis(10));
+        let silent = within::<()>(soon, &gw1, std::future::pending()).await.unwrap_err();
+        assert_eq!(silent.to_string(), "the daemon of gw1 does not answer");
+        let broken = within::<()>(soon, &gw1, async { Err(anyhow!("reset")) }).await.unwrap_err();
+        assert_eq!(format!("{broken:#}"), "cannot talk to the daemon of gw1: reset");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_problem_document_is_told_by_its_status() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let daemon = tokio::spawn(async move {
+            use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+            let mut stream = theirs;
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await;
+            let answer = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 1\r\n\r\nx";
+            let _ = stream.write_all(answer).await;
+        });
+        let asked = exchange(ours, Method::GET, "/", Empty::<Bytes>::new()).await.unwrap();
+        daemon.await.unwrap();
+        let Outcome::Refused(problem) = asked else { panic!("{asked:?}") };
+        assert_eq!(problem.detail, "the daemon answers with HTTP 502 Bad Gateway");
+    }
 }

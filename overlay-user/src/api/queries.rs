@@ -53,7 +53,15 @@ pub async fn ask(requests: &Requests, question: Question) -> Answered {
 
 /// Hands a request to the daemon's loop.
 pub async fn put(requests: &Requests, request: Request) -> Result<(), Problem> {
-    match timeout(PATIENCE, requests.send(request)).await {
+    put_within(PATIENCE, requests, request).await
+}
+
+async fn put_within(
+    patience: Duration,
+    requests: &Requests,
+    request: Request,
+) -> Result<(), Problem> {
+    match timeout(patience, requests.send(request)).await {
         Ok(sent) => sent.map_err(|_| Problem::ending()),
         Err(_) => Err(Problem::new(Kind::Busy, "the daemon has more to do than it can; try again")),
     }
@@ -61,7 +69,14 @@ pub async fn put(requests: &Requests, request: Request) -> Result<(), Problem> {
 
 /// Waits for what the daemon's loop says.
 pub async fn awaited<T>(answer: oneshot::Receiver<T>) -> Result<T, Problem> {
-    match timeout(PATIENCE, answer).await {
+    awaited_within(PATIENCE, answer).await
+}
+
+async fn awaited_within<T>(
+    patience: Duration,
+    answer: oneshot::Receiver<T>,
+) -> Result<T, Problem> {
+    match timeout(patience, answer).await {
         Ok(answered) => answered.map_err(|_| Problem::ending()),
         Err(_) => {
             let detail = "the daemon takes too long; what was asked for may still be done";
@@ -210,11 +225,53 @@ async fn fdb(State(requests): State<Requests>) -> Result<Response, Problem> {
 
 /// A place among those who hold a copy of a large table.
 pub async fn place(places: &'static Semaphore) -> Result<SemaphorePermit<'static>, Problem> {
-    match timeout(QUEUE, places.acquire()).await {
+    place_within(QUEUE, places).await
+}
+
+async fn place_within(
+    patience: Duration,
+    places: &'static Semaphore,
+) -> Result<SemaphorePermit<'static>, Problem> {
+    match timeout(patience, places.acquire()).await {
         Ok(place) => place.map_err(|_| Problem::ending()),
         Err(_) => {
             let detail = "others read or send large tables at this moment; try again";
             Err(Problem::new(Kind::Busy, detail))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(20);
+
+    fn request() -> (Request, oneshot::Receiver<Result<Answer, Problem>>) {
+        let (reply, answer) = oneshot::channel();
+        (Request::Question { question: Question::Status, reply }, answer)
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_too_slow_is_told_of() {
+        static NONE: Semaphore = Semaphore::const_new(0);
+        let said = |problem: Problem| (problem.status, problem.detail);
+        let (requests, mut asked) = mpsc::channel(1);
+        let (first, answer) = request();
+        put_within(SHORT, &requests, first).await.unwrap();
+        let full = put_within(SHORT, &requests, request().0).await.unwrap_err();
+        let sentence = "the daemon has more to do than it can; try again";
+        assert_eq!(said(full), (503, sentence.to_owned()));
+        let late = awaited_within(SHORT, answer).await.unwrap_err();
+        let sentence = "the daemon takes too long; what was asked for may still be done";
+        assert_eq!(said(late), (503, sentence.to_owned()));
+        let crowded = place_within(SHORT, &NONE).await.unwrap_err();
+        let sentence = "others read or send large tables at this moment; try again";
+        assert_eq!(said(crowded), (503, sentence.to_owned()));
+        asked.close();
+        let ending = put_within(SHORT, &requests, request().0).await.unwrap_err();
+        assert_eq!(said(ending), (503, "the daemon is ending".to_owned()));
     }
 }

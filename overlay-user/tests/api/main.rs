@@ -5,4 +5,5 @@ mod document;
 mod harness;
 mod limits;
 mod problems;
+mod sentences;
 mod tls;
