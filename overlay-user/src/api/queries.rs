@@ -72,10 +72,7 @@ pub async fn awaited<T>(answer: oneshot::Receiver<T>) -> Result<T, Problem> {
     awaited_within(PATIENCE, answer).await
 }
 
-async fn awaited_within<T>(
-    patience: Duration,
-    answer: oneshot::Receiver<T>,
-) -> Result<T, Problem> {
+async fn awaited_within<T>(patience: Duration, answer: oneshot::Receiver<T>) -> Result<T, Problem> {
     match timeout(patience, answer).await {
         Ok(answered) => answered.map_err(|_| Problem::ending()),
         Err(_) => {

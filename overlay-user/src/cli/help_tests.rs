@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use clap::builder::PossibleValue;
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
 use super::Cli;
@@ -37,25 +38,37 @@ fn is_sentence(help: &str) -> bool {
 
 #[test]
 fn every_command_and_argument_has_help() {
+    let mut wrong = Vec::new();
     for (words, command) in commands() {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        assert!(is_sentence(&about), "overlay {words}: its help is {about:?}");
+        if !is_sentence(&about) {
+            wrong.push(format!("overlay {words}: its help is {about:?}"));
+        }
         for arg in arguments(&command) {
-            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-            let place = format!("overlay {words}: {}", arg.get_id());
-            assert!(is_sentence(&help) || help == "Segments", "{place}: its help is {help:?}");
-            // clap takes the full stop of a first paragraph away.
-            assert!(!help.ends_with([' ', '.', ',', ':']), "{place}: {help:?} ends wrongly");
-            let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
-            let named = arg.get_value_names().is_some_and(|names| !names.is_empty());
-            assert!(!takes_value || named, "{place}: its value has no name");
-            for value in arg.get_possible_values().iter().filter(|value| !value.is_hide_set()) {
-                let is_switch = matches!(value.get_name(), "true" | "false");
-                let help = value.get_help().map(ToString::to_string).unwrap_or_default();
-                assert!(is_switch || !help.is_empty(), "{place}: {} has none", value.get_name());
-            }
+            wrong.extend(
+                wrong_with(arg).map(|why| format!("overlay {words}: {}: {why}", arg.get_id())),
+            );
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn wrong_with(arg: &Arg) -> Option<String> {
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    // clap takes the full stop of a first paragraph away.
+    if !is_sentence(&help) || help.ends_with([' ', '.', ',', ':']) {
+        return Some(format!("its help is {help:?}"));
+    }
+    let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+    if takes_value && arg.get_value_names().is_none_or(<[_]>::is_empty) {
+        return Some("its value has no name".to_owned());
+    }
+    let values = arg.get_possible_values();
+    let is_bare = |value: &&PossibleValue| {
+        !matches!(value.get_name(), "true" | "false") && value.get_help().is_none()
+    };
+    let bare = values.iter().find(is_bare);
+    bare.map(|value| format!("its value {} has no help", value.get_name()))
 }
 
 #[test]

@@ -243,6 +243,9 @@ async fn show(what: What, query: Query) -> Result<(), CommandFailure> {
 }
 
 #[cfg(test)]
+mod help_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

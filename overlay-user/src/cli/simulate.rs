@@ -25,7 +25,7 @@ pub struct Simulated {
     /// The device that the simulated frame comes in by; may be left out where only one is possible.
     #[arg(long, short, value_name = "DEVICE", requires = "simulate")]
     interface: Option<String>,
-    /// xdp, tc or user, in place of the hook that the device has.
+    /// The hook: xdp, tc or user, in place of the one that the device has.
     #[arg(long, value_name = "HOOK", value_parser = ["xdp", "tc", "user"], requires = "simulate")]
     hook: Option<String>,
 }

@@ -164,10 +164,7 @@ async fn of_changes() -> Result<()> {
             vec![],
             "nothing was changed\nthere is no change: add { \"put\": \"peer/gw2\", \"value\": … }",
         ),
-        (
-            many,
-            "nothing was changed\nthese are more than 4096 changes; send several requests",
-        ),
+        (many, "nothing was changed\nthese are more than 4096 changes; send several requests"),
         (
             vec![json!({"put": "peer/gw2", "remove": "peer/gw2"})],
             "nothing was changed\nchange 1: it needs one of put, patch, insert and remove",
