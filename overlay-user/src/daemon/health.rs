@@ -336,3 +336,63 @@ fn judged(reason: DropReason, by_user: bool) -> Option<(Code, &'static str)> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_that_point_to_a_fault_come_with_what_to_do() {
+        use DropReason as R;
+        let damaged = "something on the way, or the sender's offloads, damages packets: ethtool \
+                       -K DEVICE tx off there";
+        let dialect = "the peer speaks another dialect; correct its tunnel's settings";
+        let restart = "overlay doctor; if it finds nothing, restart the daemon and report it";
+        for (reason, fix) in [
+            (
+                R::UnknownVtep,
+                "tcpdump -ni DEVICE udp port 4789 shows who sends; add it as a [[peer]], or have \
+                 it stop",
+            ),
+            (R::VniNotPermitted, "add the segment to the peer's segments, or have the peer stop"),
+            (R::UnknownVni, "give a [[segment]] that VNI, or correct the peer's"),
+            (R::EncapMismatch, "make the peer's encap the same on both sides"),
+            (R::UnknownVlan, "add a [[segment.port]] with that vlan, or have it stop"),
+            (R::TooBig, "raise the underlay's MTU; overlay show peers has what fits"),
+            (R::BadChecksum, damaged),
+            (R::BadLength, damaged),
+            (R::Truncated, damaged),
+            (R::InnerTruncated, damaged),
+            (R::NoVniFlag, dialect),
+            (R::GeneveVersion, dialect),
+            (R::GeneveCritical, dialect),
+            (R::GeneveProtocol, dialect),
+            (R::ResizeFailed, restart),
+            (R::TableInconsistent, restart),
+            (R::CopyFailed, "a device's queue is full: look at what is behind it"),
+            (
+                R::SourceGuard,
+                "a host uses an address that is not its own; correct it, or add it as \
+                 [[segment.port.host]]",
+            ),
+        ] {
+            assert_eq!(judged(reason, false), Some((Code::DropsRising, fix)), "{reason:?}");
+        }
+        for (reason, by_user, code) in [
+            (R::PuntQueueFull, true, Code::SocketLosses),
+            (R::CopyFailed, true, Code::SocketLosses),
+            (R::PuntQueueFull, false, Code::PuntsLost),
+            (R::PuntLimited, false, Code::PuntsLimited),
+        ] {
+            assert_eq!(judged(reason, by_user), Some((code, code.fix())), "{reason:?}");
+        }
+        assert_eq!(judged(R::Storm, false), None, "what limits hold back is no fault");
+    }
+
+    #[test]
+    fn times_are_short() {
+        let said = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!(said(0), "the last second");
+        assert_eq!((said(119), said(120)), ("119 s".to_owned(), "2 min".to_owned()));
+    }
+}

@@ -303,3 +303,24 @@ pub(super) fn os_error(error: &anyhow::Error) -> Option<i32> {
         .find_map(|cause| cause.downcast_ref::<std::io::Error>())
         .and_then(std::io::Error::raw_os_error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_numbers_are_put_into_words() {
+        for (number, sentence) in [
+            (libc::EOPNOTSUPP, "the driver has no XDP"),
+            (libc::EBUSY, "another XDP program is attached"),
+            (libc::EEXIST, "another XDP program is attached"),
+            (libc::EINVAL, "the driver refuses XDP with these settings (MTU?)"),
+            (libc::ERANGE, "the driver refuses XDP with these settings (MTU?)"),
+        ] {
+            let error = std::io::Error::from_raw_os_error(number);
+            let said = explain(anyhow::Error::new(error).context("attach")).to_string();
+            let cause = std::io::Error::from_raw_os_error(number);
+            assert_eq!(said, format!("{sentence} ({cause})"));
+        }
+    }
+}

@@ -297,6 +297,28 @@ fn plain(source: SocketAddr, local: SocketAddr, class: u8, payload: &[u8]) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_against_a_socket_is_said() {
+        let address = "192.0.2.1:4789".parse().unwrap();
+        let head = "tunnels' packets that come in pieces, or with IP options, are not taken: UDP \
+                    192.0.2.1:4789: ";
+        for (error, sentence) in [
+            (
+                Errno::EADDRINUSE,
+                "Address already in use; a program or a vxlan or geneve device has that port: \
+                 end it, or give it or this gateway another (vxlan_port, geneve_port)",
+            ),
+            (
+                Errno::EADDRNOTAVAIL,
+                "Cannot assign requested address; the address is not usable yet; it is tried \
+                 again",
+            ),
+            (Errno::EPERM, "Operation not permitted"),
+        ] {
+            assert_eq!(problem(address, error), format!("{head}{sentence}"));
+        }
+    }
     use std::net::UdpSocket;
     use std::time::Duration;
 

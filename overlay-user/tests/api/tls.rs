@@ -89,7 +89,10 @@ async fn who_has_a_certificate_is_let_in_and_may_read() -> Result<()> {
     ensure!(status == 200 && body.contains("gw1"), "{status} {body}");
     let delete = format!("{known} -X DELETE {base}/v1/configuration/peer/gw2");
     let (status, body) = curl(&directory, words(&delete)).await?;
-    ensure!(status == 403 && body.contains("/v1/problems/forbidden"), "{status} {body}");
+    ensure!(
+        status == 403 && body.contains("DELETE changes something; [api] has access"),
+        "{status} {body}"
+    );
     for who in
         ["--cacert clients.pem", "--cacert clients.pem --cert stranger.pem --key stranger.key"]
     {
@@ -165,5 +168,48 @@ fn files_that_would_not_do_are_named() -> Result<()> {
     };
     let wrong = wrong(&missing);
     ensure!(wrong.len() == 2 && wrong[1].contains("holds no certificate"), "{wrong:?}");
+    Ok(())
+}
+
+#[test]
+fn each_file_is_told_by_its_fault() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = |name: &str, text: &str, mode: u32| -> Result<std::path::PathBuf> {
+        let path = directory.path().join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, Permissions::from_mode(mode))?;
+        Ok(path)
+    };
+    let open = file("open.key", "", 0o640)?;
+    let said = tls::private_key(&open).unwrap_err().to_string();
+    ensure!(said == "has mode 0640: others than its owner may use it", "{said}");
+    let empty = file("empty.key", "", 0o600)?;
+    let said = tls::private_key(&empty).unwrap_err().to_string();
+    ensure!(said == "holds no private key", "{said}");
+    let said = tls::certificates(&empty).unwrap_err().to_string();
+    ensure!(said == "holds no certificate", "{said}");
+    let broken = "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n";
+    let said = tls::certificates(&file("broken.pem", broken, 0o600)?).unwrap_err().to_string();
+    ensure!(said == "no PEM", "{said}");
+    let long = file("long.pem", &"x".repeat((1 << 20) + 1), 0o600)?;
+    for path in [&*long, directory.path()] {
+        let said = tls::certificates(path).unwrap_err().to_string();
+        ensure!(said == "is no file of at most 1048576 bytes", "{said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_told() -> Result<()> {
+    let api = Api::start()?;
+    let directory = api.directory.path();
+    let clients = Authority::new(directory, "clients")?;
+    clients.sign(directory, "gw1")?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let settings = Settings { listen: taken.local_addr()?, ..settings(Access::Read)? };
+    let refused = api.server.prepare(Some(&settings), &api.file).await.err();
+    let said = format!("{:#}", refused.context("it is taken")?);
+    let sentence = format!("[api] cannot listen on {}: Address already in use", settings.listen);
+    ensure!(said.starts_with(&sentence), "{said}");
     Ok(())
 }

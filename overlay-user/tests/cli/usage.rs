@@ -2,7 +2,7 @@
 
 use overlay_testbed::{require_root, require_tools};
 
-use crate::harness::{Host, each};
+use crate::harness::{Host, Said, each};
 
 #[test]
 fn values_of_options() {
@@ -81,10 +81,13 @@ fn features_that_are_not_to_be_used() {
     assert!(said.code == 1 && said.words.starts_with(sentence), "{said:?}");
     let without = ["OVERLAY_WITHOUT=devmap-hash", "\"$0\"", "\"$@\""];
     let said = host.with(&without, &["doctor"], "");
-    let sentence = "; it lacks devmap-hash (Linux 5.4); Overlay needs Linux 5.10 or newer";
-    assert!(said.code == 1, "{said:?}");
-    assert!(said.words.starts_with("overlay: this kernel is "), "{said:?}");
-    assert!(said.words.ends_with(sentence), "{said:?}");
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let sentence = format!(
+        "overlay: this kernel is {}; it lacks devmap-hash (Linux 5.4); Overlay needs Linux 5.10 \
+         or newer",
+        release.trim()
+    );
+    assert_eq!(said, Said { code: 1, words: sentence });
 }
 
 #[test]
@@ -137,4 +140,27 @@ fn folders_that_cannot_be_made() {
     let bare = host.0.write("bare.toml", bare).unwrap().display().to_string();
     let said = host.overlay(&["check", "--config", &bare]);
     assert!(said.code == 2 && said.words.ends_with("\noverlay: 3 errors"), "{said:?}");
+}
+
+#[test]
+fn a_daemon_that_cannot_start() {
+    if !require_root("a_daemon_that_cannot_start") {
+        return;
+    }
+    let host = Host::new();
+    let long = host.file("long.toml");
+    std::fs::File::create(&long).unwrap().set_len((64 << 20) + 1).unwrap();
+    let long = long.display().to_string();
+    let sentence = format!("overlay: cannot read {long}: it is longer than 67108864 bytes");
+    each(&host, &[(&["check", "--config", &long], 2, &sentence)]);
+    let bare = host.0.write("bare.toml", "").unwrap().display().to_string();
+    for (value, sentence) in [
+        ("off", "OVERLAY_SANDBOX=off: the daemon keeps every privilege"),
+        ("maybe", "OVERLAY_SANDBOX=maybe is neither on nor off; taken for on"),
+    ] {
+        let switch = format!("OVERLAY_SANDBOX={value}");
+        let words = [switch.as_str(), "\"$0\"", "\"$@\""];
+        let said = host.with(&words, &["run", "--config", &bare], "");
+        assert!(said.code == 2 && said.words.contains(sentence), "{said:?}");
+    }
 }

@@ -195,3 +195,24 @@ async fn connections_end_with_the_page_and_a_taken_address_is_told() {
     let _ = stream.read_to_end(&mut rest).await;
     assert!(Web::start(config, requests.downgrade()).is_ok(), "the address is free at once");
 }
+
+#[tokio::test]
+async fn refusals_say_why() {
+    let page = Page::new(&[]);
+    for (method, path, hosts, sentence) in [
+        ("GET", "/none", &["localhost"][..], "there is no such page"),
+        ("POST", "/", &["localhost"], "this page is to be looked at; POST is not served"),
+        ("GET", "/", &[], "the request has not one Host"),
+        (
+            "GET",
+            "/",
+            &["evil.example"],
+            "this is no name of this page; call it by address or localhost, or add the name to \
+             web.hosts",
+        ),
+    ] {
+        let (_, response) = page.ask(method, path, hosts).await;
+        let problem: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+        assert_eq!(problem["detail"], sentence, "{method} {path}");
+    }
+}
