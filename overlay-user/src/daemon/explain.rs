@@ -169,3 +169,21 @@ const fn where_the_path_runs(hook: Option<hook::Hook>) -> Hook {
         Some(hook::Hook::Tc) | None => Hook::Tc,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_devices_somebody_has_to_say_which() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let (one, why) = only(names(&["eth1"]), "it is the only one").unwrap();
+        assert_eq!((&*one, &*why), ("eth1", "it is the only one"));
+        let refused = only(names(&["eth1", "eth2"]), "").unwrap_err();
+        assert_eq!(
+            refused.detail,
+            "the frame may come in by several devices: say which with interface (--interface): \
+             eth1, eth2"
+        );
+    }
+}

@@ -75,6 +75,7 @@ async fn a_body_that_drips_in_is_not_waited_for() -> Result<()> {
     drip.abort();
     let text = String::from_utf8_lossy(&text[..read]).into_owned();
     ensure!(text.starts_with("HTTP/1.1 408"), "{text}");
+    ensure!(text.contains("the body took longer than 10 s"), "{text}");
     is_answered(&api).await
 }
 

@@ -42,6 +42,7 @@ mod reload;
 mod replication;
 mod routing;
 mod segments;
+mod sentences;
 mod storms;
 mod top;
 mod trunk;
