@@ -55,6 +55,7 @@ pub const PACKAGES: &[Package] = &[
     package("chromium", "chromium", Scope::Test, "a browser without a screen, for the web page"),
     package("nftables", "nft", Scope::Test, "cutting the underlay in tests of faults"),
     package("util-linux", "taskset", Scope::Test, "the core and priority of threads"),
+    package("bsdutils", "script", Scope::Test, "commands that are typed at a terminal"),
     package("g++", "g++", Scope::Test, "libFuzzer, which cargo-fuzz compiles"),
 ];
 
