@@ -64,8 +64,10 @@ fn wrong_with(arg: &Arg) -> Option<String> {
         return Some("its value has no name".to_owned());
     }
     let values = arg.get_possible_values();
+    // What a value is for, it says itself or the argument does.
     let is_bare = |value: &&PossibleValue| {
-        !matches!(value.get_name(), "true" | "false") && value.get_help().is_none()
+        let name = value.get_name();
+        !matches!(name, "true" | "false") && value.get_help().is_none() && !help.contains(name)
     };
     let bare = values.iter().find(is_bare);
     bare.map(|value| format!("its value {} has no help", value.get_name()))

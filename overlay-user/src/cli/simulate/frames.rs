@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(parse(dump, "x", 1).unwrap(), one(bytes));
         assert!(why(read("no/such/file", 1)).contains("neither a frame"));
         assert!(why(read("@no/such/file", 1)).contains("cannot read no/such/file"));
-        assert!(why(read("00", 0)).contains("--count"));
+        assert!(why(read("00", 0)).contains("--count 0 looks at nothing"));
         assert!(why(parse(&[0xff, 0xfe, 0], "x", 1)).contains("no capture"));
     }
 }
