@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ impl State {
 
     /// Replaces the state in a file, as a whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let new = path.with_extension("json.new");
+        let new = unfinished(path);
         let write = || -> Result<()> {
             let mut file = fs::OpenOptions::new()
                 .create(true)
@@ -71,10 +71,22 @@ impl State {
         write().with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// Removes a state's file, and what a process left that was killed while it wrote one. Says
+    /// whether there was a state.
+    pub fn remove(path: &Path) -> bool {
+        let _ = fs::remove_file(unfinished(path));
+        fs::remove_file(path).is_ok()
+    }
+
     /// What was attached to a device.
     pub fn device(&self, interface: &str, ifindex: u32) -> Option<&DeviceState> {
         self.devices.iter().find(|d| d.interface == interface && d.ifindex == ifindex)
     }
+}
+
+/// Where a state is written before it takes the place of the former.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("json.new")
 }
 
 impl DeviceState {
@@ -126,6 +138,16 @@ mod tests {
         assert_eq!(State::read(&path), Some(state.clone()));
         assert_eq!(state.device("eth0", 4), None);
         assert_eq!(device.inherited().map(|i| i.hook), Some(Hook::XdpGeneric));
+    }
+
+    #[test]
+    fn a_state_goes_with_what_was_written_by_halves() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gw1.example.json");
+        State::default().write(&path).unwrap();
+        fs::write(directory.path().join("gw1.example.json.new"), "{").unwrap();
+        assert!(State::remove(&path) && !State::remove(&path));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     #[test]

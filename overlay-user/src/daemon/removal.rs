@@ -30,7 +30,7 @@ impl Daemon {
         self.readers = None;
         self.datagrams = None;
         let removed = self.dataplane.remove();
-        let _ = std::fs::remove_file(self.instance.state());
+        State::remove(&self.instance.state());
         let _ = std::fs::remove_file(self.instance.socket());
         removed.map(|()| changes)
     }
@@ -105,10 +105,11 @@ pub async fn of_dead(instance: &Instance) -> Result<Vec<String>> {
             }
         }
     }
-    for file in [instance.state(), instance.socket()] {
-        if std::fs::remove_file(&file).is_ok() {
-            changes.push(format!("removed {}", file.display()));
-        }
+    let (written, socket) = (instance.state(), instance.socket());
+    let files =
+        [(State::remove(&written), written), (std::fs::remove_file(&socket).is_ok(), socket)];
+    for (_, file) in files.iter().filter(|(was_there, _)| *was_there) {
+        changes.push(format!("removed {}", file.display()));
     }
     Ok(changes)
 }

@@ -74,13 +74,17 @@ impl Daemon {
         let pins = Pins::new(&bpffs, &instance.name);
         let former = take_over(&instance, &pins)?;
         let had_pins = pins.exist();
+        // Nothing is attached yet.
+        let give_up = |error: anyhow::Error| -> CommandFailure {
+            let _ = if had_pins { pins.discard_new_maps() } else { pins.remove() };
+            // The lock is ours, and so is a socket that nobody listens on.
+            let _ = std::fs::remove_file(instance.socket());
+            error.into()
+        };
         let dataplane = Dataplane::load_pinned(config.node.fdb_entries, pins.clone());
         let dataplane = match dataplane {
             Ok(dataplane) => dataplane,
-            Err(error) => {
-                let _ = if had_pins { pins.discard_new_maps() } else { pins.remove() };
-                return Err(error.into());
-            }
+            Err(error) => return Err(give_up(error)),
         };
 
         for warning in &warnings {
@@ -94,9 +98,14 @@ impl Daemon {
         let (queues, learnt, work) = Queues::new();
         let hub = Arc::<Hub>::default();
         let mirror = Arc::new(RwLock::new(TableSet::default()));
-        let forwarder = Forwarder::start(work, Arc::clone(&mirror), queues.clone())?;
         let user_ports = UserPorts::new(Arc::clone(&mirror), queues.clone(), Arc::clone(&hub));
-        let (server, requests) = Server::start(&instance.socket())?;
+        let forwarder = Forwarder::start(work, Arc::clone(&mirror), queues.clone());
+        let both =
+            forwarder.and_then(|forwarder| Ok((forwarder, Server::start(&instance.socket())?)));
+        let (forwarder, (server, requests)) = match both {
+            Ok(both) => both,
+            Err(error) => return Err(give_up(error)),
+        };
         let series = config.metrics.series as usize;
         let ports = wanted(&config).into_iter().map(|(name, w)| (name, Port::new(w)));
         let mut daemon = Self {
@@ -267,7 +276,15 @@ impl Daemon {
 /// Reads what a former process left. Its links are of use only in the network
 /// namespace that they were made in; elsewhere an index means another device.
 fn take_over(instance: &Instance, pins: &Pins) -> Result<Former> {
-    let state = State::read(&instance.state()).unwrap_or_default();
+    let written = State::read(&instance.state());
+    if written.is_none() && pins.pinned_links().is_empty() {
+        // Killed before it attached anything, which is written down before.
+        if pins.exist() {
+            pins.remove()?;
+        }
+        return Ok(Former::default());
+    }
+    let state = written.unwrap_or_default();
     if !pins.exist() && state.devices.is_empty() {
         return Ok(Former::default());
     }

@@ -31,7 +31,7 @@ pub struct Former {
 /// What the instance's pinned maps hold; nothing where there are no such maps, or maps of another layout, which is said. Whoever was killed
 /// while it put new maps in the place of the old left the ones or the others.
 pub fn learnt(pins: &Pins) -> Former {
-    for directory in [pins.maps(), pins.new_maps()] {
+    for directory in pins.former_maps() {
         match read(&directory) {
             Ok(former) => return former,
             Err(error) if directory.exists() => tracing::warn!(

@@ -159,7 +159,7 @@ impl Dataplane {
             pins.keep_new_maps()?;
             pins.create()?;
             if !features.has(Feature::XdpSockets) {
-                let path = sockets::stand_in(&pins.new_maps())?;
+                let path = sockets::stand_in(&pins.maps_to_fill())?;
                 loader.map_pin_path(maps::XSKS, path);
             }
         }
@@ -176,7 +176,7 @@ impl Dataplane {
         let maps = Kept::of(&ebpf)?;
         log::follow(&mut ebpf)?;
         if let Some(pins) = &pins {
-            KernelTables::pin(&ebpf, &pins.new_maps())?;
+            KernelTables::pin(&ebpf, &pins.maps_to_fill())?;
         }
         let punts = ebpf.take_map(maps::PUNTS).context("the BPF object has no map PUNTS")?;
         let punts = PerfEventArray::try_from(punts)?;
@@ -255,6 +255,7 @@ impl Dataplane {
     pub fn attach(&mut self, device: &Device<'_>) -> Result<Attached> {
         let attachments = self.attachments.as_mut().context("loaded without pins")?;
         self.maps.check()?;
+        self.pins.iter().try_for_each(Pins::use_new_maps)?;
         let ebpf = self.watched.as_mut().map_or(&mut self.ebpf, Watched::programs);
         attachments.attach(ebpf, device)
     }

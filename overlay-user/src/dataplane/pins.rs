@@ -8,6 +8,12 @@ use anyhow::{Context as _, Result};
 
 use super::link;
 
+/// How the directories of maps begin that a start left which came to no end.
+const KEPT: &str = "maps-kept-";
+/// Of those. A daemon that is started again and again, and each time dies while it attaches its
+/// programs, must not fill the kernel's memory.
+const MOST_KEPT: usize = 8;
+
 /// The program types that are pinned for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkKind {
@@ -40,7 +46,7 @@ impl Pins {
 
     /// Makes the directories for links and for the maps that are to come.
     pub fn create(&self) -> Result<()> {
-        for directory in [self.links(), self.new_maps()] {
+        for directory in [self.links(), self.maps_to_fill()] {
             fs::create_dir_all(&directory)
                 .with_context(|| format!("cannot create {}", directory.display()))?;
         }
@@ -62,14 +68,32 @@ impl Pins {
         self.instance.join("maps")
     }
 
-    /// The directory of maps that are being filled.
-    pub fn new_maps(&self) -> PathBuf {
+    /// The directory of maps that are being filled, and that no program which is attached uses.
+    pub fn maps_to_fill(&self) -> PathBuf {
+        self.instance.join("maps-filling")
+    }
+
+    /// The directory of maps whose programs take the places of others.
+    fn new_maps(&self) -> PathBuf {
         self.instance.join("maps-new")
     }
 
-    /// The directory of maps that a start filled which came to no end.
-    fn kept_maps(&self) -> PathBuf {
-        self.instance.join("maps-kept")
+    /// Directories of maps that programs may go on using, with their numbers, the oldest first.
+    fn kept_maps(&self) -> Vec<(u32, PathBuf)> {
+        let entries = fs::read_dir(&self.instance).into_iter().flatten().flatten();
+        let number = |entry: &fs::DirEntry| {
+            entry.file_name().to_str()?.strip_prefix(KEPT)?.parse::<u32>().ok()
+        };
+        let mut kept: Vec<_> =
+            entries.filter_map(|entry| Some((number(&entry)?, entry.path()))).collect();
+        kept.sort_unstable();
+        kept
+    }
+
+    /// Where maps of former processes are, those in use first.
+    pub fn former_maps(&self) -> Vec<PathBuf> {
+        let kept = self.kept_maps().into_iter().rev().map(|(_, path)| path);
+        [self.maps(), self.new_maps()].into_iter().chain(kept).collect()
     }
 
     /// A device's link.
@@ -97,25 +121,41 @@ impl Pins {
         entries.flatten().filter_map(parse).collect()
     }
 
-    /// Puts the new maps in the place of those of a former process.
-    pub fn commit_maps(&self) -> Result<()> {
-        remove_tree(&self.maps())?;
-        fs::rename(self.new_maps(), self.maps()).context("cannot rename the pinned maps")?;
-        remove_tree(&self.kept_maps())
+    /// Takes note that programs which use the new maps are about to be attached.
+    pub fn use_new_maps(&self) -> Result<()> {
+        rename(&self.maps_to_fill(), &self.new_maps())
     }
 
-    /// Makes room for new maps. What a start left that came to no end stays until others
-    /// come into use: programs that go on may use it.
+    /// Puts the new maps in the place of those of a former process, whose maps are whole until
+    /// the new ones are there.
+    pub fn commit_maps(&self) -> Result<()> {
+        self.use_new_maps()?;
+        self.keep(&self.maps())?;
+        rename(&self.new_maps(), &self.maps())?;
+        self.kept_maps().iter().try_for_each(|(_, path)| remove_tree(path))
+    }
+
+    /// Makes room for new maps. What a start left that came to no end while it attached its
+    /// programs stays until others are in use: those programs may go on, and lose their tail
+    /// calls with the last name of their maps.
     pub fn keep_new_maps(&self) -> Result<()> {
-        if !self.new_maps().exists() {
-            return Ok(());
-        }
-        remove_tree(&self.kept_maps())?;
-        fs::rename(self.new_maps(), self.kept_maps()).context("cannot rename the pinned maps")
+        remove_tree(&self.maps_to_fill())?;
+        self.keep(&self.new_maps())
+    }
+
+    /// Gives maps a name that nothing else will have.
+    fn keep(&self, maps: &Path) -> Result<()> {
+        let kept = self.kept_maps();
+        // Each device has programs of one start alone, mostly of the first and of the last.
+        let too_many = (kept.len() + 1).saturating_sub(MOST_KEPT);
+        kept.iter().take(too_many).try_for_each(|(_, path)| remove_tree(path))?;
+        let number = kept.last().map_or(0, |(last, _)| last + 1);
+        rename(maps, &self.instance.join(format!("{KEPT}{number}")))
     }
 
     /// Removes maps that never came into use.
     pub fn discard_new_maps(&self) -> Result<()> {
+        remove_tree(&self.maps_to_fill())?;
         remove_tree(&self.new_maps())
     }
 
@@ -129,6 +169,16 @@ impl Pins {
         // Other instances may have pins beside these.
         let _ = fs::remove_dir(&self.root);
         Ok(())
+    }
+}
+
+/// Gives what is there another name.
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| {
+            format!("cannot rename the pinned maps {} to {}", from.display(), to.display())
+        }),
     }
 }
 
@@ -150,21 +200,58 @@ mod tests {
         assert_ne!(pins("a.b"), pins("a%2Eb"));
     }
 
+    /// Maps with a pin in them, which are being filled, or in use, or kept.
+    fn filled(pins: &Pins, mark: &str) {
+        pins.keep_new_maps().unwrap();
+        pins.create().unwrap();
+        fs::write(pins.maps_to_fill().join(mark), "").unwrap();
+    }
+
+    fn marks(pins: &Pins) -> Vec<String> {
+        let mut marks: Vec<_> = pins
+            .former_maps()
+            .iter()
+            .flat_map(|maps| fs::read_dir(maps).into_iter().flatten().flatten())
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect();
+        marks.sort();
+        marks
+    }
+
     #[test]
-    fn maps_of_a_start_that_came_to_no_end_stay_until_others_are_in_use() {
+    fn maps_that_programs_may_use_stay_until_others_are_in_use() {
         let directory = tempfile::tempdir().unwrap();
         let pins = Pins::new(directory.path(), "x");
-        pins.create().unwrap();
-        fs::write(pins.new_maps().join("TC_SIDES"), "").unwrap();
-        pins.keep_new_maps().unwrap();
-        pins.create().unwrap();
-        assert!(!pins.new_maps().join("TC_SIDES").exists());
-        pins.discard_new_maps().unwrap();
-        pins.keep_new_maps().unwrap();
-        assert!(pins.kept_maps().join("TC_SIDES").exists());
-        pins.create().unwrap();
+        filled(&pins, "first");
         pins.commit_maps().unwrap();
-        assert!(pins.maps().exists() && !pins.kept_maps().exists());
+        assert_eq!(pins.former_maps()[0], pins.maps());
+        // Killed before it attached anything: nobody uses its maps.
+        filled(&pins, "unused");
+        assert_eq!(marks(&pins), ["first"]);
+        for mark in ["second", "third"] {
+            filled(&pins, mark);
+            pins.use_new_maps().unwrap();
+        }
+        filled(&pins, "fourth");
+        assert_eq!(marks(&pins), ["first", "second", "third"]);
+        pins.discard_new_maps().unwrap();
+        assert_eq!(marks(&pins), ["first", "second", "third"]);
+        filled(&pins, "fourth");
+        pins.commit_maps().unwrap();
+        assert_eq!(marks(&pins), ["fourth"]);
+        assert_eq!(fs::read_dir(pins.instance()).unwrap().count(), 2, "links and maps");
+    }
+
+    #[test]
+    fn starts_that_never_come_to_an_end_do_not_fill_the_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let pins = Pins::new(directory.path(), "x");
+        for number in 10..40 {
+            filled(&pins, &number.to_string());
+            pins.use_new_maps().unwrap();
+        }
+        let expected: Vec<_> = (31..40).map(|number| number.to_string()).collect();
+        assert_eq!(marks(&pins), expected);
     }
 
     #[test]

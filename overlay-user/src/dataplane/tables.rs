@@ -355,19 +355,21 @@ impl NodeSlot {
 
     /// Changes everything but the tables' sizes.
     fn put(&mut self, node: Node) -> Result<()> {
-        let node = Node { masks: self.node.masks, ..node };
-        self.map.set(0, Wire(node), 0)?;
-        self.node = node;
-        Ok(())
+        self.write(Node { masks: self.node.masks, ..node })
     }
 
     /// Changes a table's size, and waits until no program uses the old one.
     fn resize(&mut self, mask_of: fn(&mut Masks) -> &mut u32, mask: u32) -> Result<()> {
         let mut node = self.node;
         *mask_of(&mut node.masks) = mask;
-        self.map.set(0, Wire(node), 0)?;
-        self.node = node;
+        self.write(node)?;
         shared::wait_for_programs();
+        Ok(())
+    }
+
+    fn write(&mut self, node: Node) -> Result<()> {
+        self.map.set(0, Wire(node), 0).context("cannot write the map NODE")?;
+        self.node = node;
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ mod api;
 mod bad_config;
 mod changes;
 mod closed;
+mod crash;
 mod devices;
 mod dhcp;
 mod doctor;
