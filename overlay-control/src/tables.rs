@@ -286,6 +286,11 @@ impl TableSet {
         lock(&self.counted).drops.clone()
     }
 
+    /// Takes a drop counter away, and returns what it had come to.
+    pub fn take_drop(&self, key: DropKey) -> u64 {
+        lock(&self.counted).drops.remove(&key).unwrap_or_default()
+    }
+
     /// The counters of a port.
     pub fn port_counters(&self, index: u32) -> Counters {
         lock(&self.counted).ports.get(&index).copied().unwrap_or_default()

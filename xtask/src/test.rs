@@ -20,11 +20,19 @@ const LEFT: &str = "LEFT TO GUESTS ";
 /// What it prints when another test does all that it would do on this kernel.
 const SAME: &str = "SAME AS ";
 
+/// The test that `--soak` runs.
+const SOAK: &str = "soak::after_a_soak_gateways_are_what_they_were";
+
 /// Arguments of the command.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     vm: vm::VmArgs,
+    /// Runs the soak alone, for so many minutes: gateways under churn, which must be afterwards
+    /// what they were before. Without this it is a test among others, of two minutes.
+    #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "30",
+        value_parser = clap::value_parser!(u64).range(1..=10_080), conflicts_with = "vm")]
+    soak: Option<u64>,
     /// Arguments of `cargo test`, such as `--package overlay-common`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
@@ -42,6 +50,9 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         return vm::run(workspace, &args.vm);
     }
     setup::run(Scope::Test)?;
+    if let Some(minutes) = args.soak {
+        return soak(workspace, minutes, &args.args);
+    }
     let strict = std::env::var_os("CI").is_some_and(|value| value == "true");
     let tally = all(workspace, &args.args)?;
     tally.judge(strict)
@@ -57,6 +68,24 @@ pub fn all(workspace: &Workspace, args: &[String]) -> Result<Tally> {
         let mut tally = Tally::default();
         tally.succeeded = follow(&mut command, |text| tally.read(text))?;
         Ok(tally)
+    })
+}
+
+/// Runs the soak alone. What it says on its way is shown at once.
+fn soak(workspace: &Workspace, minutes: u64, args: &[String]) -> Result<()> {
+    let next = next_layout(workspace)?;
+    step(&format!("{minutes} minutes of churn"), || {
+        let mut command = workspace.cargo("test");
+        command.args(["--locked", "--package", "overlay-user", "--test", "namespaces"]).args(args);
+        command.args(["--", "--exact", "--nocapture", SOAK]);
+        command.env("OVERLAY_NEXT", &next).env("OVERLAY_SOAK_SECONDS", (minutes * 60).to_string());
+        let mut tally = Tally::default();
+        tally.succeeded = follow(&mut command, |text| {
+            tally.read(text);
+            true
+        })?;
+        // Who asks for it by name wants it to run.
+        tally.judge(true)
     })
 }
 

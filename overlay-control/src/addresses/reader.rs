@@ -12,6 +12,8 @@ const LINE_MAX: usize = 1024;
 /// Where so much is wrong, it is another file.
 const ERRORS_MAX: usize = 20;
 
+const LONGEST_HELP: &str = "leave out blank lines and comments, or send the list in parts";
+
 /// Reads a list that comes piece by piece. It keeps an address in 16 bytes, and of
 /// the text not more than a line.
 pub struct Reader {
@@ -80,10 +82,19 @@ impl Reader {
     }
 
     fn read(&mut self, line: &[u8]) {
-        self.line += 1;
         if self.errors.len() >= ERRORS_MAX {
             return;
         }
+        let Some(number) = self.line.checked_add(1) else {
+            // An address keeps the number of its line in four bytes.
+            if self.has_ended() {
+                return;
+            }
+            let message = format!("there are more than {} lines", u32::MAX);
+            self.report(self.line, 1, Wrong::new(message, LONGEST_HELP));
+            return;
+        };
+        self.line = number;
         match self.address(line) {
             Ok(None) => {}
             Ok(Some((key, target))) => self.add(key, target),
@@ -92,6 +103,11 @@ impl Reader {
                 self.report(self.line, before.chars().count() + 1, wrong);
             }
         }
+    }
+
+    /// Whether it was told that there are too many lines.
+    fn has_ended(&self) -> bool {
+        self.errors.last().is_some_and(|error| error.help == LONGEST_HELP)
     }
 
     fn address(&mut self, line: &[u8]) -> Result<Option<(FdbKey, Target)>, Fault> {
@@ -131,5 +147,28 @@ impl Reader {
 
     fn report(&mut self, line: u32, column: usize, Wrong { message, help }: Wrong) {
         self.errors.push(LineError { line, column, message, help });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn lines_beyond_what_can_be_numbered_are_an_error_and_not_counted_from_the_start() {
+        let text =
+            "[node]\nname = \"gw1\"\nvtep = \"192.0.2.1\"\n[[uplink]]\ninterface = \"eth0\"\n";
+        let config = crate::config::Config::parse(text, "x.toml").expect("a configuration");
+        let controller = crate::controller::Controller::new(config, Duration::ZERO);
+        let names = controller.names(Duration::ZERO);
+        let mut reader = Reader::new(names, Purpose::Load);
+        reader.line = u32::MAX - 1;
+        reader.push(b"# the last line\n\n\nno address\n");
+        let Err(errors) = reader.finish() else { panic!("too many lines were taken") };
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(errors[0].line, u32::MAX);
+        assert!(errors[0].message.contains("4294967295 lines"), "{errors:?}");
     }
 }

@@ -13,7 +13,7 @@ use super::queries::{Answered, awaited, place, put};
 use super::server::{Request, Requests};
 
 /// Lists that are read at once: each takes 16 bytes an address.
-static LISTS: Semaphore = Semaphore::const_new(8);
+pub static LISTS: Semaphore = Semaphore::const_new(8);
 
 /// Reads a request's body and has the daemon carry the order out.
 pub async fn carry_out(order: ListOrder, body: Body, requests: &Requests) -> Answered {

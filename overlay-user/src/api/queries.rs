@@ -271,4 +271,36 @@ mod tests {
         let ending = put_within(SHORT, &requests, request().0).await.unwrap_err();
         assert_eq!(said(ending), (503, "the daemon is ending".to_owned()));
     }
+
+    #[tokio::test]
+    async fn who_finds_no_place_is_told_and_a_place_is_given_back() {
+        static PLACES: Semaphore = Semaphore::const_new(2);
+        let short = Duration::from_millis(20);
+        let first = place_within(short, &PLACES).await.expect("the first place");
+        let _second = place_within(short, &PLACES).await.expect("the second place");
+        let problem = place_within(short, &PLACES).await.expect_err("a third place");
+        assert_eq!(problem.status, 503, "{problem:?}");
+        // Whoever waits gets the place that becomes free.
+        let waits = tokio::spawn(place_within(Duration::from_secs(60), &PLACES));
+        tokio::task::yield_now().await;
+        drop(first);
+        drop(waits.await.expect("it ended").expect("the place that is free"));
+    }
+
+    #[test]
+    fn there_are_as_many_places_as_the_book_says() {
+        let book = include_str!("../../../docs/src/api.md");
+        let row = format!(
+            "| FDBs that are read at once, lists that are sent at once | {}, {} | 503 after {} s |",
+            DUMPS.available_permits(),
+            super::super::lists::LISTS.available_permits(),
+            QUEUE.as_secs()
+        );
+        assert!(book.contains(&row), "docs/src/api.md lacks: {row}");
+        let row = format!(
+            "| client that takes nothing of its answer | {} s |",
+            super::super::patience::PATIENCE.as_secs()
+        );
+        assert!(book.contains(&row), "docs/src/api.md lacks: {row}");
+    }
 }

@@ -11,6 +11,7 @@ use overlay_control::controller::{
 };
 
 use super::Daemon;
+use super::devices::Devices;
 use crate::api::fdb::FdbDump;
 use crate::api::server::Request;
 use crate::api::{
@@ -241,6 +242,7 @@ impl Daemon {
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
         let by_user = self.user_ports.drops();
         let others = mirror.drops().into_iter().chain(self.queues.drops()).chain(by_user);
+        let others = others.chain(self.gone.drops.clone());
         for (key, packets) in kernel.into_iter().chain(others) {
             *drops.entry(key).or_default() += packets;
         }
@@ -276,7 +278,8 @@ impl Daemon {
     }
 
     fn drop_rows(&self) -> Vec<DropRow> {
-        self.drops().into_iter().map(|(key, packets)| drop_row(key, packets, &self.names)).collect()
+        let row = |(key, packets)| drop_row(key, packets, &self.devices);
+        self.drops().into_iter().map(row).collect()
     }
 }
 
@@ -288,14 +291,10 @@ fn each(ways: &[WayView], of: impl Fn(&WayView) -> Option<String>) -> Option<Str
     (!texts.is_empty()).then(|| texts.join(","))
 }
 
-fn drop_row(key: DropKey, packets: u64, names: &HashMap<u32, String>) -> DropRow {
+fn drop_row(key: DropKey, packets: u64, devices: &Devices) -> DropRow {
     let reason = DropReason::from_u8(key.reason)
         .map_or_else(|| format!("reason-{}", key.reason), |reason| reason.name().to_owned());
-    let place = match (key.ifindex, names.get(&key.ifindex)) {
-        (_, Some(name)) => name.clone(),
-        (0, None) => "-".to_owned(),
-        (ifindex, None) => format!("ifindex-{ifindex}"),
-    };
+    let place = devices.place(key.ifindex);
     let hook = Hook::from_u8(key.hook)
         .map_or_else(|| format!("hook-{}", key.hook), |hook| hook.name().to_owned());
     DropRow { reason, place, packets, hook }
@@ -347,10 +346,12 @@ mod tests {
 
     #[test]
     fn a_drop_names_its_device_even_after_that_is_gone() {
-        let names = HashMap::from([(3, "eth0".to_owned())]);
+        let mut devices = Devices::default();
+        devices.put(3, "eth0");
+        devices.leave(3);
         let row = |ifindex| {
             let key = DropKey::new(ifindex, DropReason::UnknownVtep, Hook::Xdp);
-            drop_row(key, 2, &names)
+            drop_row(key, 2, &devices)
         };
         let DropRow { reason, place, packets, hook } = row(3);
         assert_eq!((&*reason, &*place, packets, &*hook), ("unknown-vtep", "eth0", 2, "xdp"));

@@ -3,9 +3,9 @@
 //! Every frame of a segment passes one of its ports here, since none goes from one peer to
 //! another, so the packet path need not count it once more.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use overlay_common::abi::Counters;
+use overlay_common::abi::{Counters, DropKey};
 use overlay_common::id::SegmentId;
 use overlay_common::tables::Tables as _;
 use overlay_control::action::Action;
@@ -25,6 +25,8 @@ pub struct Gone {
     pub peers: Shown,
     /// What those others had counted that are gone.
     pub other_peers: Counters,
+    /// What devices had dropped that went long ago.
+    pub drops: BTreeMap<DropKey, u64>,
 }
 
 impl Gone {
@@ -35,6 +37,7 @@ impl Gone {
             devices: BTreeSet::new(),
             peers: Shown::new(most),
             other_peers: Counters::default(),
+            drops: BTreeMap::new(),
         }
     }
 

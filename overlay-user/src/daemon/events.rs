@@ -155,7 +155,7 @@ impl Daemon {
             mtu: link.mtu,
             up: link.up,
         };
-        self.names.insert(link.ifindex, link.name.clone());
+        self.devices.put(link.ifindex, &link.name);
         let former = self.links.insert(link.ifindex, link.clone());
         self.tell_link(former.as_ref(), &link);
         if let Some(former) = former.filter(|former| former.name != link.name) {
@@ -243,6 +243,7 @@ impl Daemon {
     fn link_gone(&mut self, link: &Link) {
         self.links.remove(&link.ifindex);
         self.next_hops.remove_device(link.ifindex);
+        self.device_left(link.ifindex);
         let is_its = |port: &super::Port| {
             port.live.as_ref().is_some_and(|live| live.ifindex == link.ifindex)
         };

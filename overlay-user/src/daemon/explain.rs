@@ -61,7 +61,7 @@ impl Daemon {
     /// Explains a frame that has passed, or has not; `None` where its device is no port.
     pub(super) fn explain_observed(&self, observed: &Observed) -> Option<Explained> {
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
-        let name = self.names.get(&observed.ifindex)?;
+        let name = self.devices.name(observed.ifindex)?;
         let role = self.ports.get(name)?.wanted.role;
         let before = &observed.before;
         let capture = Capture {

@@ -10,6 +10,7 @@ use overlay_control::controller::{Origin, PeerView, Role, WayView};
 use serde_json::json;
 
 use super::Daemon;
+use super::devices::FORGOTTEN;
 use super::sight::DropName;
 use crate::dataplane::features::Feature;
 use crate::events::Kind;
@@ -195,8 +196,9 @@ impl Daemon {
     fn drop_faults(&mut self) -> Vec<Fault> {
         let now = self.now();
         let mut sums: BTreeMap<DropName, u64> = BTreeMap::new();
-        for (key, packets) in self.drops() {
-            *sums.entry((key.reason, self.place_of(key.ifindex))).or_default() += packets;
+        // What was dropped long ago is added up one day, which is no rise.
+        for (key, packets) in self.drops().into_iter().filter(|(key, _)| key.ifindex != FORGOTTEN) {
+            *sums.entry((key.reason, self.devices.place(key.ifindex))).or_default() += packets;
         }
         let had_looked = std::mem::replace(&mut self.sight.has_looked, true);
         self.sight.drops.handle(sums, had_looked, now);
@@ -272,15 +274,6 @@ impl Daemon {
             faults.push(Fault::new(Code::KernelFeature, about.name, what, fix));
         }
         faults
-    }
-
-    /// The device that a drop was counted at.
-    pub(super) fn place_of(&self, ifindex: u32) -> String {
-        match (ifindex, self.names.get(&ifindex)) {
-            (_, Some(name)) => name.clone(),
-            (0, None) => "-".to_owned(),
-            (ifindex, None) => format!("ifindex-{ifindex}"),
-        }
     }
 }
 

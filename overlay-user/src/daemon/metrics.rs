@@ -160,7 +160,7 @@ impl Daemon {
         let mut drops: BTreeMap<(u8, String, u8), u64> = BTreeMap::new();
         for (key, packets) in self.drops() {
             // Devices come and go, and each has another name: those that are no ports are one.
-            let name = self.place_of(key.ifindex);
+            let name = self.devices.place(key.ifindex);
             let known = self.gone.devices.contains(&name) || key.ifindex == 0;
             let name = if known { name } else { OTHER.to_owned() };
             *drops.entry((key.reason, name, key.hook)).or_default() += packets;

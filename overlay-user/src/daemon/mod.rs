@@ -9,6 +9,7 @@
 //! - `answers`: what is asked over the control socket.
 //! - `explain`: what would become of a frame.
 //! - `counted`: what segments have counted.
+//! - `devices`: the names of devices, and what they have dropped once they are gone.
 //! - `addresses`: lists of addresses that are loaded and unloaded.
 //! - `reload`: another configuration, from the file.
 //! - `change`: another configuration, from whoever asks for it.
@@ -23,6 +24,7 @@ mod addresses;
 mod answers;
 mod change;
 mod counted;
+mod devices;
 mod events;
 mod explain;
 mod exposition;
@@ -68,6 +70,7 @@ use crate::netlink::{Link, Monitor, Netlink, NextHops};
 use crate::user_ports::UserPorts;
 use crate::watch::Hub;
 use counted::Gone;
+use devices::Devices;
 use ledger::Ledger;
 use ports::Port;
 use sight::Sight;
@@ -91,8 +94,7 @@ pub struct Daemon {
     netlink: Netlink,
     monitor: Monitor,
     links: HashMap<u32, Link>,
-    /// Names of devices, also of those that are gone, for their drop counters.
-    names: HashMap<u32, String>,
+    devices: Devices,
     next_hops: NextHops,
     told: HashMap<IpAddr, Vec<Way>>,
     routes_due: Option<Instant>,

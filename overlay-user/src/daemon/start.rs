@@ -15,6 +15,7 @@ use overlay_control::tables::TableSet;
 use serde_json::json;
 
 use super::counted::Gone;
+use super::devices::Devices;
 use super::ledger::Ledger;
 use super::ports::{Port, wanted};
 use super::sight::Sight;
@@ -118,7 +119,7 @@ impl Daemon {
             netlink,
             monitor,
             links: HashMap::new(),
-            names: HashMap::new(),
+            devices: Devices::default(),
             next_hops: NextHops::default(),
             told: HashMap::new(),
             routes_due: None,

@@ -35,7 +35,7 @@ impl Daemon {
             self.hub.prune();
             return Err(Problem::from(&error.context("frames cannot be watched")));
         }
-        Ok(Watching { subscription, names: self.names.clone() })
+        Ok(Watching { subscription, names: self.devices.names().clone() })
     }
 
     /// Takes note of those who are gone.

@@ -327,6 +327,15 @@ impl KernelTables {
         };
         self.drops.iter().filter_map(sum).collect()
     }
+
+    /// Takes the drop counter of a device that is gone away, and returns what it had come to.
+    pub fn take_drop(&mut self, key: DropKey) -> u64 {
+        let Ok(values) = self.drops.get(&Wire(key), 0) else { return 0 };
+        if self.drops.remove(&Wire(key)).is_err() {
+            return 0;
+        }
+        values.iter().sum()
+    }
 }
 
 fn take<T>(ebpf: &mut Ebpf, name: &str) -> Result<T>

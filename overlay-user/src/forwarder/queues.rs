@@ -161,6 +161,12 @@ impl Queues {
         self.full.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Takes a drop counter away, and returns what it had come to.
+    pub fn take_drop(&self, key: DropKey) -> u64 {
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        full.remove(&key).unwrap_or_default()
+    }
+
     fn count_if_full<T>(&self, ifindex: u32, sent: Result<(), TrySendError<T>>) {
         if matches!(sent, Err(TrySendError::Full(_))) {
             self.count(ifindex, 1);

@@ -121,6 +121,12 @@ impl UserPorts {
         }
         drops
     }
+
+    /// Takes a drop counter of a device that no thread carries away, and returns what it had come
+    /// to.
+    pub fn take_drop(&mut self, key: DropKey) -> u64 {
+        self.drops.remove(&key).unwrap_or_default()
+    }
 }
 
 /// Counts that no thread adds to.

@@ -44,6 +44,7 @@ mod replication;
 mod routing;
 mod segments;
 mod sentences;
+mod soak;
 mod storms;
 mod top;
 mod trunk;

@@ -60,6 +60,8 @@ pub struct Overlay<'n> {
     without: &'static str,
     /// What is started in place of the binary under test.
     other: Option<PathBuf>,
+    /// What processes of before have printed.
+    past: String,
 }
 
 impl<'n> Overlay<'n> {
@@ -80,8 +82,16 @@ impl<'n> Overlay<'n> {
         let scratch = Scratch::new()?;
         let config = scratch.write("overlay.toml", config)?;
         let name = name.to_owned();
-        let mut instance =
-            Self { netns, name, config, process: None, scratch, without, other: None };
+        let mut instance = Self {
+            netns,
+            name,
+            config,
+            process: None,
+            scratch,
+            without,
+            other: None,
+            past: String::new(),
+        };
         instance.restart()?;
         Ok(instance)
     }
@@ -217,6 +227,7 @@ impl<'n> Overlay<'n> {
         let process = self.process.take().context("no daemon runs")?;
         process.signal(Signal::SIGKILL)?;
         process.wait(Duration::from_secs(5))?;
+        self.past += &process.output();
         Ok(())
     }
 
@@ -224,7 +235,9 @@ impl<'n> Overlay<'n> {
     pub fn end(&mut self, signal: Signal) -> Result<Option<i32>> {
         let process = self.process.take().context("no daemon runs")?;
         process.signal(signal)?;
-        Ok(process.wait(Duration::from_secs(10))?.code())
+        let status = process.wait(Duration::from_secs(10))?;
+        self.past += &process.output();
+        Ok(status.code())
     }
 
     /// `overlay down`; afterwards the daemon must be gone.
@@ -232,6 +245,7 @@ impl<'n> Overlay<'n> {
         self.run(&["down"])?;
         if let Some(process) = self.process.take() {
             let status = process.wait(Duration::from_secs(10))?;
+            self.past += &process.output();
             ensure!(status.success(), "the daemon ended with {status}:\n{}", process.output());
         }
         Ok(())
@@ -240,6 +254,16 @@ impl<'n> Overlay<'n> {
     /// What the daemon has printed.
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::output).unwrap_or_default()
+    }
+
+    /// What the daemon has printed, and those before it.
+    pub fn whole_log(&self) -> String {
+        format!("{}{}", self.past, self.log())
+    }
+
+    /// The process that runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
     }
 
     /// Whether the daemon runs.
