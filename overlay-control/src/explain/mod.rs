@@ -34,6 +34,7 @@ pub use headers::Headers;
 pub use outcome::{Missed, Outcome, Output};
 pub use reasons::Advice;
 pub use run::{Ran, carry};
+pub(crate) use words::listed;
 
 /// A frame, and how it came in.
 #[derive(Clone, Debug)]

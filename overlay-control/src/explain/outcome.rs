@@ -476,6 +476,14 @@ impl Teller<'_> {
         if is_same {
             return told;
         }
+        if let (Err(reason), true) = (said, told.reason.is_some() && told.reason == said.err()) {
+            // It waited for what did not come, or its sender was told.
+            let outcome = match told.outcome {
+                Outcome::Wait => Outcome::Drop,
+                other => other,
+            };
+            return Explanation { outcome, reason: Some(reason), ..told };
+        }
         let by_tables = format!(
             "by the tables as they are now, this frame has another end: {}{}",
             told.outcome.name(),

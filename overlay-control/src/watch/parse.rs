@@ -15,6 +15,7 @@ use overlay_common::wire::{Mac, ethertype, protocol};
 
 use super::filter::{End, Filter, Term};
 use crate::config::{Prefix, parse_mac};
+use crate::explain::listed;
 
 /// Words and nesting of a filter; longer ones are refused.
 const MOST_WORDS: usize = 256;
@@ -28,6 +29,8 @@ pub trait Known {
     fn peer(&self, name: &str) -> Option<IpAddr>;
     /// A device's index.
     fn interface(&self, name: &str) -> Option<u32>;
+    /// What there is of a kind: `segment`, `peer` or `interface`.
+    fn names(&self, kind: &str) -> Vec<String>;
 }
 
 /// What is wrong with a filter.
@@ -226,11 +229,9 @@ impl<'a> Parser<'a> {
             "less" => is(Term::Less(self.value("a length in bytes", |w| w.parse().ok())?)),
             "greater" => is(Term::Greater(self.value("a length in bytes", |w| w.parse().ok())?)),
             "drop" | "dropped" => is(Term::Dropped),
-            "reason" => is(Term::Reason(
-                self.value("a reason for drops (overlay show drops; docs/src/drops)", |word| {
-                    DropReason::ALL.iter().copied().find(|reason| reason.name() == word)
-                })?,
-            )),
+            "reason" => is(Term::Reason(self.value(&reasons(), |word| {
+                DropReason::ALL.iter().copied().find(|reason| reason.name() == word)
+            })?)),
             "hook" => is(Term::Hook(self.value("xdp, tc or user", hook)?)),
             "segment" | "peer" | "interface" => self.named(word),
             _ => {
@@ -250,9 +251,16 @@ impl<'a> Parser<'a> {
         };
         term.map(Filter::Is).ok_or_else(|| {
             self.at -= 1;
-            self.error(format!("this gateway has no {kind} {name:?}"))
+            let names = listed(known.names(kind).into_iter());
+            self.error(format!("this gateway has no {kind} {name:?}; those are: {names}"))
         })
     }
+}
+
+/// What a reason may be.
+fn reasons() -> String {
+    let names: Vec<&str> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+    format!("a reason for drops, which are: {}", names.join(", "))
 }
 
 const ADDRESS: &str = "an IP address";

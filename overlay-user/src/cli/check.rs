@@ -43,10 +43,22 @@ pub struct Loaded {
 pub async fn load(file: &Path, netlink: &Netlink) -> Result<Loaded, CommandFailure> {
     let name = file.display().to_string();
     let text = config_file::read(file)
-        .map_err(|error| CommandFailure::Wrong(format!("cannot read {name}: {error}")))?;
+        .map_err(|error| CommandFailure::Wrong(unreadable(&name, &error)))?;
     let config = Config::parse(&text, &name).map_err(CommandFailure::Configuration)?;
     let warnings = on_host(&config, file, netlink).await?;
     Ok(Loaded { config, warnings, text })
+}
+
+/// Why there is no configuration, and where one may come from.
+fn unreadable(name: &str, error: &std::io::Error) -> String {
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "\n  help: --config FILE names another; a package has an example, \
+             /usr/share/doc/overlay/examples/overlay.toml"
+        }
+        _ => "",
+    };
+    format!("cannot read {name}: {error}{hint}")
 }
 
 /// Checks a configuration against this host. `file` is where it stands, or is to stand.

@@ -38,7 +38,7 @@ use crate::api::Question;
 /// The path of the configuration file that `run` and `check` read by default.
 const CONFIG: &str = "/etc/overlay/overlay.toml";
 
-/// Overlay: VXLAN gateways in XDP and tc.
+/// A gateway between Ethernet segments and VXLAN or Geneve tunnels, in XDP and tc.
 #[derive(Debug, Parser)]
 #[command(name = "overlay", version, about)]
 struct Cli {

@@ -30,7 +30,16 @@ pub async fn ask(
 
 /// The failure of a command whose daemon does not run.
 pub fn no_daemon(instance: &Instance) -> CommandFailure {
-    CommandFailure::Refused(anyhow!("no overlay instance named {} runs", instance.name))
+    let name = &instance.name;
+    let others: Vec<String> = Instance::all().into_iter().map(|other| other.name).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).filter(|o| o != name).collect();
+    CommandFailure::Refused(match &others[..] {
+        [] => anyhow!("no overlay instance named {name} runs; overlay run starts one"),
+        some => anyhow!(
+            "no overlay instance named {name} runs; others that were started here: {}",
+            some.join(", ")
+        ),
+    })
 }
 
 /// The failure of a command that a daemon refused.

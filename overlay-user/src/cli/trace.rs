@@ -1,5 +1,7 @@
 //! `overlay trace`: what happens to frames, as they pass; or would happen to one.
 
+use std::io::{IsTerminal as _, Write as _};
+
 use clap::Args;
 
 use super::watch::{Seen, Which, follow};
@@ -34,6 +36,10 @@ pub async fn run(command: Command) -> Result<(), CommandFailure> {
         return simulate::run(&simulated, which.count, name, json).await;
     }
     let order = which.order(!brief, PER_SECOND);
+    if std::io::stdout().is_terminal() {
+        // Until a frame passes, silence looks like a command that hangs.
+        let _ = writeln!(std::io::stderr(), "frames are shown as they pass; Ctrl-C ends this");
+    }
     follow(name, order, which.count, |seen| {
         let text = match seen {
             Seen::Frame(row) if json => serde_json::to_string(&row)? + "\n",
@@ -47,7 +53,6 @@ pub async fn run(command: Command) -> Result<(), CommandFailure> {
 }
 
 fn put(text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()

@@ -1,6 +1,5 @@
 //! What would become of a frame, by the tables as they are.
 
-use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use overlay_common::abi::{Egress, Hook, Outcome, PolicerKey};
@@ -58,12 +57,17 @@ impl Daemon {
         Ok(told)
     }
 
-    /// Explains a frame that has passed, or has not; `None` where its device is no port.
+    /// Explains a frame that has passed, or has not; `None` where its device is no port, and of one
+    /// that was out of its tunnel already when it was first told of: whose it was is gone then.
     pub(super) fn explain_observed(&self, observed: &Observed) -> Option<Explained> {
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
         let name = self.devices.name(observed.ifindex)?;
         let role = self.ports.get(name)?.wanted.role;
         let before = &observed.before;
+        if role == Role::Uplink && observed.was_late() && !self.is_tunnel(&before.captured, &mirror)
+        {
+            return None;
+        }
         let capture = Capture {
             len: before.len,
             stripped_vlan: (before.vlan != 0).then(|| Tag::new(TagKind::Customer, before.vlan)),
@@ -89,6 +93,15 @@ impl Daemon {
         explain(capture, &live)
     }
 
+    /// Whether a frame is a tunnel's to this gateway.
+    fn is_tunnel(&self, frame: &[u8], tables: &TableSet) -> bool {
+        let headers = Headers::of(frame);
+        let node = self.controller.config().node.vtep;
+        let ports = tables.node().map(|node| node.ports).unwrap_or_default();
+        let to_us = headers.ends.is_some_and(|[_, to]| node.iter().any(|own| own == to));
+        to_us && ports.encap(headers.ports.map_or(0, |[_, to]| to)).is_some()
+    }
+
     fn no_such_port(&self, interface: &str) -> Problem {
         let names: Vec<&str> = self.ports.keys().map(String::as_str).collect();
         let detail =
@@ -107,12 +120,7 @@ impl Daemon {
             ports.map(|(name, _)| name.clone()).collect::<Vec<_>>()
         };
         let headers = Headers::of(&frame.bytes);
-        let node = self.controller.config().node.vtep;
-        let ports = tables.node().map(|node| node.ports).unwrap_or_default();
-        let is_own = |address: IpAddr| node.iter().any(|own| own == address);
-        let to_us = headers.ends.is_some_and(|[_, to]| is_own(to));
-        let to_port = headers.ports.map_or(0, |[_, to]| to);
-        if to_us && ports.encap(to_port).is_some() {
+        if self.is_tunnel(&frame.bytes, tables) {
             let why = "it is a tunnel to this gateway, and this the only uplink";
             return only(of_role(Role::has_uplink), why);
         }

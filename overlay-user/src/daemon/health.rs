@@ -219,6 +219,7 @@ impl Daemon {
                     span(since)
                 );
                 let subject = format!("{} on {place}", reason.name());
+                let fix = format!("{fix}; overlay trace --drops says more");
                 faults.push(Fault::new(code, subject, what, fix));
             }
         }
@@ -302,7 +303,9 @@ fn judged(reason: DropReason, by_user: bool) -> Option<(Code, &'static str)> {
         R::VniNotPermitted => {
             (Code::DropsRising, "add the segment to the peer's segments, or have the peer stop")
         }
-        R::UnknownVni => (Code::DropsRising, "give a [[segment]] that VNI, or correct the peer's"),
+        R::UnknownVni => {
+            (Code::DropsRising, "correct the VNI here or at the peer, or add the [[segment]]")
+        }
         R::EncapMismatch => (Code::DropsRising, "make the peer's encap the same on both sides"),
         R::UnknownVlan => {
             (Code::DropsRising, "add a [[segment.port]] with that vlan, or have it stop")

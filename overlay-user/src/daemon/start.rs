@@ -100,7 +100,8 @@ impl Daemon {
         let hub = Arc::<Hub>::default();
         let mirror = Arc::new(RwLock::new(TableSet::default()));
         let user_ports = UserPorts::new(Arc::clone(&mirror), queues.clone(), Arc::clone(&hub));
-        let forwarder = Forwarder::start(work, Arc::clone(&mirror), queues.clone());
+        let forwarder =
+            Forwarder::start(work, Arc::clone(&mirror), queues.clone(), Arc::clone(&hub));
         let both =
             forwarder.and_then(|forwarder| Ok((forwarder, Server::start(&instance.socket())?)));
         let (forwarder, (server, requests)) = match both {

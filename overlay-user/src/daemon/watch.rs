@@ -134,4 +134,13 @@ impl Known for Daemon {
     fn interface(&self, name: &str) -> Option<u32> {
         self.link_named(name).map(|link| link.ifindex)
     }
+
+    fn names(&self, kind: &str) -> Vec<String> {
+        let config = self.controller.config();
+        match kind {
+            "segment" => config.segments.iter().map(|segment| segment.name.clone()).collect(),
+            "peer" => config.peers.iter().map(|peer| peer.name.clone()).collect(),
+            _ => self.ports.keys().cloned().collect(),
+        }
+    }
 }

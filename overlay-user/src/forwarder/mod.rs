@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender, bounded, never, select};
-use overlay_common::abi::{Egress, Hook, Punt, PuntReason};
+use overlay_common::abi::{self, Egress, Hook, Punt, PuntReason};
 use overlay_common::id::Vlan;
 use overlay_common::path::{Ingress, from_access, from_underlay};
 use overlay_common::tables::Tables as _;
@@ -35,6 +35,7 @@ use overlay_control::tables::{Punted as TablePunted, TableSet};
 
 use crate::clock;
 use crate::dataplane::punts::Punted;
+use crate::watch::{Bytes as Seen, Hub, Observed};
 use inject::Injector;
 pub use queues::{Assembled, Learnt, Queues, Work};
 
@@ -52,8 +53,14 @@ pub struct Forwarder {
 impl Forwarder {
     /// Starts the thread, which takes frames from the queues and forwards them by
     /// `tables`, the mirror of the kernel's. What it learns from packets that came in pieces
-    /// goes into `learnt`.
-    pub fn start(work: Work, tables: Arc<RwLock<TableSet>>, learnt: Queues) -> Result<Self> {
+    /// goes into `learnt`; `hub` hears of
+    /// frames that are given up.
+    pub fn start(
+        work: Work,
+        tables: Arc<RwLock<TableSet>>,
+        learnt: Queues,
+        hub: Arc<Hub>,
+    ) -> Result<Self> {
         let injector = Injector::open()?;
         let (retry, retries) = bounded(1);
         let thread = std::thread::Builder::new()
@@ -61,7 +68,8 @@ impl Forwarder {
             .spawn(move || {
                 let waiting = VecDeque::new();
                 let (pending, started) = (Pending::default(), Instant::now());
-                Worker { tables, injector, learnt, waiting, pending, started }.run(&work, &retries);
+                Worker { tables, injector, learnt, hub, waiting, pending, started }
+                    .run(&work, &retries);
             })
             .context("cannot start a thread")?;
         Ok(Self { retry: Some(retry), thread: Some(thread) })
@@ -93,6 +101,8 @@ struct Worker {
     tables: Arc<RwLock<TableSet>>,
     injector: Injector,
     learnt: Queues,
+    /// Those who watch.
+    hub: Arc<Hub>,
     waiting: VecDeque<Waiting>,
     /// What waits for the MAC address of a next hop.
     pending: Pending<(Punt, Bytes)>,
@@ -168,7 +178,7 @@ impl Worker {
             return;
         }
         if self.waiting.len() >= WAITING {
-            self.count(punt.ifindex, DropReason::PeerUnresolved);
+            self.give_up_on(&punt, &frame, DropReason::PeerUnresolved);
         } else {
             self.waiting.push_back(Waiting { punt, frame, until: Instant::now() + PATIENCE });
         }
@@ -178,7 +188,7 @@ impl Worker {
     fn cut_up(&mut self, punt: Punt, frame: &Bytes) {
         for part in self.parts(&punt, frame) {
             let Some(fragments) = fragments::of(&part, usize::from(punt.generation)) else {
-                self.count(punt.ifindex, DropReason::TooBig);
+                self.give_up_on(&punt, &part, DropReason::TooBig);
                 continue;
             };
             for fragment in fragments {
@@ -243,8 +253,8 @@ impl Worker {
     fn expire(&mut self) {
         let now = Instant::now();
         while self.waiting.front().is_some_and(|first| first.until <= now) {
-            if let Some(Waiting { punt, .. }) = self.waiting.pop_front() {
-                self.count(punt.ifindex, DropReason::PeerUnresolved);
+            if let Some(Waiting { punt, frame, .. }) = self.waiting.pop_front() {
+                self.give_up_on(&punt, &frame, DropReason::PeerUnresolved);
             }
         }
         self.ask_again();
@@ -315,6 +325,26 @@ impl Worker {
             tracing::debug!(%error, egress = egress.ifindex, "a frame could not be sent");
             self.count(ifindex, DropReason::CopyFailed);
         }
+    }
+
+    /// Counts a frame that is dropped after all, and tells those who watch.
+    fn give_up_on(&self, punt: &Punt, frame: &Bytes, reason: DropReason) {
+        self.count(punt.ifindex, reason);
+        let Some(watched) = self.hub.watched() else { return };
+        let captured = frame.slice(..frame.len().min(watched.captured as usize));
+        let before = Seen { captured, len: frame.len() as u32, vlan: punt.vlan, ..Seen::default() };
+        self.hub.observe(&Observed {
+            time: clock::now(),
+            took: None,
+            cpu: None,
+            ifindex: punt.ifindex,
+            egress: 0,
+            hook: Some(Hook::User),
+            outcome: Some(abi::Outcome::Drop),
+            reason: Some(reason),
+            before,
+            after: None,
+        });
     }
 
     fn count(&self, ifindex: u32, reason: DropReason) {

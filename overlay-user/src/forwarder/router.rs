@@ -75,7 +75,9 @@ impl Worker {
         match self.pending.put(key, punt.source, waiting, self.started.elapsed()) {
             Ok(true) => self.ask(&key),
             Ok(false) => {}
-            Err((punt, _)) => self.count(punt.ifindex, DropReason::NeighbourUnresolved),
+            Err((punt, frame)) => {
+                self.give_up_on(&punt, &frame, DropReason::NeighbourUnresolved);
+            }
         }
     }
 
@@ -106,7 +108,7 @@ impl Worker {
 
     fn give_up(&self, punt: &Punt, bytes: &Bytes) {
         let reason = DropReason::NeighbourUnresolved;
-        self.count(punt.ifindex, reason);
+        self.give_up_on(punt, bytes, reason);
         let arrival = router::arrival_of(&*self.tables(), punt);
         if let Some(arrival) = arrival {
             self.tell(punt, bytes, arrival, Some(reason), 0);

@@ -297,7 +297,8 @@ pub fn drops(rows: &[DropRow]) -> String {
     }
     let mut text = table.render();
     if !rows.is_empty() {
-        text += "What a reason means, and what to check: docs/src/drops/REASON.md\n";
+        text += "overlay trace --drops says of each packet why, and what to do; each reason has a\n\
+                 page of its own in the book: docs/src/drops/REASON.md\n";
     }
     text
 }

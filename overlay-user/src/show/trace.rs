@@ -11,8 +11,11 @@ use crate::api::watch::{BytesRow, FrameRow};
 
 /// What became of it on one line, and a line for each of the forms that it had.
 pub fn frame(row: &FrameRow) -> Result<String> {
-    let mut text = format!("{} {} {}", clock(row.time), row.interface, row.verdict);
-    if let Some(reason) = &row.reason {
+    // That a sender was told of an error is more than that a frame left.
+    let answered = row.explained.as_ref().filter(|told| told.verdict == "answer");
+    let verdict = if answered.is_some() { "answered" } else { &row.verdict };
+    let mut text = format!("{} {} {verdict}", clock(row.time), row.interface);
+    if let Some(reason) = row.reason.as_ref().or_else(|| answered?.reason.as_ref()) {
         write!(text, ": {reason}")?;
     }
     if let Some(egress) = &row.egress {
@@ -31,6 +34,11 @@ pub fn frame(row: &FrameRow) -> Result<String> {
         text.push('\n');
     } else if let Some(reason) = &row.reason {
         writeln!(text, "    why  docs/src/drops/{reason}.md")?;
+        if row.took.is_none() && row.after.is_none() {
+            text +=
+                "         its tunnel was off already when it was dropped; overlay trace without\n";
+            text += "         --drops looks at frames as they come in, and tells all stages\n";
+        }
     }
     Ok(text)
 }

@@ -94,6 +94,11 @@ impl Observed {
         self.reason = DropReason::from_u8(sample.reason).filter(|_| is_drop);
     }
 
+    /// Whether nothing was told of it before it was dropped, so that it may have changed by then.
+    pub fn was_late(&self) -> bool {
+        self.outcome == Some(Outcome::Drop) && self.took.is_none()
+    }
+
     /// Whether a filter takes it.
     pub fn is_taken(&self, filter: &Filter, ports: TunnelPorts) -> bool {
         if *filter == Filter::All {

@@ -154,8 +154,9 @@ pub fn unknown_vni(facts: &Facts<'_>) -> Advice {
             facts.words.vnis()
         ),
         format!(
-            "correct the VNI at {sender}, or add [[segment]] with vni = {vni} here, its name \
-                 to segments = [...] of that peer, and `overlay reload`"
+            "a segment has the same VNI on every gateway: if it is one of these, correct its vni \
+                 here or at {sender}; if it is another, add [[segment]] with vni = {vni} here and \
+                 its name to segments = [...] of that peer; then `overlay reload`"
         ),
     )
 }

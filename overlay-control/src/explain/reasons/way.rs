@@ -5,7 +5,7 @@ use overlay_common::id::PeerId;
 use overlay_common::wire::{Ethernet, Family};
 
 use super::{Advice, Facts};
-use crate::controller::{PeerState, PeerView};
+use crate::controller::{PeerState, PeerView, PortView};
 use crate::explain::event::Event;
 
 pub fn inconsistent(facts: &Facts<'_>) -> Advice {
@@ -48,13 +48,21 @@ pub fn waits_for_peer(facts: &Facts<'_>, index: u32) -> Advice {
     };
     let why = view.why.clone().unwrap_or_else(|| "it has just been resolved".to_owned());
     let cause = format!("frames cannot be sent to {peer}: {why}");
-    Advice::new(cause, mend_way(&view))
+    Advice::new(cause, mend_way(facts, &view))
 }
 
-fn mend_way(view: &PeerView) -> String {
+fn mend_way(facts: &Facts<'_>, view: &PeerView) -> String {
     let why = view.why.as_deref().unwrap_or_default();
     let vtep = view.vtep;
     let Some(way) = view.ways.first() else {
+        // Routes go with the device that they lead over.
+        if let Some(uplink) = uplink_down(facts) {
+            return format!(
+                "uplink {uplink} is down, and takes its routes with it: `ip link set {uplink} up`; \
+                 if it is up, it has no carrier: look at cable and switch port. Then \
+                 `ip route get {vtep}` has to lead over it"
+            );
+        }
         return format!(
             "give this host a route to {vtep} by an [[uplink]]: `ip route get {vtep}` says which \
              way it takes now"
@@ -82,6 +90,12 @@ fn mend_way(view: &PeerView) -> String {
         );
     }
     format!("`overlay show peers` says what is missing to {hop} on {device}")
+}
+
+/// An uplink that is down.
+fn uplink_down(facts: &Facts<'_>) -> Option<String> {
+    let uplinks = facts.words.controller()?.ports().into_iter();
+    uplinks.filter(|view| view.role.has_uplink()).find(|view| !view.up).map(|view| view.interface)
 }
 
 pub fn too_big(facts: &Facts<'_>) -> Advice {
@@ -217,6 +231,18 @@ pub fn copy_failed(facts: &Facts<'_>) -> Advice {
 
 pub fn no_receiver(facts: &Facts<'_>) -> Advice {
     let (segment, to) = (facts.segment_name(), facts.destination());
+    let silent = silent_ports(facts);
+    if let Some(first) = silent.first() {
+        let (is, mend) = mend_port(&first.interface, Some(first));
+        let others = match silent.len() {
+            1 => String::new(),
+            more => format!(", as are {} more of its ports", more - 1),
+        };
+        return Advice::new(
+            format!("{to} is for everybody in segment {segment}, and nobody is left: {is}{others}"),
+            mend,
+        );
+    }
     let from = if facts.is_from_peer() { "of its own" } else { "but the one it came from" };
     Advice::new(
         format!(
@@ -230,21 +256,19 @@ pub fn no_receiver(facts: &Facts<'_>) -> Advice {
     )
 }
 
-pub fn port_down(facts: &Facts<'_>) -> Advice {
-    let copy = facts.copy.filter(|target| !target.is_peer()).map(Target::index);
-    let Some(index) = copy.or_else(|| facts.port().map(|(index, _)| index)) else {
-        return Advice::new(
-            "the device that the frame was to leave by takes no redirected frames now",
-            format!(
-                "see `ip link` and `overlay show ports`; the frame came in by {}",
-                facts.interface()
-            ),
-        );
-    };
-    let (name, to) = (facts.words.port(index), facts.destination());
-    let device = facts.words.interface(index);
-    let view = facts.words.port_view(index);
-    let (is, mend) = match &view {
+/// The ports of the frame's segment that would get copies, if they were up.
+fn silent_ports(facts: &Facts<'_>) -> Vec<PortView> {
+    let Some(controller) = facts.words.controller() else { return Vec::new() };
+    let segment = facts.segment_name();
+    let is_of_it = |view: &PortView| view.segment.as_deref() == Some(&*segment);
+    let came_by = |view: &PortView| view.ifindex == Some(facts.capture.ifindex);
+    let ports = controller.ports().into_iter();
+    ports.filter(|view| is_of_it(view) && !view.up && !came_by(view)).collect()
+}
+
+/// What keeps a port from sending, and what would let it.
+fn mend_port(device: &str, view: Option<&PortView>) -> (String, String) {
+    match view {
         Some(view) if view.ifindex.is_none() => (
             format!("{device} does not exist"),
             format!(
@@ -263,7 +287,24 @@ pub fn port_down(facts: &Facts<'_>) -> Advice {
                      its other end (`ip link show {device}`)"
             ),
         ),
+    }
+}
+
+pub fn port_down(facts: &Facts<'_>) -> Advice {
+    let copy = facts.copy.filter(|target| !target.is_peer()).map(Target::index);
+    let Some(index) = copy.or_else(|| facts.port().map(|(index, _)| index)) else {
+        return Advice::new(
+            "the device that the frame was to leave by takes no redirected frames now",
+            format!(
+                "see `ip link` and `overlay show ports`; the frame came in by {}",
+                facts.interface()
+            ),
+        );
     };
+    let (name, to) = (facts.words.port(index), facts.destination());
+    let device = facts.words.interface(index);
+    let view = facts.words.port_view(index);
+    let (is, mend) = mend_port(&device, view.as_ref());
     Advice::new(format!("{to} is behind port {name}, and {is}"), mend)
 }
 
