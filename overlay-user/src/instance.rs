@@ -65,6 +65,11 @@ impl Instance {
         self.file("json")
     }
 
+    /// What was learnt.
+    pub fn learnt(&self) -> PathBuf {
+        self.file("learnt")
+    }
+
     fn file(&self, extension: &str) -> PathBuf {
         Path::new(DIRECTORY).join(format!("{}.{extension}", self.name))
     }

@@ -14,6 +14,7 @@
 //! - [`doctor`]: what in this machine would hurt.
 //! - [`privileges`]: what the daemon may still do once it runs.
 //! - [`top`]: rates, live.
+//! - [`learnt`]: what was learnt, for successors with other tables.
 //! - [`instance`], [`state`]: where an instance is found, and what it leaves
 //!   for whoever has to clean up after it.
 
@@ -28,6 +29,7 @@ pub mod events;
 pub mod forwarder;
 pub mod health;
 pub mod instance;
+pub mod learnt;
 pub mod metrics;
 pub mod netlink;
 pub mod privileges;

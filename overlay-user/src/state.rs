@@ -29,6 +29,9 @@ pub struct DeviceState {
     pub interface: String,
     /// Its index.
     pub ifindex: u32,
+    /// Its MAC address, by which it is known under another name.
+    #[serde(default)]
+    pub mac: Option<[u8; 6]>,
     /// The name of the hook in use.
     pub hook: String,
     /// Whether promiscuous mode was switched on.
@@ -129,6 +132,7 @@ mod tests {
         let device = DeviceState {
             interface: "eth0".to_owned(),
             ifindex: 3,
+            mac: Some([2, 0, 0, 0, 0, 3]),
             hook: "xdp-generic".to_owned(),
             made_promiscuous: true,
             filter: Some(filter),

@@ -44,6 +44,7 @@ pub fn finish(
             mss_clamp: node.mss_clamp.as_ref().is_none_or(|at| at.value),
             dscp,
             router_mac,
+            waits: node.wait_for_interfaces.as_ref().is_some_and(|at| at.value),
         },
         api: match draft.api {
             Some(draft) => Some(api::finish(draft)?),

@@ -18,6 +18,8 @@ pub struct HostFacts {
     pub addresses: BTreeSet<IpAddr>,
     /// The MTUs of the devices, as far as they are known.
     pub mtus: BTreeMap<String, u32>,
+    /// Devices that a running gateway uses already: where one of them has gone, it is waited for.
+    pub known: BTreeSet<String>,
     /// What is wrong with the files of `[api]`, each with the key that names it, and what would
     /// be right.
     pub api_files: Vec<(&'static str, String, String)>,
@@ -42,13 +44,16 @@ const SHOWN: usize = 16;
 pub fn check(config: &Config, host: &HostFacts) -> Vec<ConfigError> {
     let places = &config.places;
     let mut errors = Vec::new();
-    for vtep in config.node.vtep.iter().filter(|vtep| !host.addresses.contains(vtep)) {
+    for vtep in missing_vteps(config, host) {
         let message = format!("vtep {vtep} is no address of this host");
         errors.push(error(places, places.vtep, message, right_vteps(config, vtep, host)));
     }
     let mut reported = BTreeSet::new();
     for (name, position) in &places.interfaces {
-        let wrong = if !host.interfaces.contains(name) {
+        let wrong = if host.lacks(name) {
+            if is_awaited(config, host, name) {
+                continue;
+            }
             "does not exist"
         } else if host.not_ethernet.contains(name) {
             "carries no Ethernet frames"
@@ -68,6 +73,50 @@ pub fn check(config: &Config, host: &HostFacts) -> Vec<ConfigError> {
     errors.extend(mtu::errors(config, host));
     errors.sort_by_key(|e| (e.line, e.column));
     errors
+}
+
+/// What is not there yet, and waited for.
+pub fn awaited(config: &Config, host: &HostFacts) -> Vec<ConfigError> {
+    let places = &config.places;
+    let mut told = BTreeSet::new();
+    let mut warnings = Vec::new();
+    for (name, position) in &places.interfaces {
+        if host.lacks(name) && is_awaited(config, host, name) && told.insert(name) {
+            let message = format!("interface {name} does not exist; it is waited for");
+            warnings.push(error(places, *position, message, right_interfaces(name, host)));
+        }
+    }
+    if awaits_uplink(config, host) {
+        for vtep in config.node.vtep.iter().filter(|vtep| !host.addresses.contains(vtep)) {
+            let message = format!("vtep {vtep} is no address of this host yet");
+            let help = "it is to come with the uplink".to_owned();
+            warnings.push(error(places, places.vtep, message, help));
+        }
+    }
+    warnings
+}
+
+impl HostFacts {
+    fn lacks(&self, interface: &str) -> bool {
+        !self.interfaces.contains(interface)
+    }
+}
+
+fn is_awaited(config: &Config, host: &HostFacts, name: &str) -> bool {
+    config.node.waits || host.known.contains(name)
+}
+
+/// An uplink that is to come may bring the VTEP's address with it.
+fn awaits_uplink(config: &Config, host: &HostFacts) -> bool {
+    let names = config.uplinks.iter().map(|uplink| uplink.interface.as_str());
+    names.into_iter().any(|name| host.lacks(name) && is_awaited(config, host, name))
+}
+
+fn missing_vteps(config: &Config, host: &HostFacts) -> Vec<IpAddr> {
+    if awaits_uplink(config, host) {
+        return Vec::new();
+    }
+    config.node.vtep.iter().filter(|vtep| !host.addresses.contains(vtep)).collect()
 }
 
 pub fn error(places: &Places, at: Position, message: String, help: String) -> ConfigError {

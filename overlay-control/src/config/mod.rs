@@ -111,7 +111,10 @@ impl Config {
 
     /// What works on this host, and not as well as it could.
     pub fn host_warnings(&self, host: &HostFacts) -> Vec<ConfigError> {
-        mtu::warnings(self, host)
+        let mut warnings = host::awaited(self, host);
+        warnings.extend(mtu::warnings(self, host));
+        warnings.sort_by_key(|e| (e.line, e.column));
+        warnings
     }
 }
 
@@ -134,6 +137,8 @@ pub struct Node {
     pub dscp: Dscp,
     /// The MAC address of the router in every segment that has one.
     pub router_mac: Mac,
+    /// Whether a device that does not exist yet is waited for, and not an error.
+    pub waits: bool,
 }
 
 /// The local VTEP's addresses: one, or one of each family.

@@ -37,6 +37,7 @@ pub struct DraftNode {
     pub mss_clamp: Option<At<bool>>,
     pub dscp: Option<At<Dscp>>,
     pub router_mac: Option<At<Mac>>,
+    pub wait_for_interfaces: Option<At<bool>>,
 }
 
 pub struct DraftUplink {
@@ -197,6 +198,7 @@ fn read_node(mut s: Section, p: &mut Problems) -> DraftNode {
         mss_clamp: s.optional(p, "mss_clamp", values::boolean),
         dscp: s.optional(p, "dscp", values::dscp),
         router_mac: s.optional(p, "router_mac", values::mac),
+        wait_for_interfaces: s.optional(p, "wait_for_interfaces", values::boolean),
     };
     s.finish(p);
     node

@@ -60,7 +60,7 @@ pub struct RestoredNeighbour {
 }
 
 /// Where a restored address was, in terms that outlive the tables' indices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RestoredPlace {
     /// Behind the peer with this VTEP.
     Peer(IpAddr),

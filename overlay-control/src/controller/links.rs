@@ -26,9 +26,9 @@ impl Links {
         if let Some(old_name) = self.by_index.get(&info.ifindex)
             && *old_name != info.name
         {
-            // Programs stay attached through a change of name.
+            // It is another port, or none: the programs of the one before are taken off it.
             let old_name = old_name.clone();
-            attached = self.by_name.remove(&old_name).and_then(|link| link.attached);
+            self.by_name.remove(&old_name);
             changed.push(old_name);
         }
         match self.by_name.get(&info.name) {
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_device_keeps_what_is_attached() {
+    fn a_renamed_device_starts_bare() {
         let mut links = Links::default();
         links.put(link("eth0", 2));
         assert!(links.attach("eth0", 1));
         assert!(!links.attach("eth0", 1));
         assert_eq!(links.put(link("wan0", 2)), ["eth0", "wan0"]);
-        assert_eq!(links.attached("wan0"), Some(1));
+        assert_eq!(links.attached("wan0"), None);
         assert!(links.named("eth0").is_none());
         assert_eq!(links.indexed(2).unwrap().name, "wan0");
     }

@@ -27,6 +27,7 @@ fdb_entries = 1000
 mss_clamp   = false
 dscp        = "copy"
 router_mac  = "02:00:00:00:0f:0f"
+wait_for_interfaces = true
 
 [[uplink]]
 interface = "eth0"
@@ -152,6 +153,7 @@ kind   = "unreachable"
             mss_clamp: false,
             dscp: Dscp::Copy,
             router_mac: Mac([2, 0, 0, 0, 15, 15]),
+            waits: true,
         }
     );
     assert_eq!(config.uplinks, [Uplink { interface: "eth0".into(), mode: Mode::Xdp }]);
@@ -290,7 +292,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.segments[0].acls, [None, None]);
     let limits = [config.segments[0].limits, config.segments[0].ports[0].limits];
     assert_eq!((limits, config.peers[0].limits), (Default::default(), Limits::default()));
-    assert!(config.node.mss_clamp);
+    assert!(config.node.mss_clamp && !config.node.waits);
     assert_eq!((config.node.dscp, config.peers[0].dscp), (Dscp::Set(0), Dscp::Set(0)));
     assert_eq!(config.node.router_mac.to_string(), "02:00:5e:00:01:01");
     assert_eq!(config.peers[0].router_mac, config.node.router_mac);

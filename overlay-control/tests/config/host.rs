@@ -130,3 +130,37 @@ fn an_uplink_that_can_carry_no_tunnel_is_refused() {
           help: at least 1280: ip link set eth0 mtu 1280"]
     );
 }
+
+#[test]
+fn what_is_waited_for_is_a_warning() {
+    let text = format!("{NODE}{UPLINK}{BLUE}[[segment.port]]\ninterface = \"tap7\"\n");
+    let bare = host(&["lo", "eth9"], &["127.0.0.1"]);
+    let lines = |errors: Vec<ConfigError>| {
+        let line = |e: ConfigError| (e.line, e.message);
+        errors.into_iter().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(accepted(&text).check_host(&bare).len(), 3, "nobody waits");
+    assert_eq!(accepted(&text).host_warnings(&bare), []);
+    let waiting = accepted(&text.replace("[node]", "[node]\nwait_for_interfaces = true"));
+    assert_eq!(waiting.check_host(&bare), []);
+    assert_eq!(
+        lines(waiting.host_warnings(&bare)),
+        [
+            (4, "vtep 192.0.2.1 is no address of this host yet".to_owned()),
+            (6, "interface eth0 does not exist; it is waited for".to_owned()),
+            (11, "interface tap7 does not exist; it is waited for".to_owned()),
+        ]
+    );
+    // An uplink that is there brings no address any more.
+    let there = host(&["lo", "eth0"], &["127.0.0.1"]);
+    assert_eq!(
+        lines(waiting.check_host(&there)),
+        [(4, "vtep 192.0.2.1 is no address of this host".to_owned())]
+    );
+    // A running gateway waits for what it has had, and for nothing else.
+    let mut known = host(&["lo", "eth0"], &["192.0.2.1"]);
+    known.known.insert("tap7".to_owned());
+    assert_eq!(accepted(&text).check_host(&known), []);
+    let other = accepted(&text.replace("tap7", "tap8"));
+    assert_eq!(lines(other.check_host(&known)), [(10, "interface tap8 does not exist".to_owned())]);
+}

@@ -31,6 +31,37 @@ fn the_same_configuration_changes_nothing() {
     gateway.tables.check_settled();
 }
 
+/// With a thousand peers in another segment.
+#[test]
+fn a_change_costs_what_changes() {
+    let peer_in = |number: usize, segment: &str, more: &str| {
+        let (high, low) = (number / 250, number % 250 + 1);
+        format!(
+            "[[peer]]\nname = \"p{number}\"\nvtep = \"198.51.{high}.{low}\"\n\
+             segments = [\"{segment}\"]\n{more}"
+        )
+    };
+    let many: String = (0..1000).map(|number| peer_in(number, "blue", "")).collect();
+    let text = format!("{TWO_SEGMENTS}{many}");
+    let mut gateway = Gateway::ready(&text);
+    let mut most = |what: &str, text: &str, most: usize| {
+        gateway.reload(text);
+        let written = gateway.last.len();
+        assert!(written <= most && written > 0, "{what}: {written} writes: {:?}", gateway.last);
+        gateway.wait(1);
+        gateway.tables.check_settled();
+    };
+    let one = peer_in(7, "blue", "");
+    let other = text.replace(&one, &peer_in(7, "blue", "dscp = 10\n"));
+    most("a peer's DSCP", &other, 2);
+    most("and back", &text, 2);
+    let more = format!("{text}{}", peer_in(2000, "red", ""));
+    most("a peer that comes", &more, 16);
+    most("and goes", &text, 16);
+    gateway.reload(&text);
+    assert_eq!(gateway.last, []);
+}
+
 #[test]
 fn indices_and_addresses_of_what_stays_are_kept() {
     let mut gateway = Gateway::ready(TWO_SEGMENTS);

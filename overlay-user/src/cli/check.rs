@@ -1,5 +1,6 @@
 //! `overlay check`, and reading a configuration for `run` and `reload`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use overlay_control::config::{Config, ConfigError, HostFacts};
@@ -11,7 +12,7 @@ use crate::netlink::Netlink;
 
 /// Validates a file against itself and this host.
 pub async fn check(file: &Path) -> Result<(), CommandFailure> {
-    let Loaded { config, warnings, .. } = load(file, &Netlink::open()?).await?;
+    let Loaded { config, warnings, .. } = load(file, &Netlink::open()?, BTreeSet::new()).await?;
     for warning in warnings {
         eprintln!("warning: {warning}");
     }
@@ -39,13 +40,17 @@ pub struct Loaded {
 
 /// Reads a file and checks it against itself and this host, in that order: a
 /// file that does not parse has nothing to compare. What works, and not as well as it could, is
-/// told beside.
-pub async fn load(file: &Path, netlink: &Netlink) -> Result<Loaded, CommandFailure> {
+/// told beside. `known` are the devices that a running gateway uses already.
+pub async fn load(
+    file: &Path,
+    netlink: &Netlink,
+    known: BTreeSet<String>,
+) -> Result<Loaded, CommandFailure> {
     let name = file.display().to_string();
     let text = config_file::read(file)
         .map_err(|error| CommandFailure::Wrong(unreadable(&name, &error)))?;
     let config = Config::parse(&text, &name).map_err(CommandFailure::Configuration)?;
-    let warnings = on_host(&config, file, netlink).await?;
+    let warnings = on_host(&config, file, netlink, known).await?;
     Ok(Loaded { config, warnings, text })
 }
 
@@ -66,8 +71,10 @@ pub async fn on_host(
     config: &Config,
     file: &Path,
     netlink: &Netlink,
+    known: BTreeSet<String>,
 ) -> Result<Vec<ConfigError>, CommandFailure> {
-    let mut host = HostFacts { addresses: netlink.addresses().await?, ..HostFacts::default() };
+    let addresses = netlink.addresses().await?;
+    let mut host = HostFacts { addresses, known, ..HostFacts::default() };
     for link in netlink.links().await? {
         if !link.ethernet {
             host.not_ethernet.insert(link.name.clone());

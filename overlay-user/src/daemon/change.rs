@@ -67,7 +67,7 @@ impl Daemon {
     /// What of a configuration works on this host, and not as well as it could.
     async fn suits(&self, config: &Config) -> Result<Vec<String>, Refused> {
         self.keeps_its_name(config)?;
-        match check::on_host(config, &self.running.file, &self.netlink).await {
+        match check::on_host(config, &self.running.file, &self.netlink, self.known()).await {
             Ok(warnings) => Ok(warnings.iter().map(ToString::to_string).collect()),
             Err(CommandFailure::Configuration(errors)) => Err(Refused::Wrong(errors)),
             Err(failure) => Err(refusal(failure).into()),

@@ -80,8 +80,9 @@ impl Daemon {
             Event::FilterGone(ifindex) => self.see_to_filter(ifindex).await,
             Event::Routes => self.routes_soon(),
             Event::Overrun => {
-                tracing::warn!("netlink messages were lost; reading everything again");
-                if let Err(error) = self.read_host().await {
+                // What waits there is older than what is read now, and what would correct it
+                // again is lost.
+                if let Err(error) = self.reopen_monitor().await {
                     tracing::error!("{error:#}");
                 }
             }
@@ -89,12 +90,32 @@ impl Daemon {
     }
 
     pub(super) async fn reopen_monitor(&mut self) -> Result<()> {
-        tracing::warn!("the netlink subscription ended; subscribing again");
+        tracing::warn!("netlink messages were lost; reading everything again");
         self.monitor = Monitor::open()?;
         if self.uses_filters() {
             self.monitor.follow_filters()?;
         }
-        self.read_host().await
+        self.read_host().await?;
+        self.follow_links().await;
+        Ok(())
+    }
+
+    /// Attaches what is there now and was not, and has what changed unseen take effect.
+    async fn follow_links(&mut self) {
+        for name in self.port_names() {
+            let Some(port) = self.ports.get(&name) else { continue };
+            match (port.live.is_some(), self.link_named(&name).is_some()) {
+                (false, true) => self.try_attach(&name).await,
+                (true, true) => self.see_to_egress(&name),
+                (_, false) => {}
+            }
+        }
+    }
+
+    fn see_to_egress(&mut self, name: &str) {
+        if let Err(error) = self.refresh_egress(name) {
+            tracing::error!(interface = name, "{error:#}");
+        }
     }
 
     fn routes_soon(&mut self) {
@@ -159,7 +180,7 @@ impl Daemon {
         let former = self.links.insert(link.ifindex, link.clone());
         self.tell_link(former.as_ref(), &link);
         if let Some(former) = former.filter(|former| former.name != link.name) {
-            self.leave(&former.name).await;
+            self.leave(&former, &link.name).await;
         }
         self.controller.handle_link(info, self.now());
     }
@@ -219,11 +240,7 @@ impl Daemon {
         match self.ports.get(&name).map(|port| port.live.is_some()) {
             Some(false) => self.try_attach(&name).await,
             Some(true) if outgrown => self.attach_again(&name).await,
-            Some(true) if reach_changed => {
-                if let Err(error) = self.refresh_egress(&name) {
-                    tracing::error!(interface = name, "{error:#}");
-                }
-            }
+            Some(true) if reach_changed => self.see_to_egress(&name),
             _ => {}
         }
     }
@@ -257,6 +274,9 @@ impl Daemon {
         }
         // A device of the same name may have come before this one went.
         if self.link_named(&link.name).is_none() {
+            if let Some(port) = self.ports.get_mut(&link.name) {
+                port.failure = None;
+            }
             self.controller.handle_link_gone(&link.name, self.now());
         }
     }
@@ -272,15 +292,21 @@ impl Daemon {
             self.dataplane.forget(live.ifindex);
             let _ = self.dataplane.tables.set_redirected(live.ifindex, false);
         }
-        self.ledger.remove(name);
+        self.ledger.gone(name);
         self.keep_ledger();
     }
 
-    /// Detaches a port whose device was given another name.
-    async fn leave(&mut self, name: &str) {
-        let live = self.ports.get_mut(name).and_then(|port| port.live.take());
-        if let Some(live) = live {
-            tracing::warn!(interface = name, "the interface was renamed");
+    /// Detaches a port whose device was given another name. The port may be another device's by
+    /// now.
+    async fn leave(&mut self, former: &Link, now: &str) {
+        let name = &former.name;
+        let is_another = self.link_named(name).is_some();
+        let Some(port) = self.ports.get_mut(name) else { return };
+        if !is_another {
+            port.failure = Some(format!("the interface does not exist; it is named {now} now"));
+        }
+        if let Some(live) = port.live.take_if(|live| live.ifindex == former.ifindex) {
+            tracing::warn!(interface = name, now, "the interface was renamed");
             self.detach(name, &live).await;
             self.keep_ledger();
         }
@@ -329,6 +355,7 @@ impl Daemon {
         self.ticks += 1;
         self.tend_watch();
         self.prod().await;
+        self.keep_learnt().await;
         // A MAC that is kept for a while after it was lost runs out.
         self.tell_next_hops();
         let detached: Vec<String> = self

@@ -43,7 +43,7 @@ impl Daemon {
             let fault = |code: Code, what, fix| Some(Fault::new(code, &*subject, what, fix));
             let found = match (link, &port.live) {
                 (None, _) => {
-                    let what = format!("port {name}: the interface does not exist");
+                    let what = format!("port {name}: {}", port.why(None));
                     fault(Code::PortMissing, what, Code::PortMissing.fix().to_owned())
                 }
                 (Some(link), None) => {

@@ -36,12 +36,23 @@ impl Ledger {
         self.0.remove(name)
     }
 
-    /// Takes out the devices whose names are not `wanted`.
-    pub fn take_others(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<DeviceState> {
+    /// Takes out the devices that are not `wanted`.
+    pub fn take_others(&mut self, wanted: impl Fn(&DeviceState) -> bool) -> Vec<DeviceState> {
         let (ours, others) =
-            std::mem::take(&mut self.0).into_iter().partition(|(name, _)| wanted(name));
+            std::mem::take(&mut self.0).into_iter().partition(|(_, device)| wanted(device));
         self.0 = ours;
         others.into_values().collect()
+    }
+
+    /// A device is gone, and what was attached to it: with what else was changed on it, it may
+    /// come back from another network namespace.
+    pub fn gone(&mut self, name: &str) {
+        if let Some(device) = self.0.get_mut(name) {
+            device.filter = None;
+            if !device.made_promiscuous {
+                self.0.remove(name);
+            }
+        }
     }
 
     fn state(&self) -> State {
@@ -74,6 +85,7 @@ impl Daemon {
             self.ledger.put(DeviceState {
                 interface: name.clone(),
                 ifindex: link.ifindex,
+                mac: Some(link.mac),
                 hook: former.as_ref().map_or(hook, |former| former.hook.clone()),
                 made_promiscuous: was_made || link.must_become_promiscuous(port.wanted.role),
                 filter: filter.or(known),

@@ -5,6 +5,7 @@
 //! - `events`: what the host and the programs report.
 //! - `ledger`: what is written down before a device is changed.
 //! - `ports`: attaching, detaching, and what a port can do.
+//! - `keeper`: what was learnt is written down.
 //! - `reach`: whether redirected frames arrive.
 //! - `answers`: what is asked over the control socket.
 //! - `explain`: what would become of a frame.
@@ -29,6 +30,7 @@ mod events;
 mod explain;
 mod exposition;
 mod health;
+mod keeper;
 mod ledger;
 mod memory;
 mod metrics;
@@ -71,6 +73,7 @@ use crate::user_ports::UserPorts;
 use crate::watch::Hub;
 use counted::Gone;
 use devices::Devices;
+use keeper::Keeper;
 use ledger::Ledger;
 use ports::Port;
 use sight::Sight;
@@ -110,6 +113,7 @@ pub struct Daemon {
     ports: BTreeMap<String, Port>,
     user_ports: UserPorts,
     ledger: Ledger,
+    keeper: Keeper,
     bpffs: PathBuf,
     ticks: u64,
 
@@ -194,6 +198,7 @@ impl Daemon {
         self.scan();
         self.flush();
         self.write_ledger()?;
+        self.keep_learnt_for_good().await;
         tracing::info!(
             "ending: forwarding goes on without a daemon; overlay run takes over again, \
              overlay down --name {} removes everything",
@@ -301,6 +306,7 @@ impl Daemon {
                 break;
             }
             for action in &actions {
+                self.keeper.note(action);
                 let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
                 self.gone.before(action, &self.dataplane.tables, &self.user_ports, &mirror);
                 drop(mirror);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use overlay_common::abi::{Egress, Queue};
 use overlay_control::config::{Config, Mode};
 use overlay_control::controller::Role;
@@ -131,6 +131,9 @@ impl Daemon {
 
     /// Attaches the programs of a port, or moves them to the hook now wanted.
     pub(super) async fn attach(&mut self, name: &str) -> Result<()> {
+        if let Some(link) = self.link_named(name) {
+            is_still_named(link)?;
+        }
         let mut before = self.intend(&[name.to_owned()]).await?;
         let attached = self.attach_intended(name, before.remove(name)).await;
         self.write_ledger()?;
@@ -184,6 +187,7 @@ impl Daemon {
         self.ledger.put(DeviceState {
             interface: name.to_owned(),
             ifindex: link.ifindex,
+            mac: Some(link.mac),
             hook: attached.hook.name().to_owned(),
             made_promiscuous,
             filter: attached.filter.map(Into::into),
@@ -384,6 +388,16 @@ impl Link {
         role.has_access()
             && matches!(self.kind, Kind::Physical | Kind::Virtual)
             && !self.promiscuous
+    }
+}
+
+/// Programs are attached by name. While devices change theirs, that may be another one's by now,
+/// and the message about it is under way.
+fn is_still_named(link: &Link) -> Result<()> {
+    match nix::net::if_::if_indextoname(link.ifindex) {
+        Ok(name) if name.to_bytes() == link.name.as_bytes() => Ok(()),
+        Ok(name) => bail!("interface {} is named {} now", link.name, name.to_string_lossy()),
+        Err(_) => bail!("interface {} is gone", link.name),
     }
 }
 

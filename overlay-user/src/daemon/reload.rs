@@ -1,7 +1,7 @@
 //! Another configuration: what is new is attached first, so that a port that
 //! refuses leaves everything as it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use anyhow::Context as _;
@@ -22,7 +22,7 @@ impl Daemon {
     }
 
     async fn apply_file(&mut self) -> Result<Vec<String>, Problem> {
-        let loaded = check::load(&self.running.file, &self.netlink).await;
+        let loaded = check::load(&self.running.file, &self.netlink, self.known()).await;
         let check::Loaded { config, warnings, text } = loaded.map_err(change::refusal)?;
         self.keeps_its_name(&config)?;
         let mut changes = differences(self.controller.config(), &config);
@@ -37,6 +37,11 @@ impl Daemon {
             tracing::warn!("reload: {warning}");
         }
         Ok(changes)
+    }
+
+    /// The devices that are used, or waited for: that one of them is missing is nobody's mistake.
+    pub(super) fn known(&self) -> BTreeSet<String> {
+        self.ports.keys().cloned().collect()
     }
 
     /// The same on SIGHUP, where nobody waits for the answer.
@@ -64,6 +69,10 @@ impl Daemon {
             touched.push(name.clone());
             let port = self.ports.entry(name.clone()).or_insert_with(|| Port::new(*wanted));
             port.wanted = *wanted;
+            // One that is not there is attached when it comes.
+            if self.link_named(name).is_none() {
+                continue;
+            }
             if let Err(error) = self.attach(name).await {
                 self.undo(&touched, &old).await;
                 return Err(error.context("nothing was changed"));
@@ -97,6 +106,9 @@ impl Daemon {
             match (old.get(name), self.ports.get_mut(name)) {
                 (Some(wanted), Some(port)) => {
                     port.wanted = *wanted;
+                    if self.links.values().all(|link| link.name != *name) {
+                        continue;
+                    }
                     if let Err(error) = self.attach(name).await {
                         tracing::error!(interface = name, "{error:#}");
                     }
@@ -129,6 +141,7 @@ pub(super) fn differences(old: &Config, new: &Config) -> Vec<String> {
     }
     value("mss_clamp", old.node.mss_clamp.to_string(), new.node.mss_clamp.to_string());
     value("router_mac", old.node.router_mac.to_string(), new.node.router_mac.to_string());
+    value("wait_for_interfaces", old.node.waits.to_string(), new.node.waits.to_string());
     value("ageing", old.node.ageing.to_string(), new.node.ageing.to_string());
     if old.node.fdb_entries != new.node.fdb_entries {
         changes.push(format!(

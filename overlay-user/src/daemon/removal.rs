@@ -7,6 +7,7 @@ use crate::dataplane::attach::FormerFilter;
 use crate::dataplane::pins::Pins;
 use crate::dataplane::{bpffs, filter};
 use crate::instance::Instance;
+use crate::learnt;
 use crate::netlink::Netlink;
 use crate::netlink::filter::BpfFilter;
 use crate::state::{DeviceState, FilterState, State, own_netns};
@@ -29,6 +30,7 @@ impl Daemon {
         }
         self.readers = None;
         self.datagrams = None;
+        self.forget_learnt().await;
         let removed = self.dataplane.remove();
         State::remove(&self.instance.state());
         let _ = std::fs::remove_file(self.instance.socket());
@@ -95,8 +97,9 @@ pub async fn of_dead(instance: &Instance) -> Result<Vec<String>> {
         let here = state.netns == own_netns();
         for device in state.devices.iter().filter(|device| needs_restoring(device)) {
             if here {
-                restore(&netlink, device).await;
-                changes.push(format!("restored the settings of {}", device.interface));
+                if restore(&netlink, device).await {
+                    changes.push(format!("restored the settings of {}", device.interface));
+                }
             } else {
                 changes.push(format!(
                     "left as it is: {} in another network namespace ({}); run this there",
@@ -105,6 +108,7 @@ pub async fn of_dead(instance: &Instance) -> Result<Vec<String>> {
             }
         }
     }
+    learnt::write::remove(&instance.learnt());
     let (written, socket) = (instance.state(), instance.socket());
     let files =
         [(State::remove(&written), written), (std::fs::remove_file(&socket).is_ok(), socket)];
@@ -118,20 +122,21 @@ fn needs_restoring(device: &DeviceState) -> bool {
     device.made_promiscuous || device.filter.is_some()
 }
 
-/// Undoes what a former process changed on a device beside its links. The device may be
-/// gone, and another may have its index by now; its filter may be gone, and another may
-/// have its place.
-pub async fn restore(netlink: &Netlink, device: &DeviceState) {
-    match netlink.link(device.ifindex).await {
-        Some(link) if link.name == device.interface => {}
-        _ => return,
+/// Undoes what a former process changed on a device beside its links, and says whether it is
+/// there. It may be gone, and another may have its index by now, or have another name; its filter
+/// may be gone, and another may have its place.
+pub async fn restore(netlink: &Netlink, device: &DeviceState) -> bool {
+    let Some(link) = netlink.link(device.ifindex).await else { return false };
+    if link.name != device.interface && device.mac != Some(link.mac) {
+        return false;
     }
     if let Some(place) = device.filter
         && has_filter(netlink, device.ifindex, place).await.unwrap_or(false)
     {
-        filter::remove(&device.interface, place.into());
+        filter::remove(&link.name, place.into());
     }
     undo(netlink, device).await;
+    true
 }
 
 /// Undoes the rest, once the programs are detached.

@@ -4,7 +4,7 @@
 //! that no frame meets half of them, and what a former process left keeps
 //! forwarding until then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::counted::Gone;
 use super::devices::Devices;
+use super::keeper::Keeper;
 use super::ledger::Ledger;
 use super::ports::{Port, wanted};
 use super::sight::Sight;
@@ -27,10 +28,11 @@ use crate::cli::{CommandFailure, check};
 use crate::dataplane::features::release;
 use crate::dataplane::hook::Hook;
 use crate::dataplane::pins::Pins;
-use crate::dataplane::{Dataplane, bpffs, former};
+use crate::dataplane::{Dataplane, bpffs};
 use crate::events::Kind;
 use crate::forwarder::{Forwarder, Queues};
 use crate::instance::Instance;
+use crate::learnt::restore::{Found, restore};
 use crate::netlink::{Event, Monitor, Netlink, NextHops};
 use crate::privileges;
 use crate::state::{DeviceState, FilterState, State, own_netns};
@@ -48,7 +50,7 @@ const RESTORED_AT_ONCE: usize = 1 << 16;
 #[derive(Default)]
 struct Former {
     state: State,
-    learnt: former::Former,
+    learnt: Found,
 }
 
 impl Daemon {
@@ -59,7 +61,8 @@ impl Daemon {
         let netlink = Netlink::open()?;
         // Subscribing comes before reading, so that no change is missed.
         let monitor = Monitor::open()?;
-        let check::Loaded { config, warnings, text } = check::load(file, &netlink).await?;
+        let check::Loaded { config, warnings, text } =
+            check::load(file, &netlink, BTreeSet::new()).await?;
 
         let instance = Instance::new(name.clone().unwrap_or_else(|| config.node.name.clone()));
         let lock = instance.lock(async || client::answers(&instance).await).await?;
@@ -129,6 +132,7 @@ impl Daemon {
             ports: ports.collect::<BTreeMap<_, _>>(),
             user_ports,
             ledger: Ledger::of(former.state.clone()),
+            keeper: Keeper::default(),
             datagrams: None,
             controller: Controller::new(config, Duration::ZERO),
             dataplane,
@@ -177,11 +181,12 @@ impl Daemon {
         let secure = self.prepare_api(self.controller.config().api.as_ref()).await?;
         self.read_host().await?;
         let deferred = self.await_next_hops().await;
-        for part in former.learnt.stations.chunks(RESTORED_AT_ONCE) {
-            self.controller.handle_restored(part.iter().copied(), self.now());
+        let (aged, learnt) = (former.learnt.ageing(), former.learnt.former);
+        for part in learnt.stations.chunks(RESTORED_AT_ONCE) {
+            self.controller.handle_restored(part.iter().map(|one| aged(*one)), self.now());
             self.flush();
         }
-        for part in former.learnt.neighbours.chunks(RESTORED_AT_ONCE) {
+        for part in learnt.neighbours.chunks(RESTORED_AT_ONCE) {
             self.controller.handle_restored_neighbours(part.iter().copied(), self.now());
             self.flush();
         }
@@ -193,12 +198,17 @@ impl Daemon {
         }
         let wanted = self.ports.iter().map(|(name, port)| (name.clone(), port.wanted)).collect();
         self.prepare(&wanted)?;
+        self.restore_renamed().await;
         let names = self.port_names();
         let mut before = self.intend(&names).await?;
         for former in before.values() {
             self.remember(former).await;
         }
         for name in names {
+            // One that is not there is attached when it comes.
+            if self.link_named(&name).is_none() {
+                continue;
+            }
             let former = before.remove(&name);
             self.attach_intended(&name, former).await?;
         }
@@ -214,6 +224,7 @@ impl Daemon {
             self.handle_event(event).await;
         }
         self.flush();
+        self.keep_learnt().await;
         memory::release();
         Ok(())
     }
@@ -250,7 +261,19 @@ impl Daemon {
     /// What a former process changed on devices that are no ports any more.
     async fn restore_abandoned(&mut self) {
         let ports = &self.ports;
-        for device in self.ledger.take_others(|name| ports.contains_key(name)) {
+        for device in self.ledger.take_others(|device| ports.contains_key(&device.interface)) {
+            removal::restore(&self.netlink, &device).await;
+        }
+    }
+
+    /// The same for devices that were renamed meanwhile: what is written down under their names
+    /// is about to be replaced.
+    async fn restore_renamed(&mut self) {
+        let links = &self.links;
+        let is_same = |device: &DeviceState| {
+            links.get(&device.ifindex).is_none_or(|link| link.name == device.interface)
+        };
+        for device in self.ledger.take_others(is_same) {
             removal::restore(&self.netlink, &device).await;
         }
     }
@@ -309,6 +332,9 @@ fn take_over(instance: &Instance, pins: &Pins) -> Result<Former> {
         return Ok(Former::default());
     }
     tracing::info!("taking over from a former process of {}", instance.name);
-    let learnt = if pins.exist() { former::learnt(pins) } else { former::Former::default() };
+    let learnt = match pins.exist() {
+        true => restore(pins, &instance.learnt()),
+        false => Found::default(),
+    };
     Ok(Former { state, learnt })
 }

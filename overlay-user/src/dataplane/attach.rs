@@ -244,10 +244,11 @@ impl Attachments {
         }
     }
 
-    /// Forgets a device that is gone; the kernel has detached its programs.
+    /// Forgets a device that is gone, or in another network namespace: the kernel leaves XDP
+    /// programs on what moves there.
     pub fn forget(&mut self, ifindex: u32) {
         for kind in [LinkKind::Xdp, LinkKind::Tc] {
-            let _ = std::fs::remove_file(self.pins.link(kind, ifindex));
+            link::remove(&self.pins.link(kind, ifindex));
         }
         self.links.remove(&ifindex);
     }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use aya::maps::{Array, Map, MapData};
@@ -15,12 +15,12 @@ use overlay_common::abi::{
 use overlay_common::wire::Mac;
 use overlay_control::controller::{Restored, RestoredNeighbour, RestoredPlace};
 
-use super::pins::Pins;
 use super::shared;
 use super::wire::Wire;
+use crate::learnt::Head;
 
 /// What is taken over.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Former {
     /// Learnt and loaded addresses.
     pub stations: Vec<Restored>,
@@ -28,77 +28,123 @@ pub struct Former {
     pub neighbours: Vec<RestoredNeighbour>,
 }
 
-/// What the instance's pinned maps hold; nothing where there are no such maps, or maps of another layout, which is said. Whoever was killed
-/// while it put new maps in the place of the old left the ones or the others.
-pub fn learnt(pins: &Pins) -> Former {
-    for directory in pins.former_maps() {
-        match read(&directory) {
-            Ok(former) => return former,
-            Err(error) if directory.exists() => tracing::warn!(
-                "the addresses in {} are lost, loaded ones too: {error:#}",
-                directory.display()
-            ),
-            Err(_) => {}
-        }
-    }
-    Former::default()
+/// What takes in what maps hold, one after the other.
+pub trait Take {
+    /// A learnt or loaded address.
+    fn station(&mut self, station: Restored);
+    /// An IP address that was heard of.
+    fn neighbour(&mut self, neighbour: RestoredNeighbour);
 }
 
-fn read(directory: &Path) -> Result<Former> {
-    let node: Array<_, Wire<Node>> = Array::try_from(open(directory, maps::NODE)?)?;
-    let Wire(node) = node.get(&0, 0)?;
-    if node.abi_version != ABI_VERSION {
-        bail!("the pinned maps have layout {}, not {ABI_VERSION}", node.abi_version);
+impl Take for Former {
+    fn station(&mut self, station: Restored) {
+        self.stations.push(station);
     }
-    let ports: Array<_, Wire<Port>> = Array::try_from(open(directory, maps::PORTS)?)?;
-    let segments: Array<_, Wire<Segment>> = Array::try_from(open(directory, maps::SEGMENTS)?)?;
-    let peers = peers(directory, node.masks.vteps)?;
 
-    let mut vnis = HashMap::new();
-    let mut places = HashMap::new();
-    let mut restored = Vec::new();
-    let path = directory.join(maps::FDB);
-    shared::for_each_pinned(&path, node.masks.fdb, |key: FdbKey, entry: FdbEntry| {
-        let is_loaded = entry.flags & FdbEntry::LOADED != 0;
-        if entry.is_static() && !is_loaded {
-            return;
+    fn neighbour(&mut self, neighbour: RestoredNeighbour) {
+        self.neighbours.push(neighbour);
+    }
+}
+
+/// The pinned maps of an instance, of this layout. They may be in use.
+pub struct Tables {
+    directory: PathBuf,
+    node: Node,
+    number: u32,
+}
+
+/// The number of the map `NODE`, whatever its layout: which maps these are.
+pub fn number(directory: &Path) -> Result<u32> {
+    Ok(MapData::from_pin(directory.join(maps::NODE))?.info()?.id())
+}
+
+impl Tables {
+    /// Looks at the maps that are pinned in a directory.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or they are of another layout.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let node: Array<_, Wire<Node>> = Array::try_from(open(directory, maps::NODE)?)?;
+        let Wire(node) = node.get(&0, 0)?;
+        if node.abi_version != ABI_VERSION {
+            bail!("the pinned maps have layout {}, not {ABI_VERSION}", node.abi_version);
         }
-        let vni = *vnis.entry(key.segment).or_insert_with(|| {
-            segments.get(&u32::from(key.segment), 0).map_or(0, |Wire(segment)| segment.vni)
-        });
-        let place = *places.entry(entry.target).or_insert_with(|| {
-            let index = entry.target.index();
-            if entry.target.is_peer() {
-                return peers.get(&index).copied().map(RestoredPlace::Peer);
+        Ok(Self { directory: directory.to_owned(), node, number: number(directory)? })
+    }
+
+    /// Which maps these are, and where their ageing clock stood a moment ago.
+    pub fn head(&self) -> Head {
+        Head::now(self.number, self.node.epoch)
+    }
+
+    /// Shows everything that was learnt or loaded. What changes meanwhile is seen as it was, or as
+    /// it is.
+    ///
+    /// # Errors
+    ///
+    /// A map cannot be read.
+    pub fn visit(&self, to: &mut impl Take) -> Result<()> {
+        let Self { directory, node, .. } = self;
+        let ports: Array<_, Wire<Port>> = Array::try_from(open(directory, maps::PORTS)?)?;
+        let segments: Array<_, Wire<Segment>> = Array::try_from(open(directory, maps::SEGMENTS)?)?;
+        let peers = peers(directory, node.masks.vteps)?;
+
+        let mut vnis = HashMap::new();
+        let mut places = HashMap::new();
+        let path = directory.join(maps::FDB);
+        shared::for_each_pinned(&path, node.masks.fdb, |key: FdbKey, entry: FdbEntry| {
+            let is_loaded = entry.flags & FdbEntry::LOADED != 0;
+            if entry.is_static() && !is_loaded {
+                return;
             }
-            let Wire(port) = ports.get(&index, 0).ok()?;
-            Some(RestoredPlace::Port { ifindex: port.egress.ifindex, vlan: port.vlan })
-        });
-        if let Some(place) = place {
-            let age = node.epoch.wrapping_sub(entry.seen);
-            restored.push(Restored { vni, mac: Mac(key.mac), place, age, is_loaded });
-        }
-    })?;
-    let neighbours = neighbours(directory, &segments)?;
-    Ok(Former { stations: restored, neighbours })
+            let vni = *vnis.entry(key.segment).or_insert_with(|| {
+                segments.get(&u32::from(key.segment), 0).map_or(0, |Wire(segment)| segment.vni)
+            });
+            let place = *places.entry(entry.target).or_insert_with(|| {
+                let index = entry.target.index();
+                if entry.target.is_peer() {
+                    return peers.get(&index).copied().map(RestoredPlace::Peer);
+                }
+                let Wire(port) = ports.get(&index, 0).ok()?;
+                Some(RestoredPlace::Port { ifindex: port.egress.ifindex, vlan: port.vlan })
+            });
+            if let Some(place) = place {
+                let age = age(node.epoch, entry.seen);
+                to.station(Restored { vni, mac: Mac(key.mac), place, age, is_loaded });
+            }
+        })?;
+        neighbours(directory, &segments, to)
+    }
+}
+
+/// Seconds since an address was seen; a program may have read the clock a moment later.
+fn age(epoch: u32, seen: u32) -> u32 {
+    let age = epoch.wrapping_sub(seen);
+    if age > u32::MAX / 2 { 0 } else { age }
 }
 
 fn neighbours(
     directory: &Path,
     segments: &Array<MapData, Wire<Segment>>,
-) -> Result<Vec<RestoredNeighbour>> {
+    to: &mut impl Take,
+) -> Result<()> {
     let map: aya::maps::HashMap<_, Wire<NeighbourKey>, Wire<Neighbour>> =
         aya::maps::HashMap::try_from(open(directory, maps::NEIGHBOURS)?)?;
-    let mut restored = Vec::new();
-    for entry in map.iter() {
-        let (Wire(key), Wire(neighbour)) = entry?;
+    let mut vnis = HashMap::new();
+    // The kernel begins again where the entry that it stands at is removed.
+    let most = 2 * MapData::from_pin(directory.join(maps::NEIGHBOURS))?.info()?.max_entries();
+    for entry in map.iter().take(most as usize) {
+        // One that is removed meanwhile is none.
+        let Ok((Wire(key), Wire(neighbour))) = entry else { continue };
         if !neighbour.is_static() {
-            let Wire(segment) = segments.get(&u32::from(key.segment), 0)?;
-            let (vni, address) = (segment.vni, key.ip());
-            restored.push(RestoredNeighbour { vni, address, neighbour });
+            let vni = *vnis.entry(key.segment).or_insert_with(|| {
+                segments.get(&u32::from(key.segment), 0).map_or(0, |Wire(segment)| segment.vni)
+            });
+            to.neighbour(RestoredNeighbour { vni, address: key.ip(), neighbour });
         }
     }
-    Ok(restored)
+    Ok(())
 }
 
 /// The VTEP of each peer.

@@ -5,6 +5,8 @@ use std::io;
 
 use anyhow::{Context as _, Result};
 use bytes::BytesMut;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce};
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::{NetlinkBuffer, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -14,7 +16,7 @@ use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSoc
 use super::{Link, Neighbour};
 
 /// Room for bursts: a route server's table flap arrives as one message a route.
-const RECEIVE_BUFFER: libc::c_int = 4 << 20;
+const RECEIVE_BUFFER: usize = 4 << 20;
 /// The longest datagram that the kernel sends.
 const DATAGRAM: usize = 64 << 10;
 
@@ -42,7 +44,8 @@ pub enum Event {
     FilterGone(u32),
     /// A route, rule or address changed: every way must be asked for again.
     Routes,
-    /// The kernel had more news than room: everything must be read again.
+    /// The kernel had more news than room: everything must be read again, and what is still to
+    /// come is older than that.
     Overrun,
 }
 
@@ -77,9 +80,12 @@ impl Monitor {
             for group in groups {
                 socket.socket_mut().add_membership(group as u32)?;
             }
-            // Without the privilege for a large buffer the usual one has to do;
-            // overruns are noticed and made good.
-            let _ = socket.socket_mut().set_rx_buf_sz(RECEIVE_BUFFER);
+            // Without the privilege for a large buffer the largest that everybody may have has
+            // to do; overruns are noticed and made good.
+            let open = socket.socket_mut();
+            if setsockopt(open, RcvBufForce, &RECEIVE_BUFFER).is_err() {
+                let _ = setsockopt(open, RcvBuf, &RECEIVE_BUFFER);
+            }
             Ok(socket)
         };
         let socket = subscribe().context("cannot follow changes over netlink")?;

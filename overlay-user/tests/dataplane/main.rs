@@ -19,7 +19,9 @@ use overlay_user::dataplane::attach::{Attached, Device, Inherited};
 use overlay_user::dataplane::features::{self, Feature, Features};
 use overlay_user::dataplane::pins::Pins;
 use overlay_user::dataplane::programs::program_names;
-use overlay_user::dataplane::{Dataplane, bpffs, former, hook};
+use overlay_user::dataplane::{Dataplane, bpffs, hook};
+use overlay_user::learnt::restore::restore;
+use overlay_user::learnt::{read, write};
 use overlay_user::netlink::Netlink;
 use overlay_user::netlink::link::Kind;
 
@@ -269,7 +271,12 @@ fn a_full_fdb_is_read_as_a_whole_and_found_by_the_next_process() -> Result<()> {
         dataplane.commit()?;
         drop(dataplane);
 
-        let learnt = former::learnt(&pinned.0);
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("x.learnt");
+        let learnt = restore(&pinned.0, &file).former;
+        let written = write::write(&pinned.0, &file)?;
+        ensure!(written == u64::from(count) + 1, "{written} were written, not {count} and one");
+        ensure!(read::file(&file)?.1 == learnt, "the file says something else than the maps");
         let stations = learnt.stations;
         ensure!(stations.len() == count as usize, "{} restored, not {count}", stations.len());
         let place = RestoredPlace::Port { ifindex: netns.ifindex("eth0")?, vlan: 7 };

@@ -42,6 +42,7 @@ tables! {
         #[schema(value_type = Option<Object>)]
         dscp: Option<serde_json::Value>,
         router_mac: Option<String>,
+        wait_for_interfaces: Option<bool>,
     }
     /// `[api]`.
     Api {

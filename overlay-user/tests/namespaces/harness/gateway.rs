@@ -240,6 +240,11 @@ impl<'n> Overlay<'n> {
         Ok(status.code())
     }
 
+    /// Sends the daemon a signal that does not end it.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.as_ref().context("no daemon runs")?.signal(signal)
+    }
+
     /// `overlay down`; afterwards the daemon must be gone.
     pub fn down(&mut self) -> Result<()> {
         self.run(&["down"])?;
