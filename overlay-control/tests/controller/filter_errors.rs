@@ -19,6 +19,10 @@ impl Known for Nothing {
     fn interface(&self, _: &str) -> Option<u32> {
         None
     }
+
+    fn names(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 #[test]
