@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use overlay_common::verdict::DropReason;
 use overlay_control::watch::filter::Term;
 use overlay_control::watch::parse::{Known, parse};
 
-struct Nothing;
+/// A gateway with two segments.
+struct Two;
 
-impl Known for Nothing {
+impl Known for Two {
     fn segment(&self, _: &str) -> Option<Term> {
         None
     }
@@ -20,8 +22,9 @@ impl Known for Nothing {
         None
     }
 
-    fn names(&self, _: &str) -> Vec<String> {
-        Vec::new()
+    fn names(&self, kind: &str) -> Vec<String> {
+        let names: &[&str] = if kind == "segment" { &["red", "green"] } else { &[] };
+        names.iter().map(ToString::to_string).collect()
     }
 }
 
@@ -29,6 +32,11 @@ impl Known for Nothing {
 fn each_names_the_word_and_what_would_be_right() {
     let many = "tcp ".repeat(257);
     let deep = "not ".repeat(33) + "tcp";
+    let reasons: Vec<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+    let reason = format!(
+        "filter, word 2: \"x\" is not a reason for drops, which are: {}",
+        reasons.join(", ")
+    );
     for (filter, said) in [
         (&*many, "filter, word 257: a filter has 256 words at most"),
         (&*deep, "filter, word 33: a filter is 32 deep at most"),
@@ -47,15 +55,18 @@ fn each_names_the_word_and_what_would_be_right() {
         ("vlan 4095", "filter, word 2: \"4095\" is not a VLAN, 1 to 4094"),
         ("vni 0", "filter, word 2: \"0\" is not a VNI, 1 to 16777215"),
         ("less x", "filter, word 2: \"x\" is not a length in bytes"),
-        (
-            "reason x",
-            "filter, word 2: \"x\" is not a reason for drops (overlay show drops; docs/src/drops)",
-        ),
+        ("reason x", &reason),
         ("hook nic", "filter, word 2: \"nic\" is not xdp, tc or user"),
         ("segment", "filter, word 2: a name is missing"),
-        ("segment blue", "filter, word 2: this gateway has no segment \"blue\""),
-        ("peer gw2", "filter, word 2: this gateway has no peer \"gw2\""),
-        ("interface eth0", "filter, word 2: this gateway has no interface \"eth0\""),
+        (
+            "segment blue",
+            "filter, word 2: this gateway has no segment \"blue\"; those are: red, green",
+        ),
+        ("peer gw2", "filter, word 2: this gateway has no peer \"gw2\"; those are: none"),
+        (
+            "interface eth0",
+            "filter, word 2: this gateway has no interface \"eth0\"; those are: none",
+        ),
         (
             "wibble",
             "filter, word 1: \"wibble\" is no word of a filter; these are: host, net, port (each \
@@ -64,6 +75,6 @@ fn each_names_the_word_and_what_would_be_right() {
              greater, and, or, not, ( )",
         ),
     ] {
-        assert_eq!(parse(filter, &Nothing).expect_err(filter).to_string(), said);
+        assert_eq!(parse(filter, &Two).expect_err(filter).to_string(), said);
     }
 }

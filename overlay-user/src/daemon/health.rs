@@ -351,7 +351,7 @@ mod tests {
                  it stop",
             ),
             (R::VniNotPermitted, "add the segment to the peer's segments, or have the peer stop"),
-            (R::UnknownVni, "give a [[segment]] that VNI, or correct the peer's"),
+            (R::UnknownVni, "correct the VNI here or at the peer, or add the [[segment]]"),
             (R::EncapMismatch, "make the peer's encap the same on both sides"),
             (R::UnknownVlan, "add a [[segment.port]] with that vlan, or have it stop"),
             (R::TooBig, "raise the underlay's MTU; overlay show peers has what fits"),

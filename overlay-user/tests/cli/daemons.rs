@@ -16,7 +16,7 @@ fn none_and_several() {
     }
     let host = Host::new();
     let none = "overlay: no overlay instance runs";
-    let unnamed = "overlay: no overlay instance named gw9 runs";
+    let unnamed = "overlay: no overlay instance named gw9 runs; overlay run starts one";
     each(
         &host,
         &[
@@ -38,6 +38,9 @@ fn none_and_several() {
     for name in ["gw1", "gw2"] {
         host.daemon(name, answer!("200 OK", "[]"));
     }
+    let others =
+        "overlay: no overlay instance named gw9 runs; others that were started here: gw1, gw2";
+    each(&host, &[(&["status", "--name", "gw9"], 1, others)]);
     let several = "overlay: several instances run; choose one with --name:\n  gw1\n  gw2";
     each(&host, &[(&["status"], 2, several), (&["down"], 2, several)]);
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
-use overlay_testbed::{Cleanup, Scratch, TwoGateways, run, veth, wait_until};
+use overlay_common::wire::Mac;
+use overlay_testbed::{Cleanup, Scratch, TwoGateways, mac_of, run, veth, wait_until};
 use serde_json::Value;
 
 use super::objects::{self, Objects};
@@ -14,6 +15,8 @@ use super::tracer::{At, End, Fault, Traced};
 use crate::harness::{Modes, binary, overlay, ping, prepare_for_xdp, prepare_uplinks};
 
 const START: Duration = Duration::from_secs(30);
+/// That of the configuration.
+const STATIC: [u8; 6] = [2, 0, 0, 0, 2, 2];
 const SOON: Duration = Duration::from_secs(10);
 
 /// What a gateway is started with.
@@ -197,16 +200,23 @@ vrfs = ["inside"]
         // Who knows his neighbour asks nobody, and nobody hears who he is.
         self.testbed.host1.exec("ip neigh flush dev eth0")?;
         self.forwards()?;
-        for (what, key, value) in
-            [("fdb", "static", Value::Bool(false)), ("neighbours", "origin", "learned".into())]
-        {
+        let hosts = self.hosts()?;
+        for what in ["fdb", "neighbours"] {
             wait_until(&format!("both hosts in {what}"), SOON, || {
                 let rows: Vec<Value> = serde_json::from_str(&self.show(what).ok()?).ok()?;
-                (rows.iter().filter(|row| row[key] == value).count() == 2).then_some(())
+                let is_there =
+                    |mac: &[u8; 6]| rows.iter().any(|row| row["mac"] == Mac(*mac).to_string());
+                hosts.iter().all(is_there).then_some(())
             })
             .with_context(|| self.show(what).unwrap_or_default())?;
         }
         Ok(())
+    }
+
+    /// The stations of both hosts.
+    fn hosts(&self) -> Result<[[u8; 6]; 2]> {
+        let TwoGateways { host1, host2, .. } = self.testbed;
+        Ok([mac_of(host1, "eth0")?, mac_of(host2, "eth0")?])
     }
 
     /// Frames pass in both directions.
@@ -231,7 +241,9 @@ vrfs = ["inside"]
 
     pub fn state(&self, version: &Version) -> Result<State> {
         let show = |what: &str| self.show(what);
-        State::of(&self.testbed.gw1.netns, self.name(), show, version.is_next)
+        let [one, other] = self.hosts()?;
+        let state = State::of(&self.testbed.gw1.netns, self.name(), show, version.is_next)?;
+        Ok(state.of_stations(&[one, other, STATIC]))
     }
 
     /// Fails unless the state is that, at once or in a moment: what is asked of the kernel at the

@@ -81,6 +81,13 @@ impl State {
         Ok(state)
     }
 
+    /// Leaves out addresses of others than these: what a device of the peer's says by itself, once,
+    /// is heard or not.
+    pub fn of_stations(mut self, stations: &[[u8; 6]]) -> Self {
+        self.0.retain(|what, _| mac_in(what).is_none_or(|mac| stations.contains(&mac)));
+        self
+    }
+
     /// Fails with what is different.
     pub fn must_be(&self, reference: &Self) -> Result<()> {
         let mut different = String::new();
@@ -215,4 +222,25 @@ pub fn left(netns: &Netns, name: &str) -> Result<Vec<String>> {
     let links = netns.exec("ip -d -o link")?;
     left.extend(links.lines().filter(|line| line.contains("promiscuity 1")).map(str::to_owned));
     Ok(left)
+}
+
+/// The station that a line of the FDB is about.
+fn mac_in(line: &str) -> Option<[u8; 6]> {
+    let is_of_fdb = line.starts_with("FDB ") || line.starts_with("show fdb");
+    let (_, shown) = line.split_once("\"mac\":\"").or_else(|| line.split_once("mac: ["))?;
+    let (radix, between) = if line.starts_with("show") { (16, ':') } else { (10, ',') };
+    let digits = shown.split(['"', ']']).next()?.split(between);
+    let bytes: Vec<u8> =
+        digits.map(|d| u8::from_str_radix(d.trim(), radix)).collect::<Result<_, _>>().ok()?;
+    is_of_fdb.then(|| bytes.try_into().ok()).flatten()
+}
+
+#[test]
+fn lines_of_the_fdb_name_their_station() {
+    let mac = Some([2, 0, 0, 0, 2, 0x22]);
+    let shown = r#"show fdb: {"mac":"02:00:00:00:02:22","segment":"blue"}"#;
+    assert_eq!(mac_in(shown), mac);
+    let key = FdbKey::new(overlay_common::wire::Mac([2, 0, 0, 0, 2, 0x22]), 1);
+    assert_eq!(mac_in(&format!("FDB {:?}", (key, FdbEntry::default()))), mac);
+    assert_eq!(mac_in(r#"show neighbours: {"mac":"02:00:00:00:02:22"}"#), None);
 }
