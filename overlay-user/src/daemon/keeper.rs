@@ -12,11 +12,14 @@ use super::Daemon;
 use crate::dataplane::pins::Pins;
 use crate::learnt;
 
-/// Of the time, no more than one part in so many goes into writing.
+/// Of the time, no more than one part in so many goes into writing what changes.
 const SHARE: u32 = 50;
+/// The same where nothing does: a gateway with a million addresses is idle then.
+const IDLE_SHARE: u32 = 1000;
 /// What changes is not written each time.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Ages in the file are no more wrong than this part of the ageing time.
+/// Ages in the file are no more wrong than this part of the ageing time, or than a share of a table
+/// so large allows.
 const OF_AGEING: u32 = 10;
 /// What nobody changed is written no less often.
 const AT_LEAST: Duration = Duration::from_secs(60);
@@ -52,8 +55,8 @@ impl Keeper {
     fn is_due(&self, now: Instant, ageing: u32) -> bool {
         let Some((ended, took)) = self.last else { return true };
         let unchanged = Duration::from_secs((ageing / OF_AGEING).into()).clamp(PAUSE, AT_LEAST);
-        let pause = if self.changed { PAUSE } else { unchanged };
-        now >= ended + pause.max(took * SHARE)
+        let (pause, share) = if self.changed { (PAUSE, SHARE) } else { (unchanged, IDLE_SHARE) };
+        now >= ended + pause.max(took * share)
     }
 
     fn ended(&mut self, (outcome, took): Outcome) {
@@ -129,11 +132,15 @@ mod tests {
         let after = |milliseconds| now + Duration::from_millis(milliseconds);
         let mut keeper = Keeper::default();
         assert!(keeper.is_due(now, 300), "the first is due at once");
-        keeper.last = Some((now, Duration::from_millis(2)));
+        keeper.last = Some((now, Duration::from_millis(1)));
         assert!(!keeper.is_due(after(29_999), 300) && keeper.is_due(after(30_000), 300));
         assert!(!keeper.is_due(after(999), 5) && keeper.is_due(after(1000), 5));
         assert!(keeper.is_due(after(60_000), 1_000_000), "ages of the file are to be true");
+        keeper.last = Some((now, Duration::from_millis(300)));
+        let (early, due) = (after(299_999), after(300_000));
+        assert!(!keeper.is_due(early, 300) && keeper.is_due(due, 300), "its share when idle");
         keeper.changed = true;
+        keeper.last = Some((now, Duration::from_millis(1)));
         assert!(!keeper.is_due(after(999), 300) && keeper.is_due(after(1000), 300));
         keeper.last = Some((now, Duration::from_millis(100)));
         assert!(!keeper.is_due(after(4999), 300) && keeper.is_due(after(5000), 300), "its share");
