@@ -7,7 +7,7 @@ use overlay_testbed::{Gateway, Netns, mac_of, set_mtu, veth};
 
 use super::frames::{self, Direction, Length};
 use super::generator::{Entrance, Generator, Sent};
-use super::plane::{ACCESS, Plane, Running, Site, UPLINK};
+use super::plane::{ACCESS, Plane, Running, Sight, Site, UPLINK};
 use super::population::Population;
 use super::sink::{Counts, Sink, Watch};
 use crate::run::Setup;
@@ -119,9 +119,9 @@ impl Chain {
 
     /// Does something while somebody looks at the gateway, and sees to it that nobody does
     /// afterwards.
-    pub fn seen<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub fn seen<T>(&self, act: impl FnOnce(&Sight) -> Result<T>) -> Result<T> {
         let sight = self.running.see(&self.gateway)?;
-        let done = act();
+        let done = act(&sight);
         self.running.see_no_more(sight)?;
         done
     }

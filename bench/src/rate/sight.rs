@@ -1,5 +1,6 @@
-//! `sight`: what it costs to be seen. One gateway under the same frames, by turns with nobody who
-//! looks, and with a trace that runs and metrics that are read.
+//! `sight`: what it costs to be seen. Two gateways alike, of which one has a trace that runs and
+//! metrics that are read, by turns in slices so short that what disturbs the machine disturbs both;
+//! then the other one is seen.
 
 use std::rc::Rc;
 
@@ -7,16 +8,22 @@ use anyhow::Result;
 
 use super::chain::Chain;
 use super::frames::{Direction, Length};
-use super::plane::Plane;
+use super::plane::{Plane, Sight};
 use super::population::Population;
 use super::subject::Rate;
-use crate::results::{Case, Reading};
+use crate::results::{Case, Metric, Reading};
 use crate::run::{Planned, Setup};
 use crate::scenario::{Scenario, Subject};
 
 const NAME: &str = "sight";
-/// The key of the case that says what is on.
-const KEY: &str = "seen-by";
+/// The rate of a gateway that is seen, as a share of that of one that is not.
+const KEPT: Metric = Metric::higher("kept", "1");
+/// Pairs of slices with one gateway seen, and then with the other.
+const PAIRS: usize = 8;
+/// Slices in the time of a measurement. With a page of metrics beside each slice that is seen,
+/// metrics are read ten times in a second of such slices: a hundred times as often as by
+/// Prometheus.
+const SLICES: u32 = 2;
 
 /// One scenario.
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {
@@ -24,50 +31,73 @@ pub fn scenarios(setup: &Setup) -> Vec<Planned> {
     vec![Planned::new(NAME, NAME, rounds, build)]
 }
 
-/// A chain for each hook in the kernel, through which short frames go, seen and unseen.
+/// Two chains for each hook in the kernel, through which short frames go.
 fn build(setup: &Setup) -> Result<Scenario> {
+    let slice = Setup { time: setup.time / SLICES, ..setup.clone() };
     let mut subjects: Vec<Box<dyn Subject>> = Vec::new();
     for plane in [Plane::OverlayXdp, Plane::OverlayTc] {
-        let chain = Rc::new(Chain::new(plane, Population::ONE, setup, false)?);
+        let chain =
+            || Ok::<_, anyhow::Error>(Rc::new(Chain::new(plane, Population::ONE, setup, false)?));
+        let chains = [chain()?, chain()?];
         for direction in Direction::SINGLE {
-            let rate = |by: &str| -> Result<Rate> {
-                Ok(Rate::new(&chain, direction, Length::Fixed(64), setup)?.with(KEY, by))
-            };
-            for (by, is_seen) in [("nobody", false), ("trace+metrics", true)] {
-                let (rate, chain) = (rate(by)?, Rc::clone(&chain));
-                subjects.push(Box::new(Seen { rate, chain, is_seen }));
-            }
+            let rate = |chain| Rate::new(chain, direction, Length::Fixed(64), &slice);
+            let [one, other] = &chains;
+            subjects
+                .push(Box::new(Pair { rates: [rate(one)?, rate(other)?], chains: chains.clone() }));
         }
     }
     Ok(Scenario { name: NAME, case: Case::new(), subjects })
 }
 
-/// Somebody looks while it is measured, and not before or afterwards; or nobody does.
-struct Seen {
-    rate: Rate,
-    chain: Rc<Chain>,
-    is_seen: bool,
+/// Two gateways that differ in nothing, which is why each is seen in its turn: where their tables
+/// lie in memory makes a difference as well.
+struct Pair {
+    rates: [Rate; 2],
+    chains: [Rc<Chain>; 2],
 }
 
-impl Seen {
-    /// The second of two: whoever begins to look is told of many frames at once.
-    fn settled(&mut self) -> Result<Vec<Reading>> {
-        self.rate.measure()?;
-        self.rate.measure()
+impl Pair {
+    /// What the one gateway keeps of its rate, in comparison with the other, while it is seen: the
+    /// median over pairs of slices.
+    fn kept(&mut self, seen: usize) -> Result<f64> {
+        let chain = Rc::clone(&self.chains[seen]);
+        chain.seen(|sight| {
+            // Whoever begins to look is told of many frames at once.
+            self.rates[seen].rate()?;
+            let mut kept = (0..PAIRS)
+                .map(|pair| self.pair(seen, sight, pair % 2 == 0))
+                .collect::<Result<Vec<_>>>()?;
+            kept.sort_by(f64::total_cmp);
+            Ok(f64::midpoint(kept[(PAIRS - 1) / 2], kept[PAIRS / 2]))
+        })
+    }
+
+    /// A slice of each; which of them comes first alternates.
+    fn pair(&mut self, seen: usize, sight: &Sight, seen_first: bool) -> Result<f64> {
+        let [mut with, mut without] = [0.0; 2];
+        for is_seen in [seen_first, !seen_first] {
+            if is_seen {
+                with = sight.beside(|| self.rates[seen].rate())?;
+            } else {
+                without = self.rates[1 - seen].rate()?;
+            }
+        }
+        Ok(with / without)
     }
 }
 
-impl Subject for Seen {
+impl Subject for Pair {
     fn plane(&self) -> &str {
-        self.rate.plane()
+        self.rates[0].plane()
     }
 
     fn case(&self) -> Case {
-        self.rate.case()
+        self.rates[0].case()
     }
 
     fn measure(&mut self) -> Result<Vec<Reading>> {
-        let chain = Rc::clone(&self.chain);
-        if self.is_seen { chain.seen(|| self.settled()) } else { self.settled() }
+        // What the gateways differ in multiplies the one and divides the other.
+        let kept = (self.kept(0)? * self.kept(1)?).sqrt();
+        Ok(vec![KEPT.reads(kept)])
     }
 }

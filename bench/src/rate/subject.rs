@@ -47,6 +47,15 @@ impl Rate {
         self.case.insert(key.to_owned(), value.to_string());
         self
     }
+
+    /// Measures once: frames a second that got through.
+    pub fn rate(&mut self) -> Result<f64> {
+        Ok(self.passed()?.rate())
+    }
+
+    fn passed(&mut self) -> Result<Passed> {
+        self.chain.send(&mut self.generator, self.cpu, self.count)
+    }
 }
 
 impl Subject for Rate {
@@ -59,7 +68,7 @@ impl Subject for Rate {
     }
 
     fn measure(&mut self) -> Result<Vec<Reading>> {
-        let passed = self.chain.send(&mut self.generator, self.cpu, self.count)?;
+        let passed = self.passed()?;
         let lost = passed.lost() as f64 / passed.sent.frames.max(1) as f64;
         Ok(vec![RATE.reads(passed.rate()), LOST.reads(lost)])
     }

@@ -13,7 +13,7 @@ use overlay_testbed::{Gateway, Netns};
 
 use super::bpf::Object;
 use super::population::Population;
-use sight::Sight;
+pub use sight::Sight;
 
 /// The gateway's uplink.
 pub const UPLINK: &str = "eth0";
@@ -62,7 +62,7 @@ pub trait Running {
         Ok(None)
     }
 
-    /// Has a trace run and metrics be read; returns once they are.
+    /// Has a trace run; returns once it does.
     fn see(&self, gateway: &Gateway) -> Result<Sight> {
         bail!("{} has neither a trace nor metrics", gateway.name)
     }

@@ -90,7 +90,7 @@ impl Running for Overlay {
         let client = Client { gateway, binary: &self.binary };
         let trace = Process::spawn(client.command().args(["trace", "--name", &gateway.name]))?;
         self.wait_for_watch(true)?;
-        Sight::new(trace, Instance::new(gateway.name.clone()).socket())
+        Ok(Sight::new(trace, Instance::new(gateway.name.clone()).socket()))
     }
 
     fn see_no_more(&self, sight: Sight) -> Result<()> {
