@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
@@ -17,6 +17,9 @@ pub const LONGEST: usize = 1 << 20;
 
 /// How long a body may take.
 pub const SLOWEST: Duration = Duration::from_secs(10);
+
+/// How long one is listened to that is refused whatever it holds.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// A JSON body.
 #[derive(Debug)]
@@ -48,14 +51,25 @@ pub fn expect(headers: &HeaderMap, types: &[&str]) -> Result<(), Problem> {
 }
 
 /// The whole of a body.
-pub async fn collect(body: Body, longest: usize) -> Result<Bytes, Problem> {
-    timeout(SLOWEST, gathered(body, longest)).await.unwrap_or_else(|_| {
-        let seconds = SLOWEST.as_secs();
-        Err(Problem::new(Kind::TooSlow, format!("the body took longer than {seconds} s")))
-    })
+pub async fn collect(mut body: Body, longest: usize) -> Result<Bytes, Problem> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let limit = if announced > longest { MOMENT } else { SLOWEST };
+    match timeout(limit, gathered(&mut body, longest)).await {
+        Ok(Ok(Some(gathered))) => Ok(gathered),
+        Ok(Err(problem)) if announced <= longest => Err(problem),
+        Err(_) if announced <= longest => {
+            let seconds = SLOWEST.as_secs();
+            Err(Problem::new(Kind::TooSlow, format!("the body took longer than {seconds} s")))
+        }
+        _ => {
+            let detail = format!("the body is longer than {longest} bytes");
+            Err(Problem::new(Kind::TooLong, detail))
+        }
+    }
 }
 
-async fn gathered(mut body: Body, longest: usize) -> Result<Bytes, Problem> {
+/// `None`: it is longer than that.
+async fn gathered(body: &mut Body, longest: usize) -> Result<Option<Bytes>, Problem> {
     let (mut gathered, mut len) = (Vec::new(), 0_usize);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
@@ -71,9 +85,5 @@ async fn gathered(mut body: Body, longest: usize) -> Result<Bytes, Problem> {
             break;
         }
     }
-    if len <= longest {
-        return Ok(gathered.into());
-    }
-    let detail = format!("the body is longer than {longest} bytes");
-    Err(Problem::new(Kind::TooLong, detail))
+    Ok((len <= longest).then(|| gathered.into()))
 }

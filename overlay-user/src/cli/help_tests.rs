@@ -53,6 +53,19 @@ fn every_command_and_argument_has_help() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn help_fits_a_terminal_of_80_columns() {
+    let mut wrong = Vec::new();
+    for (words, mut command) in commands() {
+        for text in [command.render_help(), command.render_long_help()] {
+            let text = text.to_string();
+            let wide = text.lines().filter(|line| line.chars().count() > 80);
+            wrong.extend(wide.map(|line| format!("overlay {words}: {line}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 fn wrong_with(arg: &Arg) -> Option<String> {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     // clap takes the full stop of a first paragraph away.

@@ -40,7 +40,7 @@ const CONFIG: &str = "/etc/overlay/overlay.toml";
 
 /// A gateway between Ethernet segments and VXLAN or Geneve tunnels, in XDP and tc.
 #[derive(Debug, Parser)]
-#[command(name = "overlay", version, about)]
+#[command(name = "overlay", version, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -104,6 +104,21 @@ async fn what_is_too_long_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_says_that_it_is_too_long_is_not_waited_for() -> Result<()> {
+    let api = Api::start()?;
+    let mut stream = api.connect().await?;
+    let path = "/v1/configuration";
+    let head = format!(
+        "PATCH {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: 1048577\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    // Whoever waits for the rest says after ten seconds that it came too slowly.
+    expect(&answer(&mut stream).await?, 413, "too-long", path)?;
+    is_answered(&api).await
+}
+
+#[tokio::test]
 async fn there_are_so_many_connections_and_no_more() -> Result<()> {
     let api = Api::start()?;
     let mut held = Vec::new();
