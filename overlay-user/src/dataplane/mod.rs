@@ -47,7 +47,7 @@ use std::borrow::Cow;
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{MapData, PerfEventArray};
-use aya::programs::{Program, Xdp};
+use aya::programs::{Program, ProgramInfo, SchedClassifier, TcAttachType, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use overlay_common::abi::programs::XDP_PROBE;
 use overlay_common::abi::{MAX_PEERS, MAX_PORTS, constants, maps, neighbours_beside};
@@ -99,6 +99,15 @@ pub fn object_for(features: Features) -> Result<Cow<'static, [u8]>> {
 pub fn is_ours(program: u32) -> bool {
     let info = aya::programs::loaded_programs().flatten().find(|info| info.id() == program);
     info.is_some_and(|info| info.name_as_str().is_some_and(programs::is_name))
+}
+
+/// The numbers of somebody else's programs on a device's tc ingress, as far as links attached them
+/// (tcx, Linux 6.6).
+pub fn others_on_tcx(device: &str) -> Vec<u32> {
+    let programs = SchedClassifier::query_tcx(device, TcAttachType::Ingress);
+    let (_, programs) = programs.unwrap_or_default();
+    let is_theirs = |info: &ProgramInfo| !info.name_as_str().is_some_and(programs::is_name);
+    programs.iter().filter(|info| is_theirs(info)).map(ProgramInfo::id).collect()
 }
 
 /// The programs, neither loaded nor attached, with empty tables.

@@ -16,10 +16,10 @@ use super::hook::Hook;
 /// How much of a program's name the kernel keeps, in bytes.
 const NAME: usize = 15;
 
-/// Whether a program's name, as far as the kernel keeps it, is that of one of the XDP programs.
+/// Whether a program's name, as far as the kernel keeps it, is that of one that devices have.
 pub fn is_name(name: &str) -> bool {
     let cut = |full: &'static str| &full[..full.len().min(NAME)];
-    XDP_NAMES.iter().any(|full| cut(full) == name)
+    XDP_NAMES.iter().chain(&programs::TC).any(|full| cut(full) == name)
 }
 
 const XDP_NAMES: &[&str] = &[

@@ -30,6 +30,7 @@ pub fn examine(facts: &Facts, to: &mut Findings) {
         offloads(device, to);
         others(device, to);
         queues(device, facts.cpus, to);
+        spread(device, facts.peers, to);
         interrupts(device, facts.cpus, to);
     }
     mtus(facts, to);
@@ -115,6 +116,34 @@ fn others(device: &Device, to: &mut Findings) {
             "it sees frames before Overlay does, or takes the place that Overlay needs",
             format!("ip link set dev {} xdp off", device.name),
         );
+    }
+    for program in device.other_tcx.iter().filter(|_| device.is_port()) {
+        to.bad(
+            ("other-program", Severity::Note),
+            &device.name,
+            format!("somebody else's program {program} is on tc ingress of {}", device.name),
+            "it sees frames before Overlay does, or those that Overlay lets pass",
+            format!("bpftool net show dev {} tells which, and its owner removes it", device.name),
+        );
+    }
+}
+
+/// Packets of tunnels to and from one peer differ in their source ports alone (RFC 7348, section
+/// 4.1), which cards leave out by default: fragments of UDP packets have none.
+fn spread(device: &Device, peers: [usize; 2], to: &mut Findings) {
+    let name = &device.name;
+    let queues = device.channels.map_or(0, |channels| channels.combined + channels.receive);
+    let flows = [("udp4", peers[0]), ("udp6", peers[1])];
+    for ((flow, peers), spreads) in flows.into_iter().zip(device.spreads_ports) {
+        if device.uplink && queues > 1 && peers > 0 && spreads == Some(false) {
+            to.bad(
+                ("receive-hash", Severity::Warning),
+                name,
+                format!("{name} spreads UDP packets over its {queues} queues by address alone"),
+                "all that one peer sends goes through one queue, and one CPU handles it",
+                format!("ethtool -N {name} rx-flow-hash {flow} sdfn"),
+            );
+        }
     }
 }
 
@@ -236,6 +265,27 @@ mod tests {
     }
 
     #[test]
+    fn tunnels_are_spread_by_their_source_ports() {
+        let channels = Some(Channels { combined: 8, max_combined: 8, ..Channels::default() });
+        let spreads_ports = [Some(false); 2];
+        let uplink = Device { uplink: true, channels, spreads_ports, ..wire("eth0") };
+        let found = |device: &Device, peers| {
+            let facts = Facts { cpus: 8, devices: vec![device.clone()], peers, ..Facts::default() };
+            let found = examine(&facts).into_iter().filter(|f| f.code == "receive-hash");
+            found.filter_map(|finding| finding.fix).collect::<Vec<_>>()
+        };
+        let fix = |flow| format!("ethtool -N eth0 rx-flow-hash {flow} sdfn");
+        assert_eq!(found(&uplink, [1, 0]), [fix("udp4")]);
+        assert_eq!(found(&uplink, [1, 1]), [fix("udp4"), fix("udp6")]);
+        let spread = Device { spreads_ports: [Some(true), None], ..uplink.clone() };
+        assert_eq!(found(&spread, [1, 1]), [""; 0]);
+        let access = Device { uplink: false, access: true, ..uplink.clone() };
+        assert_eq!(found(&access, [1, 1]), [""; 0], "no tunnels there");
+        let channels = Some(Channels { combined: 1, max_combined: 1, ..Channels::default() });
+        assert_eq!(found(&Device { channels, ..uplink }, [1, 1]), [""; 0]);
+    }
+
+    #[test]
     fn an_uplink_is_wide_enough_for_the_tunnel() {
         let uplink = Device { uplink: true, ..wire("eth0") };
         let access = Device { access: true, ..wire("eth1") };
@@ -260,5 +310,8 @@ mod tests {
         let other =
             Device { uplink: true, others: vec!["XDP program 7".to_owned()], ..wire("eth0") };
         assert_eq!(bad(other), [("other-program", "ip link set dev eth0 xdp off".to_owned())]);
+        let fix = "bpftool net show dev eth0 tells which, and its owner removes it".to_owned();
+        let beside = Device { uplink: true, other_tcx: vec![7], ..wire("eth0") };
+        assert_eq!(bad(beside), [("other-program", fix)]);
     }
 }

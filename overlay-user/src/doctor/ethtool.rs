@@ -13,10 +13,15 @@ const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const GDRVINFO: u32 = 0x03;
 const GSTRINGS: u32 = 0x1b;
 const GSSET_INFO: u32 = 0x37;
+const GRXFH: u32 = 0x29;
 const GFEATURES: u32 = 0x3a;
 const GCHANNELS: u32 = 0x3c;
 /// `ETH_SS_FEATURES`.
 const FEATURES: u32 = 4;
+/// `UDP_V4_FLOW` and `UDP_V6_FLOW`.
+const UDP: [u32; 2] = [0x02, 0x06];
+/// `RXH_L4_B_0_1`: the source port, where a tunnel's packets differ from one another.
+const SOURCE_PORT: u64 = 1 << 6;
 /// `ETH_GSTRING_LEN`.
 const STRING: usize = 32;
 /// No driver has as many; a bound on what is asked for.
@@ -78,6 +83,18 @@ impl Ethtool {
         Some(Channels { receive, combined, max_receive, max_combined })
     }
 
+    /// Whether the source port of UDP packets, over IPv4 and over IPv6, counts where they are spread
+    /// over queues.
+    pub fn spreads_ports(&self, device: &str) -> [Option<bool>; 2] {
+        UDP.map(|flow| {
+            // Command, kind of packets, and 64 bits of fields: all of `ethtool_rxnfc` that matters.
+            let mut words = vec![0; 48];
+            words[..2].copy_from_slice(&[GRXFH, flow]);
+            self.ask(device, &mut words)?;
+            Some(fields(words[2], words[3]) & SOURCE_PORT != 0)
+        })
+    }
+
     /// Has the kernel answer in place; `None` where it does not.
     fn ask(&self, device: &str, words: &mut [u32]) -> Option<()> {
         // SAFETY: all zeroes is a valid `ifreq`.
@@ -95,6 +112,15 @@ impl Ethtool {
         let answered = unsafe { libc::ioctl(self.0.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
         (answered == 0).then_some(())
     }
+}
+
+/// 64 bits that stand in two words.
+fn fields(first: u32, second: u32) -> u64 {
+    let (first, second) = (first.to_ne_bytes(), second.to_ne_bytes());
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&first);
+    bytes[4..].copy_from_slice(&second);
+    u64::from_ne_bytes(bytes)
 }
 
 /// What stands before the first zero.

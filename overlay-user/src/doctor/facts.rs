@@ -75,12 +75,17 @@ pub struct Device {
     pub features: BTreeMap<String, bool>,
     /// Its queues.
     pub channels: Option<Channels>,
+    /// Whether UDP packets, over IPv4 and IPv6, are spread over its queues by their ports as well.
+    pub spreads_ports: [Option<bool>; 2],
     /// The CPUs of each of its interrupts.
     pub interrupts: Vec<Vec<usize>>,
     /// `rp_filter` of it.
     pub rp_filter: Option<u32>,
-    /// Somebody else's programs on it.
+    /// Somebody else's XDP programs on it.
     pub others: Vec<String>,
+    /// Somebody else's programs on its tc ingress, by their numbers; those attached by filters are
+    /// not among them.
+    pub other_tcx: Vec<u32>,
 }
 
 impl Device {

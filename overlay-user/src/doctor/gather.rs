@@ -77,6 +77,8 @@ async fn devices(
         device.driver = ethtool.driver(name);
         device.features = ethtool.features(name);
         device.channels = ethtool.channels(name);
+        device.spreads_ports = ethtool.spreads_ports(name);
+        device.other_tcx = crate::dataplane::others_on_tcx(name);
         device.rp_filter = rp_filter(name);
         device.interrupts = irq_cpus(&interrupts, name);
         device.xdp = device_xdp(link.ifindex).ok().flatten().map(|support| facts::Xdp {

@@ -6,7 +6,7 @@ use overlay_testbed::{
 };
 use serde_json::Value;
 
-use crate::harness::{binary, doctor, overlay};
+use crate::harness::{Overlay, binary, doctor, overlay};
 
 #[test]
 fn the_doctor_tells_kernel_and_features() -> Result<()> {
@@ -73,7 +73,7 @@ fn what_hurts_is_found_and_its_fix_mends_it() -> Result<()> {
         1,
     );
     let scratch = Scratch::new()?;
-    let file = scratch.write("overlay.toml", config)?;
+    let file = scratch.write("overlay.toml", &config)?;
     let examine = || -> Result<(Vec<Value>, Option<i32>)> {
         let mut command = overlay(netns);
         let output = command.args(["doctor", "--json", "--config"]).arg(&file).output()?;
@@ -130,6 +130,11 @@ fn what_hurts_is_found_and_its_fix_mends_it() -> Result<()> {
     }
     let (_, code) = examine()?;
     ensure!(code == Some(0), "everything is mended: {code:?}");
+    // A gateway's own programs are nobody else's.
+    let _running = Overlay::start(netns, &topology.gw1.name, &config)?;
+    let (findings, _) = examine()?;
+    let others: Vec<_> = findings.iter().filter(|f| f["code"] == "other-program").collect();
+    ensure!(others.is_empty(), "{others:?}");
     let text = run(overlay(netns).args(["doctor", "--config"]).arg(&file))?;
     ensure!(text.contains("OK      mtu eth0: full frames fit uplink eth0"), "{text}");
     Ok(())
