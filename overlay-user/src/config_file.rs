@@ -115,6 +115,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let said = |file: &Path| format!("{:#}", Staged::write(file, "".into(), "").unwrap_err());
+        assert_eq!(said(Path::new("/")), "/ has no directory");
+        assert!(said(Path::new("/nonesuch/a.toml")).starts_with("cannot find /nonesuch/a.toml"));
+    }
+
+    #[test]
     fn a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it() {
         let directory = tempfile::tempdir().unwrap();
         let (file, link) = (directory.path().join("a.toml"), directory.path().join("link.toml"));

@@ -151,6 +151,8 @@ fn what_is_waited_for_is_a_warning() {
             (11, "interface tap7 does not exist; it is waited for".to_owned()),
         ]
     );
+    let helps: Vec<_> = waiting.host_warnings(&bare).into_iter().map(|e| e.help).collect();
+    assert_eq!(helps[0], "it is to come with the uplink");
     // An uplink that is there brings no address any more.
     let there = host(&["lo", "eth0"], &["127.0.0.1"]);
     assert_eq!(

@@ -95,6 +95,7 @@ mod tests {
         let begun = Instant::now();
         let error = near.write_all(&[2; ROOM]).await.expect_err("nobody takes it");
         assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "the other end takes nothing");
         assert!(begun.elapsed() >= SHORT, "{:?}", begun.elapsed());
         let mut taken = [0; ROOM];
         far.read_exact(&mut taken).await.expect("what was sent before");

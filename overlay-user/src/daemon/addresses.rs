@@ -15,7 +15,7 @@ const PART: usize = 8192;
 impl Daemon {
     /// Carries out an order on a list, wholly or not at all.
     pub(super) fn carry_out(&mut self, order: ListOrder, list: List) -> Result<Answer, Problem> {
-        let refused_before = self.refused;
+        let refused_before = self.refusals.count();
         let change = match order {
             ListOrder::Load => self.load(&list),
             ListOrder::Unload => self.unload(&list),
@@ -23,13 +23,9 @@ impl Daemon {
         drop(list);
         memory::release();
         let changes = vec![change.map_err(failure)?];
-        match self.refused - refused_before {
-            0 => Ok(done(changes)),
-            lost => {
-                let detail =
-                    format!("the kernel refused {lost} table entries; see the daemon's log");
-                Err(Problem::machine(detail).with(changes))
-            }
+        match self.refusals.told_since(refused_before) {
+            None => Ok(done(changes)),
+            Some(detail) => Err(Problem::machine(detail).with(changes)),
         }
     }
 

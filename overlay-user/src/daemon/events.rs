@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Daemon, removal};
 use crate::events::Kind;
 use crate::netlink::next_hops::Way;
-use crate::netlink::{Event, Link, Monitor};
+use crate::netlink::{Event, Link, Lost, Monitor};
 
 /// Routes change in bursts; they are asked for again once a burst is over.
 const ROUTES_SETTLE: Duration = Duration::from_millis(50);
@@ -162,8 +162,13 @@ impl Daemon {
     async fn prod(&mut self) {
         for (ifindex, address, prod) in self.next_hops.prods(Instant::now()) {
             if let Err(error) = self.netlink.prod(ifindex, address, prod).await {
-                // A link that is down resolves nothing; the next tick asks again.
-                tracing::debug!(ifindex, %address, "{error:#}");
+                // The next tick asks again.
+                if error.is::<Lost>() {
+                    tracing::warn!("{error:#}");
+                } else {
+                    // A link that is down resolves nothing.
+                    tracing::debug!("{error:#}");
+                }
             }
         }
     }

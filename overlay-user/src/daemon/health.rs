@@ -6,13 +6,13 @@ use std::time::Duration;
 use overlay_common::abi::BOUNDED_COPIES;
 use overlay_common::verdict::DropReason;
 use overlay_common::wire::Family;
-use overlay_control::controller::{Origin, PeerView, Role, WayView};
+use overlay_control::controller::{Fill, Origin, PeerView, Role, WayView};
 use serde_json::json;
 
 use super::Daemon;
 use super::devices::FORGOTTEN;
 use super::sight::DropName;
-use crate::dataplane::features::Feature;
+use crate::dataplane::features::{About, Feature};
 use crate::events::Kind;
 use crate::health::{Code, Fault};
 use crate::netlink::Link;
@@ -86,24 +86,7 @@ impl Daemon {
 
     fn table_faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        for fill in self.controller.fills() {
-            let (table, entries, capacity) = (fill.table, fill.entries, fill.capacity);
-            let code = if entries >= capacity {
-                Code::TableFull
-            } else if entries > capacity / 10 * 9 && capacity >= 100 {
-                Code::TableNearlyFull
-            } else {
-                continue;
-            };
-            let what = format!("table {table} holds {entries} of {capacity} entries");
-            let fix = match table {
-                "fdb" | "neighbours" => {
-                    "raise node.fdb_entries and restart, set limit.macs, or lower node.ageing"
-                }
-                _ => "have fewer of them on this gateway, or spread them over several",
-            };
-            faults.push(Fault::new(code, format!("table {table}"), what, fix));
-        }
+        faults.extend(self.controller.fills().into_iter().filter_map(crowded));
         for full in self.controller.limited() {
             let what = format!(
                 "{} has {} learnt addresses, and limit.macs is {}",
@@ -116,8 +99,7 @@ impl Daemon {
                 Code::AddressLimit.fix(),
             ));
         }
-        if self.refused > 0 {
-            let what = format!("the kernel refused {} table entries; see the log", self.refused);
+        if let Some(what) = self.refusals.told() {
             faults.push(Fault::new(Code::TableRefused, "", what, Code::TableRefused.fix()));
         }
         faults
@@ -128,20 +110,8 @@ impl Daemon {
         if self.dataplane.features().has(Feature::Loop) {
             return Vec::new();
         }
-        let segments = &self.controller.config().segments;
-        let too_wide = segments.iter().filter(|s| s.ports.len() > BOUNDED_COPIES as usize);
-        too_wide
-            .map(|segment| {
-                let what = format!(
-                    "segment {} has {} ports; without the kernel's `loop` (Linux 5.17) floods \
-                     reach {BOUNDED_COPIES}",
-                    segment.name,
-                    segment.ports.len()
-                );
-                let subject = format!("segment {}", segment.name);
-                Fault::new(Code::FloodWidth, subject, what, Code::FloodWidth.fix())
-            })
-            .collect()
+        let segments = self.controller.config().segments.iter();
+        segments.filter_map(|segment| too_wide(&segment.name, segment.ports.len())).collect()
     }
 
     fn of_role(&self, is_right: fn(Role) -> bool) -> impl Iterator<Item = &Link> {
@@ -212,16 +182,7 @@ impl Daemon {
             }
             let port = self.ports.get(place).and_then(|port| port.live.as_ref());
             let by_user = port.is_some_and(|live| live.attached.hook.is_user());
-            if let Some((code, fix)) = judged(reason, by_user) {
-                let what = format!(
-                    "{packets} packets were dropped as {} on {place} within {}",
-                    reason.name(),
-                    span(since)
-                );
-                let subject = format!("{} on {place}", reason.name());
-                let fix = format!("{fix}; overlay trace --drops says more");
-                faults.push(Fault::new(code, subject, what, fix));
-            }
+            faults.extend(dropped((reason, place), by_user, packets, since));
         }
         self.tell_limits(limited);
         faults
@@ -268,14 +229,61 @@ impl Daemon {
                        flush removes them";
             faults.push(Fault::new(Code::Ephemeral, "", what, fix));
         }
-        for about in self.dataplane.features().missing() {
-            let what =
-                format!("this kernel has no {}: {}", about.name, about.without.unwrap_or_default());
-            let fix = format!("use Linux {} or newer, where it matters", about.since);
-            faults.push(Fault::new(Code::KernelFeature, about.name, what, fix));
-        }
+        faults.extend(self.dataplane.features().missing().map(lacking));
         faults
     }
+}
+
+/// A table that is full, or nearly.
+fn crowded(Fill { table, entries, capacity }: Fill) -> Option<Fault> {
+    let code = if entries >= capacity {
+        Code::TableFull
+    } else if entries > capacity / 10 * 9 && capacity >= 100 {
+        Code::TableNearlyFull
+    } else {
+        return None;
+    };
+    let what = format!("table {table} holds {entries} of {capacity} entries");
+    let fix = match table {
+        "fdb" | "neighbours" => {
+            "raise node.fdb_entries and restart, set limit.macs, or lower node.ageing"
+        }
+        _ => "have fewer of them on this gateway, or spread them over several",
+    };
+    Some(Fault::new(code, format!("table {table}"), what, fix))
+}
+
+/// A segment of so many ports that floods do not reach all, on a kernel without `loop`.
+fn too_wide(segment: &str, ports: usize) -> Option<Fault> {
+    let what = format!(
+        "segment {segment} has {ports} ports; without the kernel's `loop` (Linux 5.17) floods \
+         reach {BOUNDED_COPIES}"
+    );
+    let subject = format!("segment {segment}");
+    let fault = Fault::new(Code::FloodWidth, subject, what, Code::FloodWidth.fix());
+    (ports > BOUNDED_COPIES as usize).then_some(fault)
+}
+
+/// A feature that the kernel does not have.
+fn lacking(about: &About) -> Fault {
+    let what = format!("this kernel has no {}: {}", about.name, about.without.unwrap_or_default());
+    let fix = format!("use Linux {} or newer, where it matters", about.since);
+    Fault::new(Code::KernelFeature, about.name, what, fix)
+}
+
+/// Drops that have risen, where that is a problem.
+fn dropped(
+    (reason, place): (DropReason, &str),
+    by_user: bool,
+    packets: u64,
+    since: Duration,
+) -> Option<Fault> {
+    let (code, fix) = judged(reason, by_user)?;
+    let reason = reason.name();
+    let what =
+        format!("{packets} packets were dropped as {reason} on {place} within {}", span(since));
+    let fix = format!("{fix}; overlay trace --drops says more");
+    Some(Fault::new(code, format!("{reason} on {place}"), what, fix))
 }
 
 fn span(since: Duration) -> String {
@@ -336,6 +344,7 @@ fn judged(reason: DropReason, by_user: bool) -> Option<(Code, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataplane::features;
 
     #[test]
     fn drops_that_point_to_a_fault_come_with_what_to_do() {
@@ -383,6 +392,57 @@ mod tests {
             assert_eq!(judged(reason, by_user), Some((code, code.fix())), "{reason:?}");
         }
         assert_eq!(judged(R::Storm, false), None, "what limits hold back is no fault");
+    }
+
+    fn said(fault: Option<Fault>) -> Option<(Code, String, String, String)> {
+        fault.map(|Fault { code, subject, what, fix }| (code, subject, what, fix))
+    }
+
+    #[test]
+    fn a_full_table_says_what_would_make_room() {
+        let of = |table, entries, capacity| said(crowded(Fill { table, entries, capacity }));
+        assert_eq!(of("peers", 90, 100), None);
+        assert_eq!(of("ports", 9, 10), None, "one more is no news in a small table");
+        let full = |code, table: &str, entries, fix: &str| {
+            let what = format!("table {table} holds {entries} of 100 entries");
+            Some((code, format!("table {table}"), what, fix.to_owned()))
+        };
+        let fewer = "have fewer of them on this gateway, or spread them over several";
+        let raise = "raise node.fdb_entries and restart, set limit.macs, or lower node.ageing";
+        assert_eq!(of("peers", 91, 100), full(Code::TableNearlyFull, "peers", 91, fewer));
+        assert_eq!(of("ports", 100, 100), full(Code::TableFull, "ports", 100, fewer));
+        assert_eq!(of("fdb", 100, 100), full(Code::TableFull, "fdb", 100, raise));
+    }
+
+    #[test]
+    fn a_segment_is_too_wide_from_one_port_more_than_floods_reach() {
+        assert_eq!(too_wide("blue", 64), None);
+        let what = "segment blue has 65 ports; without the kernel's `loop` (Linux 5.17) floods \
+                    reach 64";
+        let (subject, fix) = ("segment blue".to_owned(), Code::FloodWidth.fix().to_owned());
+        let expected = Some((Code::FloodWidth, subject, what.to_owned(), fix));
+        assert_eq!(said(too_wide("blue", 65)), expected);
+    }
+
+    #[test]
+    fn what_the_kernel_lacks_comes_with_what_is_done_without() {
+        let about = features::ALL.iter().find(|about| about.name == "encap-l2-eth").unwrap();
+        let Fault { code, subject, what, fix } = lacking(about);
+        assert_eq!((code, &*subject), (Code::KernelFeature, "encap-l2-eth"));
+        let words = "this kernel has no encap-l2-eth: the kernel segments them, at a cost in CPU";
+        assert_eq!((&*what, &*fix), (words, "use Linux 5.13 or newer, where it matters"));
+    }
+
+    #[test]
+    fn rising_drops_name_their_place_their_reason_and_the_time() {
+        let seconds = Duration::from_secs(3);
+        let fault = dropped((DropReason::EncapMismatch, "eth0"), false, 12, seconds);
+        let what = "12 packets were dropped as encap-mismatch on eth0 within 3 s";
+        let fix = "make the peer's encap the same on both sides; overlay trace --drops says more";
+        let subject = "encap-mismatch on eth0".to_owned();
+        let expected = (Code::DropsRising, subject, what.to_owned(), fix.to_owned());
+        assert_eq!(said(fault), Some(expected));
+        assert_eq!(dropped((DropReason::Storm, "eth0"), false, 12, seconds), None);
     }
 
     #[test]

@@ -67,13 +67,18 @@ impl Keeper {
                 self.failure = None;
             }
             Err(error) => {
-                let failure = format!("{error:#}");
-                if self.failure.as_ref() != Some(&failure) {
-                    tracing::warn!("what was learnt is not written down: {failure}");
+                if let Some(failure) = self.failed(&error) {
+                    tracing::warn!("{failure}");
                 }
-                self.failure = Some(failure);
             }
         }
+    }
+
+    /// What is to be told of a failure; nothing of one that was told before.
+    fn failed(&mut self, error: &anyhow::Error) -> Option<String> {
+        let failure = format!("what was learnt is not written down: {error:#}");
+        let former = self.failure.replace(failure.clone());
+        (former.as_ref() != Some(&failure)).then_some(failure)
     }
 }
 
@@ -125,6 +130,18 @@ fn timed(pins: &Pins, file: &std::path::Path) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_is_told_once_until_it_is_another_or_over() {
+        let full = || anyhow::anyhow!("no room").context("cannot write x");
+        let told = Some("what was learnt is not written down: cannot write x: no room".to_owned());
+        let mut keeper = Keeper::default();
+        assert_eq!((keeper.failed(&full()), keeper.failed(&full())), (told.clone(), None));
+        assert!(keeper.failed(&anyhow::anyhow!("the file is another's")).is_some());
+        assert_eq!(keeper.failed(&full()), told);
+        keeper.ended((Ok(1), Duration::ZERO));
+        assert_eq!(keeper.failed(&full()), told);
+    }
 
     #[test]
     fn writing_waits_for_changes_and_for_its_share() {

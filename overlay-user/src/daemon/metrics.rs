@@ -185,7 +185,7 @@ impl Daemon {
             to.count(Family::TableEntries, &[fill.table], fill.entries as u64);
             to.count(Family::TableCapacity, &[fill.table], fill.capacity as u64);
         }
-        to.count(Family::TableRefusals, &[], self.refused);
+        to.count(Family::TableRefusals, &[], self.refusals.count());
         let origins = [
             ("learned", Origin::Learned),
             ("configured", Origin::Configured),

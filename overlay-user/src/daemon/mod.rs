@@ -7,6 +7,7 @@
 //! - `ports`: attaching, detaching, and what a port can do.
 //! - `keeper`: what was learnt is written down.
 //! - `reach`: whether redirected frames arrive.
+//! - `refusals`: changes of tables that the kernel refused.
 //! - `answers`: what is asked over the control socket.
 //! - `explain`: what would become of a frame.
 //! - `counted`: what segments have counted.
@@ -36,6 +37,7 @@ mod memory;
 mod metrics;
 mod ports;
 mod reach;
+mod refusals;
 mod reload;
 pub mod removal;
 mod sight;
@@ -76,6 +78,7 @@ use devices::Devices;
 use keeper::Keeper;
 use ledger::Ledger;
 use ports::Port;
+use refusals::Refusals;
 use sight::Sight;
 
 /// Neighbours are prodded, and what failed is tried again, this often.
@@ -107,7 +110,7 @@ pub struct Daemon {
     controller: Controller,
     dataplane: Dataplane,
     mirror: Arc<RwLock<TableSet>>,
-    refused: u64,
+    refusals: Refusals,
     gone: Gone,
 
     ports: BTreeMap<String, Port>,
@@ -311,8 +314,7 @@ impl Daemon {
                 self.gone.before(action, &self.dataplane.tables, &self.user_ports, &mirror);
                 drop(mirror);
                 if let Err(error) = self.dataplane.tables.apply(action) {
-                    self.refused += 1;
-                    tracing::error!("{error:#}");
+                    self.refusals.put(&error);
                 }
             }
             let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);

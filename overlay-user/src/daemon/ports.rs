@@ -14,7 +14,7 @@ use crate::dataplane::attach::{Attached, Device};
 use crate::dataplane::hook::{self, Choice, Hook};
 use crate::events;
 use crate::netlink::Link;
-use crate::netlink::link::Kind;
+use crate::netlink::link::{Kind, name_now};
 use crate::state::DeviceState;
 use crate::user_ports::Prepared;
 use crate::user_ports::xsk::frame_for;
@@ -151,7 +151,7 @@ impl Daemon {
             .link_named(name)
             .cloned()
             .with_context(|| format!("interface {name} does not exist"))?;
-        let wanted = self.ports.get(name).context("not a port of this configuration")?.wanted;
+        let Some(wanted) = self.ports.get(name).map(|port| port.wanted) else { return Ok(()) };
 
         // The tables come first, with what holds on every hook.
         let flags = base_flags(&link);
@@ -394,10 +394,10 @@ impl Link {
 /// Programs are attached by name. While devices change theirs, that may be another one's by now,
 /// and the message about it is under way.
 fn is_still_named(link: &Link) -> Result<()> {
-    match nix::net::if_::if_indextoname(link.ifindex) {
-        Ok(name) if name.to_bytes() == link.name.as_bytes() => Ok(()),
-        Ok(name) => bail!("interface {} is named {} now", link.name, name.to_string_lossy()),
-        Err(_) => bail!("interface {} is gone", link.name),
+    match name_now(link.ifindex) {
+        Some(name) if name == link.name => Ok(()),
+        Some(name) => bail!("interface {} is named {name} now", link.name),
+        None => bail!("interface {} is gone", link.name),
     }
 }
 
@@ -405,5 +405,30 @@ fn base_flags(link: &Link) -> u32 {
     match link.kind {
         Kind::Veth { far_end_elsewhere: true } => Egress::PEER,
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_with_another_name_by_now_gets_no_programs() {
+        let loopback = nix::net::if_::if_nametoindex("lo").unwrap();
+        let link = |ifindex, name: &str| Link {
+            name: name.to_owned(),
+            ifindex,
+            ethernet: true,
+            mac: [2; 6],
+            mtu: 1500,
+            up: true,
+            queues: 1,
+            promiscuous: false,
+            kind: Kind::Physical,
+        };
+        let said = |link: Link| is_still_named(&link).map_err(|error| error.to_string());
+        assert_eq!(said(link(loopback, "lo")), Ok(()));
+        assert_eq!(said(link(loopback, "eth1")), Err("interface eth1 is named lo now".to_owned()));
+        assert_eq!(said(link(i32::MAX as u32, "eth1")), Err("interface eth1 is gone".to_owned()));
     }
 }

@@ -19,6 +19,7 @@ use super::devices::Devices;
 use super::keeper::Keeper;
 use super::ledger::Ledger;
 use super::ports::{Port, wanted};
+use super::refusals::Refusals;
 use super::sight::Sight;
 use super::{Daemon, Signals, memory, removal};
 use crate::api::client;
@@ -139,7 +140,7 @@ impl Daemon {
             mirror,
             gone: Gone::new(series),
             sight: Sight::new(),
-            refused: 0,
+            refusals: Refusals::default(),
             bpffs,
             ticks: 0,
             queues,
@@ -212,8 +213,8 @@ impl Daemon {
             let former = before.remove(&name);
             self.attach_intended(&name, former).await?;
         }
-        if self.refused > 0 {
-            bail!("the kernel refused {} table entries", self.refused);
+        if let Some(refusal) = self.refusals.told() {
+            bail!("{refusal}");
         }
         self.restore_abandoned().await;
         self.dataplane.commit().context("cannot pin the new maps")?;
@@ -314,19 +315,8 @@ fn take_over(instance: &Instance, pins: &Pins) -> Result<Former> {
         return Ok(Former::default());
     }
     if state.netns != own_netns() {
-        tracing::warn!(
-            "{} ran in another network namespace; its links there are detached",
-            instance.name
-        );
-        for device in &state.devices {
-            if let Some(FilterState { priority, .. }) = device.filter {
-                tracing::warn!(
-                    "its filter on {0} stays there ({1}); to remove it, in that namespace: tc filter \
-                     del dev {0} ingress pref {priority}",
-                    device.interface,
-                    state.netns
-                );
-            }
+        for warning in left_elsewhere(&instance.name, &state) {
+            tracing::warn!("{warning}");
         }
         pins.remove()?;
         return Ok(Former::default());
@@ -337,4 +327,46 @@ fn take_over(instance: &Instance, pins: &Pins) -> Result<Former> {
         false => Found::default(),
     };
     Ok(Former { state, learnt })
+}
+
+/// What becomes of what a former process attached in another network namespace, in sentences.
+fn left_elsewhere(name: &str, state: &State) -> Vec<String> {
+    let detached = format!("{name} ran in another network namespace; its links there are detached");
+    let filters = state.devices.iter().filter_map(|device| {
+        let FilterState { priority, .. } = device.filter?;
+        Some(format!(
+            "its filter on {0} stays there ({1}); to remove it, in that namespace: tc filter del \
+             dev {0} ingress pref {priority}",
+            device.interface, state.netns
+        ))
+    });
+    std::iter::once(detached).chain(filters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_in_another_namespace_comes_with_the_command_that_removes_it() {
+        let device = |interface: &str, filter| DeviceState {
+            interface: interface.to_owned(),
+            ifindex: 4,
+            mac: None,
+            hook: "tc".to_owned(),
+            made_promiscuous: false,
+            filter,
+        };
+        let filter = FilterState { priority: 4789, handle: 1, made_clsact: true };
+        let devices = vec![device("eth0", None), device("eth1", Some(filter))];
+        let state = State { netns: "net:[4026531840]".to_owned(), devices };
+        assert_eq!(
+            left_elsewhere("gw1", &state),
+            [
+                "gw1 ran in another network namespace; its links there are detached",
+                "its filter on eth1 stays there (net:[4026531840]); to remove it, in that \
+                 namespace: tc filter del dev eth1 ingress pref 4789",
+            ]
+        );
+    }
 }

@@ -65,16 +65,15 @@ impl Counts {
 pub fn entries(len: u32) -> Result<u32> {
     let list = std::fs::read_to_string(POSSIBLE)
         .with_context(|| format!("cannot read {POSSIBLE}, which says how many CPUs there are"))?;
-    let last = last_cpu(&list).with_context(|| {
-        format!("{POSSIBLE} has {:?}, not a list of CPUs such as 0-3", list.trim())
-    })?;
-    Ok(Count::entries(len, last + 1))
+    Ok(Count::entries(len, last_cpu(&list)? + 1))
 }
 
 /// The highest number in a list such as `0-3,8-11`: programs count under the number of
 /// their CPU, and numbers may be left out.
-fn last_cpu(list: &str) -> Option<u32> {
-    list.trim().rsplit([',', '-']).next()?.parse().ok()
+fn last_cpu(list: &str) -> Result<u32> {
+    let list = list.trim();
+    let last = list.rsplit([',', '-']).next().and_then(|last| last.parse().ok());
+    last.with_context(|| format!("{POSSIBLE} has {list:?}, not a list of CPUs such as 0-3"))
 }
 
 #[cfg(test)]
@@ -83,12 +82,17 @@ mod tests {
 
     #[test]
     fn the_last_cpu_is_the_end_of_the_list() {
-        assert_eq!(last_cpu("0\n"), Some(0));
-        assert_eq!(last_cpu("0-1\n"), Some(1));
-        assert_eq!(last_cpu("0-3,8-11\n"), Some(11));
-        assert_eq!(last_cpu("0-3,9\n"), Some(9));
+        for (list, last) in [("0\n", 0), ("0-1\n", 1), ("0-3,8-11\n", 11), ("0-3,9\n", 9)] {
+            assert_eq!(last_cpu(list).unwrap(), last, "{list:?}");
+        }
         for bad in ["", "\n", "0-", "a", "0-b"] {
-            assert_eq!(last_cpu(bad), None, "{bad:?}");
+            assert_eq!(
+                last_cpu(bad).unwrap_err().to_string(),
+                format!(
+                    "/sys/devices/system/cpu/possible has {:?}, not a list of CPUs such as 0-3",
+                    bad.trim()
+                )
+            );
         }
     }
 }

@@ -127,3 +127,27 @@ fn explain(error: anyhow::Error, interface: &str) -> anyhow::Error {
         "{hint} the priority {PRIORITY}; `tc filter show dev {interface} ingress` shows it"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_the_place_is_told_apart() {
+        let said = |code| {
+            let error = anyhow::Error::new(std::io::Error::from_raw_os_error(code));
+            format!("{:#}", explain(error, "eth1"))
+        };
+        assert_eq!(
+            said(libc::EEXIST),
+            "a filter that is not this gateway's has the priority 4789; `tc filter show dev eth1 \
+             ingress` shows it: File exists (os error 17)"
+        );
+        assert_eq!(
+            said(libc::EINVAL),
+            "filters of another kind may have the priority 4789; `tc filter show dev eth1 \
+             ingress` shows it: Invalid argument (os error 22)"
+        );
+        assert_eq!(said(libc::EPERM), "Operation not permitted (os error 1)");
+    }
+}

@@ -17,34 +17,7 @@ use overlay_control::controller::{Restored, RestoredNeighbour, RestoredPlace};
 
 use super::shared;
 use super::wire::Wire;
-use crate::learnt::Head;
-
-/// What is taken over.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Former {
-    /// Learnt and loaded addresses.
-    pub stations: Vec<Restored>,
-    /// IP addresses that were heard of.
-    pub neighbours: Vec<RestoredNeighbour>,
-}
-
-/// What takes in what maps hold, one after the other.
-pub trait Take {
-    /// A learnt or loaded address.
-    fn station(&mut self, station: Restored);
-    /// An IP address that was heard of.
-    fn neighbour(&mut self, neighbour: RestoredNeighbour);
-}
-
-impl Take for Former {
-    fn station(&mut self, station: Restored) {
-        self.stations.push(station);
-    }
-
-    fn neighbour(&mut self, neighbour: RestoredNeighbour) {
-        self.neighbours.push(neighbour);
-    }
-}
+use crate::learnt::{Head, Take};
 
 /// The pinned maps of an instance, of this layout. They may be in use.
 pub struct Tables {

@@ -243,6 +243,24 @@ mod tests {
     }
 
     #[test]
+    fn maps_that_cannot_have_their_name_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let pins = Pins::new(directory.path(), "x");
+        filled(&pins, "first");
+        fs::write(pins.new_maps(), "no directory").unwrap();
+        let said = format!("{:#}", pins.commit_maps().unwrap_err());
+        let (from, to) = (pins.maps_to_fill(), pins.new_maps());
+        assert_eq!(
+            said,
+            format!(
+                "cannot rename the pinned maps {} to {}: Not a directory (os error 20)",
+                from.display(),
+                to.display()
+            )
+        );
+    }
+
+    #[test]
     fn starts_that_never_come_to_an_end_do_not_fill_the_memory() {
         let directory = tempfile::tempdir().unwrap();
         let pins = Pins::new(directory.path(), "x");

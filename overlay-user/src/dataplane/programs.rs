@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use aya::Ebpf;
 use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::{Program, ProgramError, ProgramFd};
@@ -255,11 +255,15 @@ fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<()> {
     match loaded {
         Ok(()) => Ok(()),
         Err(ProgramError::LoadError { io_error, verifier_log }) => {
-            let last = last_words(&verifier_log.to_string());
-            bail!("the kernel refuses the program {name}: {io_error}\n{last}")
+            Err(refusal(name, &io_error, &verifier_log.to_string()))
         }
         Err(error) => Err(error).with_context(|| format!("cannot load the program {name}")),
     }
+}
+
+/// What the kernel says of a program that it does not take.
+fn refusal(name: &str, io_error: &std::io::Error, log: &str) -> anyhow::Error {
+    anyhow!("the kernel refuses the program {name}: {io_error}\n{}", last_words(log))
 }
 
 /// The end of a verifier's log: the instructions that led to its refusal, and why.
@@ -292,6 +296,17 @@ mod tests {
         let programs = sections(&mut object.programs.values().map(aya_obj::Program::function_key));
         let all = sections(&mut object.functions.keys().copied());
         assert_eq!(all.difference(&programs).count(), 1, "{all:?}, of which {programs:?}");
+    }
+
+    #[test]
+    fn a_refusal_names_the_program_and_its_reason() {
+        let denied = std::io::Error::from_raw_os_error(libc::EACCES);
+        let said = refusal("tc_uplink", &denied, "from 1 to 2\n7: (95) exit\nR0 !read_ok\n");
+        assert_eq!(
+            said.to_string(),
+            "the kernel refuses the program tc_uplink: Permission denied (os error 13)\n\
+             7: (95) exit\nR0 !read_ok"
+        );
     }
 
     #[test]

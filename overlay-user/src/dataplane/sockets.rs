@@ -1,7 +1,7 @@
 //! Which AF_XDP socket has the frames of a queue. The kernel takes a socket out by itself when
 //! it is closed, whoever closes it; the programs leave to the kernel's stack what finds none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -48,9 +48,7 @@ impl Sockets {
     pub fn put(&mut self, queue: Queue, socket: BorrowedFd<'_>) -> Result<()> {
         let slot = match self.used.get(&queue) {
             Some(slot) => *slot,
-            None => (0..MAX_XSKS)
-                .find(|slot| !self.used.values().any(|used| used == slot))
-                .context("there are too many queues")?,
+            None => free_slot(&self.used)?,
         };
         self.sockets.set(slot, socket.as_raw_fd(), 0).context("the kernel refuses a socket")?;
         self.used.insert(queue, slot);
@@ -69,6 +67,13 @@ impl Sockets {
             queue.ifindex != ifindex
         });
     }
+}
+
+/// One that no queue has.
+fn free_slot(used: &HashMap<Queue, u32>) -> Result<u32> {
+    let taken: HashSet<u32> = used.values().copied().collect();
+    let free = (0..MAX_XSKS).find(|slot| !taken.contains(slot));
+    free.with_context(|| format!("all devices have more than {MAX_XSKS} queues together"))
 }
 
 /// Makes a map that stands in for that of the sockets where the kernel knows no such maps, and
@@ -104,4 +109,19 @@ pub fn stand_in(directory: &Path) -> Result<PathBuf> {
     unsafe { bpf(Command::ObjPin, &mut pin) }
         .with_context(|| format!("cannot pin {}", path.display()))?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_gets_a_slot_that_no_other_has_while_there_are_any() {
+        let queue = |number| Queue { ifindex: 4, number };
+        let mut used: HashMap<_, _> = (0..MAX_XSKS).map(|slot| (queue(slot), slot)).collect();
+        let said = free_slot(&used).unwrap_err().to_string();
+        assert_eq!(said, format!("all devices have more than {MAX_XSKS} queues together"));
+        used.remove(&queue(7));
+        assert_eq!(free_slot(&used).unwrap(), 7);
+    }
 }

@@ -148,8 +148,12 @@ impl KernelTables {
     }
 
     /// Carries out one change.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it; names the table and the entry.
     pub fn apply(&mut self, action: &Action) -> Result<()> {
-        self.change(action).with_context(|| format!("the kernel refused {action:?}"))
+        self.change(action).with_context(|| format!("{}: {action:?}", table_of(action)))
     }
 
     fn change(&mut self, action: &Action) -> Result<()> {
@@ -380,6 +384,33 @@ impl NodeSlot {
         self.map.set(0, Wire(node), 0).context("cannot write the map NODE")?;
         self.node = node;
         Ok(())
+    }
+}
+
+/// The name of the table that is changed.
+const fn table_of(action: &Action) -> &'static str {
+    use Action as A;
+    match action {
+        A::PutNode(_) => maps::NODE,
+        A::PutAccess(..) | A::DelAccess(_) => maps::ACCESS,
+        A::PutPort(..) | A::DelPort(_) => maps::PORTS,
+        A::PutSegment(..) | A::DelSegment(_) => maps::SEGMENTS,
+        A::PutPeer(..) | A::DelPeer(_) => maps::PEERS,
+        A::PutWay(..) => maps::WAYS,
+        A::PutVtep(..) | A::DelVtep(_) => maps::VTEPS,
+        A::PutVtep6(..) | A::DelVtep6(_) => maps::VTEPS6,
+        A::PutPermit(..) | A::DelPermit(_) => maps::PERMITS,
+        A::PutFlood(..) | A::DelFlood(_) => maps::FLOOD,
+        A::PutFdb(..) | A::DelFdb(_) => maps::FDB,
+        A::PutPolicer(..) | A::DelPolicer(_) => maps::POLICERS,
+        A::PutNeighbour(..) | A::DelNeighbour(_) => maps::NEIGHBOURS,
+        A::PutFilterNode(..) => maps::FILTER_NODES,
+        A::PutFilter(..) | A::DelFilter(_) => maps::FILTERS,
+        A::CarryRule { .. } | A::DelRule(_) => maps::RULES,
+        A::PutGuard(_) | A::DelGuard(_) => maps::GUARDS,
+        A::PutRouter(..) | A::DelRouter(_) => maps::ROUTERS,
+        A::PutRoute(..) | A::DelRoute(_) => maps::ROUTES,
+        A::PutPuntLimit(..) => maps::PUNT_LIMITS,
     }
 }
 

@@ -5,29 +5,22 @@
 //! now and then while it runs.
 //!
 //! - `record`: the records of the file.
-//! - [`mod@write`], [`mod@read`]: the file.
-//! - [`mod@restore`]: the one or the other.
+//! - [`former`]: what is taken over.
+//! - [`writer`], [`mod@read`]: the file, from and to memory.
+//! - [`mod@write`]: the file of an instance, kept up to date.
+//! - [`mod@restore`]: what is taken over from the one or the other.
 
+pub mod former;
 pub mod read;
 mod record;
 pub mod restore;
 pub mod write;
+pub mod writer;
+
+pub use former::{Former, Take};
+pub use record::Head;
 
 use crate::clock;
-
-/// Whose tables a file is about, and when they were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// The run of the kernel.
-    pub boot: [u8; 16],
-    /// The number that the kernel gave to the map `NODE`: no two processes have made one with the
-    /// same.
-    pub tables: u32,
-    /// The ageing clock of those tables, in seconds.
-    pub epoch: u32,
-    /// When it stood there, in ms of the monotonic clock, as ageing goes by.
-    pub time: u64,
-}
 
 impl Head {
     /// Of tables whose ageing clock stands there now.

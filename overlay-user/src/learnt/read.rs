@@ -4,20 +4,27 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use overlay_common::abi::{MAX_PEERS, MAX_PORTS};
 use overlay_control::controller::{Restored, RestoredPlace};
 
-use super::Head;
-use super::record::{MAGIC, Record};
-use crate::dataplane::former::{Former, Take as _};
+use super::former::{Former, Take as _};
+use super::record::{Head, MAGIC, Record};
 
-/// The most addresses that `node.fdb_entries` has room for.
-const MOST_STATIONS: usize = 1 << 24;
-/// The most neighbours beside them.
-const MOST_NEIGHBOURS: usize = 1 << 20;
-/// Each port, with VLANs of their own, and each peer is a place.
-const MOST_PLACES: usize = (MAX_PORTS + MAX_PEERS) as usize;
+/// How much is taken.
+struct Most {
+    stations: usize,
+    neighbours: usize,
+    places: usize,
+}
+
+const MOST: Most = Most {
+    // For so many addresses `node.fdb_entries` has room.
+    stations: 1 << 24,
+    neighbours: 1 << 20,
+    // Each port, with VLANs of their own, and each peer is a place.
+    places: (MAX_PORTS + MAX_PEERS) as usize,
+};
 
 /// Whose tables the file is about; `None` where there is none that can be read.
 pub fn head(path: &Path) -> Option<Head> {
@@ -41,9 +48,7 @@ fn begin(from: &mut impl Read) -> Result<Head> {
     let mut magic = [0; MAGIC.len()];
     from.read_exact(&mut magic).context("it has no beginning")?;
     ensure!(magic == MAGIC, "it is of another form");
-    let mut head = [0; Head::LEN];
-    from.read_exact(&mut head).context("it has no head")?;
-    Head::read(head).context("it has no head")
+    Head::read(from).context("it has no head")
 }
 
 /// The same of bytes from anywhere.
@@ -51,34 +56,37 @@ fn begin(from: &mut impl Read) -> Result<Head> {
 /// # Errors
 ///
 /// As of [`fn@file`].
-pub fn all(mut from: impl Read) -> Result<(Head, Former)> {
+pub fn all(from: impl Read) -> Result<(Head, Former)> {
+    no_more_than(&MOST, from)
+}
+
+fn no_more_than(most: &Most, mut from: impl Read) -> Result<(Head, Former)> {
     let head = begin(&mut from)?;
     let mut former = Former::default();
     let mut places: Vec<RestoredPlace> = Vec::new();
-    for number in 0_u64.. {
-        let record = next(&mut from).with_context(|| format!("record {number}"))?;
-        match record {
+    let mut number = 0_u64;
+    loop {
+        let mut kind = [0];
+        from.read_exact(&mut kind)
+            .with_context(|| format!("it has no end behind {number} records"))?;
+        let record = Record::read(kind[0], &mut from);
+        match record.with_context(|| format!("record {number}"))? {
             Record::Place(place) => {
-                ensure!(
-                    places.len() < MOST_PLACES,
-                    "record {number}: more than {MOST_PLACES} places"
-                );
+                let most = most.places;
+                ensure!(places.len() < most, "record {number}: more than {most} places");
                 places.push(place);
             }
             Record::Station { vni, mac, place, age, is_loaded } => {
-                ensure!(
-                    former.stations.len() < MOST_STATIONS,
-                    "more than {MOST_STATIONS} stations"
-                );
+                let most = most.stations;
+                ensure!(former.stations.len() < most, "record {number}: more than {most} stations");
                 let known = places.get(place as usize).copied();
                 let place = known.with_context(|| format!("record {number}: no place {place}"))?;
                 former.station(Restored { vni, mac, place, age, is_loaded });
             }
             Record::Neighbour(neighbour) => {
-                ensure!(
-                    former.neighbours.len() < MOST_NEIGHBOURS,
-                    "more than {MOST_NEIGHBOURS} neighbours"
-                );
+                let most = most.neighbours;
+                let count = former.neighbours.len();
+                ensure!(count < most, "record {number}: more than {most} neighbours");
                 former.neighbour(neighbour);
             }
             Record::End(count) => {
@@ -86,20 +94,8 @@ pub fn all(mut from: impl Read) -> Result<(Head, Former)> {
                 return Ok((head, former));
             }
         }
+        number += 1;
     }
-    bail!("it has no end")
-}
-
-fn next(from: &mut impl Read) -> Result<Record> {
-    /// Longer than any record.
-    const ROOM: usize = 32;
-    let mut kind = [0];
-    from.read_exact(&mut kind)?;
-    let len = Record::len(kind[0]).with_context(|| format!("no record is of kind {}", kind[0]))?;
-    let mut room = [0; ROOM];
-    let bytes = room.get_mut(..len).context("a record is too long")?;
-    from.read_exact(bytes)?;
-    Record::read(kind[0], bytes).context("it makes no sense")
 }
 
 #[cfg(test)]
@@ -112,7 +108,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use super::super::write::Writer;
+    use super::super::writer::Writer;
     use super::*;
 
     fn address() -> impl Strategy<Value = IpAddr> {
@@ -196,29 +192,83 @@ mod tests {
         }
     }
 
+    const PLACE: Record = Record::Place(RestoredPlace::Port { ifindex: 4, vlan: 0 });
+    const NEIGHBOUR: Record = Record::Neighbour(RestoredNeighbour {
+        vni: 1,
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        neighbour: Neighbour::new(Mac([2; 6])),
+    });
+
+    fn station(place: u32) -> Record {
+        Record::Station { vni: 1, mac: Mac([2; 6]), place, age: 0, is_loaded: false }
+    }
+
+    /// A file of these records, as they stand, and these bytes.
+    fn of(records: &[Record], more: &[u8]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(head().bytes());
+        records.iter().for_each(|record| record.put(&mut bytes));
+        bytes.extend(more);
+        bytes
+    }
+
     #[test]
-    fn another_form_is_told_from_a_broken_one() {
-        let mut bytes = written(&Former::default());
-        bytes[7] = 2;
-        let said = format!("{:#}", all(&bytes[..]).unwrap_err());
-        assert_eq!(said, "it is of another form");
-        let place =
-            Record::Station { vni: 1, mac: Mac([2; 6]), place: 3, age: 0, is_loaded: false };
-        let mut bytes = written(&Former::default());
-        bytes.truncate(bytes.len() - 9);
-        place.put(&mut bytes);
-        let said = format!("{:#}", all(&bytes[..]).unwrap_err());
-        assert_eq!(said, "record 0: no place 3");
+    fn what_makes_no_sense_is_named() {
+        let no_more = "failed to fill whole buffer";
+        let whole = of(&[Record::End(0)], &[]);
+        let mut other = whole.clone();
+        other[7] = 2;
+        for (bytes, sentence) in [
+            (&b""[..], format!("it has no beginning: {no_more}")),
+            (&b"ovlearn"[..], format!("it has no beginning: {no_more}")),
+            (&other, "it is of another form".to_owned()),
+            (&whole[..8], format!("it has no head: {no_more}")),
+            (&whole[..39], format!("it has no head: {no_more}")),
+            (&whole[..40], format!("it has no end behind 0 records: {no_more}")),
+            (&of(&[PLACE], &[]), format!("it has no end behind 1 records: {no_more}")),
+            (&whole[..41], format!("record 0: {no_more}")),
+            (&of(&[PLACE], &[3, 1, 2]), format!("record 1: {no_more}")),
+            (&of(&[PLACE], &[0]), "record 1: no record is of kind 0".to_owned()),
+            (&of(&[], &[6]), "record 0: no record is of kind 6".to_owned()),
+            (&of(&[PLACE, station(1)], &[]), "record 1: no place 1".to_owned()),
+            (&of(&[Record::End(3)], &[]), "it ends behind 0 records, not 3".to_owned()),
+            (
+                &of(&[PLACE, station(0), Record::End(1)], &[]),
+                "it ends behind 2 records, not 1".to_owned(),
+            ),
+            (&of(&[PLACE; 4], &[]), "record 3: more than 3 places".to_owned()),
+            (
+                &of(&[PLACE, station(0), station(0), station(0)], &[]),
+                "record 3: more than 2 stations".to_owned(),
+            ),
+            (&of(&[NEIGHBOUR; 2], &[]), "record 1: more than 1 neighbours".to_owned()),
+        ] {
+            let most = Most { stations: 2, neighbours: 1, places: 3 };
+            let said = format!("{:#}", no_more_than(&most, bytes).unwrap_err());
+            assert_eq!(said, sentence);
+        }
     }
 
     #[test]
     fn places_are_bounded() {
-        let mut bytes = written(&Former::default());
-        bytes.truncate(bytes.len() - 9);
-        for ifindex in 0..=MOST_PLACES as u32 {
-            Record::Place(RestoredPlace::Port { ifindex, vlan: 0 }).put(&mut bytes);
-        }
-        let said = format!("{:#}", all(&bytes[..]).unwrap_err());
-        assert!(said.contains("places"), "{said}");
+        let count = MOST.places;
+        let places = vec![PLACE; count + 1];
+        let said = format!("{:#}", all(&of(&places, &[])[..]).unwrap_err());
+        assert_eq!(said, format!("record {count}: more than {count} places"));
+        assert!(all(&of(&[&places[1..], &[Record::End(count as u64)]].concat(), &[])[..]).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gw1.learnt");
+        let said = || format!("{:#}", file(&path).unwrap_err());
+        let none =
+            format!("cannot open {}: No such file or directory (os error 2)", path.display());
+        assert_eq!(said(), none);
+        std::fs::write(&path, "ovlearn").unwrap();
+        let name = path.display();
+        let cut = format!("cannot read {name}: it has no beginning: failed to fill whole buffer");
+        assert_eq!(said(), cut);
     }
 }

@@ -3,13 +3,13 @@
 //!
 //! A place is numbered by how many came before it, and stands before the stations that are there.
 
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv6Addr};
 
+use anyhow::{Result, bail};
 use overlay_common::abi::Neighbour;
 use overlay_common::wire::Mac;
 use overlay_control::controller::{Restored, RestoredNeighbour, RestoredPlace};
-
-use super::Head;
 
 /// What a file begins with; the last byte is the form of the rest.
 pub const MAGIC: [u8; 8] = *b"ovlearn\x01";
@@ -22,6 +22,20 @@ const END: u8 = 5;
 
 const LOADED: u8 = 1;
 const ROUTER: u8 = 1;
+
+/// Whose tables a file is about, and when they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The run of the kernel.
+    pub boot: [u8; 16],
+    /// The number that the kernel gave to the map `NODE`: no two processes have made one with the
+    /// same.
+    pub tables: u32,
+    /// The ageing clock of those tables, in seconds.
+    pub epoch: u32,
+    /// When it stood there, in ms of the monotonic clock, as ageing goes by.
+    pub time: u64,
+}
 
 /// A record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,44 +85,31 @@ impl Record {
         }
     }
 
-    /// How many bytes a record of this kind has behind the first; `None` where there is no such
-    /// kind.
-    pub const fn len(kind: u8) -> Option<usize> {
-        Some(match kind {
-            PEER => 16,
-            PORT => 6,
-            STATION => 19,
-            NEIGHBOUR => 27,
-            END => 8,
-            _ => return None,
-        })
-    }
-
-    /// The record of this kind with these bytes; `None` where they are none.
-    pub fn read(kind: u8, bytes: &[u8]) -> Option<Self> {
-        if Self::len(kind) != Some(bytes.len()) {
-            return None;
-        }
-        let mut bytes = Bytes(bytes);
-        Some(match kind {
-            PEER => Self::Place(RestoredPlace::Peer(address(bytes.take()?))),
+    /// The record of this kind whose fields come next.
+    ///
+    /// # Errors
+    ///
+    /// There is no such kind, or the record is cut short.
+    pub fn read(kind: u8, from: &mut impl Read) -> Result<Self> {
+        Ok(match kind {
+            PEER => Self::Place(RestoredPlace::Peer(address(take(from)?))),
             PORT => {
-                let (ifindex, vlan) = (bytes.word()?, u16::from_le_bytes(bytes.take()?));
+                let (ifindex, vlan) = (word(from)?, u16::from_le_bytes(take(from)?));
                 Self::Place(RestoredPlace::Port { ifindex, vlan })
             }
             STATION => {
-                let (vni, mac) = (bytes.word()?, Mac(bytes.take()?));
-                let (place, age, [flags]) = (bytes.word()?, bytes.word()?, bytes.take()?);
+                let (vni, mac) = (word(from)?, Mac(take(from)?));
+                let (place, age, [flags]) = (word(from)?, word(from)?, take(from)?);
                 Self::Station { vni, mac, place, age, is_loaded: flags & LOADED != 0 }
             }
             NEIGHBOUR => {
-                let (vni, address) = (bytes.word()?, address(bytes.take()?));
-                let (mac, [flags]) = (Mac(bytes.take()?), bytes.take()?);
+                let (vni, address) = (word(from)?, address(take(from)?));
+                let (mac, [flags]) = (Mac(take(from)?), take(from)?);
                 let neighbour = Neighbour::new(mac).with_router(flags & ROUTER != 0);
                 Self::Neighbour(RestoredNeighbour { vni, address, neighbour })
             }
-            END => Self::End(u64::from_le_bytes(bytes.take()?)),
-            _ => return None,
+            END => Self::End(u64::from_le_bytes(take(from)?)),
+            _ => bail!("no record is of kind {kind}"),
         })
     }
 
@@ -120,10 +121,7 @@ impl Record {
 }
 
 impl Head {
-    /// How many bytes it has behind the magic ones.
-    pub const LEN: usize = 32;
-
-    /// Those bytes.
+    /// The bytes behind the magic ones.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.boot.to_vec();
         bytes.extend(self.tables.to_le_bytes());
@@ -133,30 +131,24 @@ impl Head {
     }
 
     /// From those bytes.
-    pub fn read(bytes: [u8; Self::LEN]) -> Option<Self> {
-        let mut bytes = Bytes(&bytes);
-        Some(Self {
-            boot: bytes.take()?,
-            tables: bytes.word()?,
-            epoch: bytes.word()?,
-            time: u64::from_le_bytes(bytes.take()?),
-        })
+    ///
+    /// # Errors
+    ///
+    /// There are fewer.
+    pub fn read(from: &mut impl Read) -> io::Result<Self> {
+        let (boot, tables, epoch) = (take(from)?, word(from)?, word(from)?);
+        Ok(Self { boot, tables, epoch, time: u64::from_le_bytes(take(from)?) })
     }
 }
 
-/// What is left of a record.
-struct Bytes<'a>(&'a [u8]);
+fn take<const N: usize>(from: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    from.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
 
-impl Bytes<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, left) = self.0.split_first_chunk()?;
-        self.0 = left;
-        Some(*taken)
-    }
-
-    fn word(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
+fn word(from: &mut impl Read) -> io::Result<u32> {
+    take(from).map(u32::from_le_bytes)
 }
 
 fn sixteen(address: IpAddr) -> [u8; 16] {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use overlay_control::controller::Restored;
 
-use super::{Head, boot, milliseconds, read};
-use crate::dataplane::former::{self, Former, Tables};
+use super::{Former, Head, boot, milliseconds, read};
+use crate::dataplane::former::{self, Tables};
 use crate::dataplane::pins::Pins;
 
 /// What is taken over.
@@ -100,8 +100,13 @@ fn from_file(directory: &Path, file: &Path) -> Result<Found> {
     let (head, former) = read::file(file)?;
     ensure!(head.boot == boot(), "{} is of another run of the kernel", file.display());
     let tables = former::number(directory).context("cannot tell whose maps these are")?;
-    ensure!(head.tables == tables, "{} is about other maps", file.display());
+    is_about(head, tables).with_context(|| file.display().to_string())?;
     Ok(Found::new(former, since(head, milliseconds()), false))
+}
+
+fn is_about(head: Head, tables: u32) -> Result<()> {
+    ensure!(head.tables == tables, "it is about maps of number {}, not {tables}", head.tables);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -109,6 +114,7 @@ mod tests {
     use overlay_common::wire::Mac;
     use overlay_control::controller::RestoredPlace;
 
+    use super::super::writer::Writer;
     use super::*;
 
     #[test]
@@ -132,5 +138,24 @@ mod tests {
         };
         assert_eq!([0, 1, u32::MAX].map(|age| found(true)(of(age)).age), [0, 102, u32::MAX]);
         assert_eq!([0, 1].map(|age| found(false)(of(age)).age), [101, 102]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_about_these_maps_is_told_from_one_that_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("gw1.learnt");
+        let said = |head| {
+            let writer = Writer::new(std::fs::File::create(&file).unwrap(), head).unwrap();
+            writer.end().unwrap();
+            format!("{:#}", from_file(directory.path(), &file).unwrap_err())
+        };
+        let head = Head::now(7, 0);
+        let other = Head { boot: [1; 16], ..head };
+        assert_eq!(said(other), format!("{} is of another run of the kernel", file.display()));
+        let nobodys = said(head);
+        assert!(nobodys.starts_with("cannot tell whose maps these are: "), "{nobodys}");
+        let said = is_about(head, 8).unwrap_err().to_string();
+        assert_eq!(said, "it is about maps of number 7, not 8");
+        assert!(is_about(head, 7).is_ok());
     }
 }

@@ -1,18 +1,15 @@
 //! Writing the file: beside the old one, then in its place, so that whoever is killed meanwhile
 //! leaves the old one.
 
-use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use overlay_control::controller::{Restored, RestoredNeighbour, RestoredPlace};
 
-use super::Head;
-use super::record::{MAGIC, Record};
-use crate::dataplane::former::{self, Take};
+use super::writer::Writer;
+use crate::dataplane::former;
 use crate::dataplane::pins::Pins;
 
 /// So much is written at once.
@@ -26,17 +23,22 @@ const PART: usize = 256 << 10;
 /// The maps cannot be read, or the file not written; then the old one stays.
 pub fn write(pins: &Pins, path: &Path) -> Result<u64> {
     let tables = former::Tables::open(&pins.maps())?;
+    replace(path, |new| fill(&tables, new))
+}
+
+/// Has a file filled beside the old one, and puts it in its place. Nothing is left beside it.
+fn replace(path: &Path, fill: impl FnOnce(&Path) -> Result<u64>) -> Result<u64> {
     let new = beside(path);
-    let written = fill(&tables, &new).with_context(|| format!("cannot write {}", new.display()));
-    let count = match written {
-        Ok(count) => count,
-        Err(error) => {
-            let _ = fs::remove_file(&new);
-            return Err(error);
-        }
-    };
-    fs::rename(&new, path).with_context(|| format!("cannot rename {}", new.display()))?;
-    Ok(count)
+    let filled = fill(&new).with_context(|| format!("cannot write {}", new.display()));
+    let put = filled.and_then(|count| {
+        fs::rename(&new, path)
+            .with_context(|| format!("cannot rename {} to {}", new.display(), path.display()))?;
+        Ok(count)
+    });
+    if put.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    put
 }
 
 /// Removes the file, and what was to become one.
@@ -57,68 +59,35 @@ fn fill(tables: &former::Tables, path: &Path) -> Result<u64> {
     Ok(writer.end()?)
 }
 
-/// Writes records one after the other.
-pub struct Writer<W: io::Write> {
-    to: W,
-    record: Vec<u8>,
-    count: u64,
-    places: HashMap<RestoredPlace, u32>,
-    /// The first thing that went wrong; nothing is written after it.
-    failure: Option<io::Error>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<W: io::Write> Writer<W> {
-    /// Begins a file.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be written.
-    pub fn new(mut to: W, head: Head) -> io::Result<Self> {
-        to.write_all(&MAGIC)?;
-        to.write_all(&head.bytes())?;
-        Ok(Self { to, record: Vec::new(), count: 0, places: HashMap::new(), failure: None })
-    }
-
-    fn put(&mut self, record: &Record) {
-        if self.failure.is_some() {
-            return;
-        }
-        self.record.clear();
-        record.put(&mut self.record);
-        self.failure = self.to.write_all(&self.record).err();
-        self.count += 1;
-    }
-
-    /// Ends the file, and returns how many stations and neighbours are in it.
-    ///
-    /// # Errors
-    ///
-    /// It could not be written.
-    pub fn end(mut self) -> io::Result<u64> {
-        let count = self.count;
-        self.put(&Record::End(count));
-        match self.failure.take() {
-            Some(failure) => Err(failure),
-            None => self.to.flush().map(|()| count - self.places.len() as u64),
-        }
-    }
-}
-
-impl<W: io::Write> Take for Writer<W> {
-    fn station(&mut self, station: Restored) {
-        let next = self.places.len() as u32;
-        let place = match self.places.get(&station.place) {
-            Some(place) => *place,
-            None => {
-                self.put(&Record::Place(station.place));
-                self.places.insert(station.place, next);
-                next
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gw1.learnt");
+        let new = directory.path().join("gw1.learnt.new");
+        let fill = |text: &'static str| {
+            move |new: &Path| {
+                fs::write(new, text)?;
+                Ok(text.len() as u64)
             }
         };
-        self.put(&Record::station(&station, place));
-    }
+        assert_eq!(replace(&path, fill("old")).unwrap(), 3);
+        let full = |new: &Path| {
+            fs::write(new, "half of")?;
+            anyhow::bail!("the disk is full")
+        };
+        let said = format!("{:#}", replace(&path, full).unwrap_err());
+        assert_eq!(said, format!("cannot write {}: the disk is full", new.display()));
+        assert!(!new.exists() && fs::read_to_string(&path).unwrap() == "old");
 
-    fn neighbour(&mut self, neighbour: RestoredNeighbour) {
-        self.put(&Record::Neighbour(neighbour));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let said = format!("{:#}", replace(&path, fill("new")).unwrap_err());
+        let words = format!("cannot rename {} to {}: ", new.display(), path.display());
+        assert!(said.starts_with(&words), "{said}");
+        assert!(!new.exists(), "something is left beside it");
     }
 }

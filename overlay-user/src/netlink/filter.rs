@@ -56,18 +56,21 @@ impl BpfFilter {
 impl Netlink {
     /// The BPF filters at a device's ingress.
     pub async fn ingress_filters(&self, ifindex: u32) -> Result<Vec<BpfFilter>> {
-        let request = self.handle.traffic_filter(ifindex.cast_signed()).get().ingress();
+        let socket = self.socket();
+        let request = socket.handle.traffic_filter(ifindex.cast_signed()).get().ingress();
         let mut stream = std::pin::pin!(request.execute());
         let mut filters = Vec::new();
         while let Some(message) = stream.try_next().await.context("cannot list tc filters")? {
             filters.extend(BpfFilter::from_message(&message));
         }
+        socket.is_whole().context("cannot list tc filters")?;
         Ok(filters)
     }
 
     /// The devices that have a clsact qdisc.
     pub async fn clsacts(&self) -> Result<HashSet<u32>> {
-        let mut stream = std::pin::pin!(self.handle.qdisc().get().execute());
+        let socket = self.socket();
+        let mut stream = std::pin::pin!(socket.handle.qdisc().get().execute());
         let mut found = HashSet::new();
         let is_clsact = |a: &TcAttribute| matches!(a, TcAttribute::Kind(kind) if kind == CLSACT);
         while let Some(message) = stream.try_next().await.context("cannot list qdiscs")? {
@@ -75,22 +78,26 @@ impl Netlink {
                 found.insert(message.header.index.cast_unsigned());
             }
         }
+        socket.is_whole().context("cannot list qdiscs")?;
         Ok(found)
     }
 
     /// Removes a device's clsact qdisc, unless somebody has filters there.
     pub async fn remove_idle_clsact(&self, ifindex: u32) -> Result<()> {
-        let filters = || self.handle.traffic_filter(ifindex.cast_signed()).get();
+        let socket = self.socket();
+        let filters = || socket.handle.traffic_filter(ifindex.cast_signed()).get();
         for request in [filters().ingress(), filters().egress()] {
             let mut stream = std::pin::pin!(request.execute());
             if stream.try_next().await.context("cannot list tc filters")?.is_some() {
                 return Ok(());
             }
         }
-        let mut request = self.handle.qdisc().del(ifindex.cast_signed());
+        socket.is_whole().context("cannot list tc filters")?;
+        let mut request = socket.handle.qdisc().del(ifindex.cast_signed());
         let message = request.message_mut();
         message.header.parent = TcHandle::CLSACT;
         message.header.handle = TcHandle { major: 0xffff, minor: 0 };
-        request.execute().await.context("cannot remove the clsact qdisc")
+        let done = request.execute().await.map_err(anyhow::Error::from);
+        done.and_then(|()| Ok(socket.is_whole()?)).context("cannot remove the clsact qdisc")
     }
 }

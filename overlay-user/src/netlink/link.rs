@@ -93,31 +93,38 @@ impl Link {
     }
 }
 
+/// The name that a device has now; `None` where there is no device of this index.
+pub fn name_now(ifindex: u32) -> Option<String> {
+    // nix takes it for a success that there is none.
+    let name = nix::net::if_::if_indextoname(ifindex).ok().filter(|name| !name.is_empty())?;
+    Some(name.to_string_lossy().into_owned())
+}
+
 impl Netlink {
     /// Every device of this network namespace.
     pub async fn links(&self) -> Result<Vec<Link>> {
-        let mut stream = std::pin::pin!(self.handle.link().get().execute());
+        let socket = self.socket();
+        let mut stream = std::pin::pin!(socket.handle.link().get().execute());
         let mut links = Vec::new();
         while let Some(message) = stream.try_next().await.context("cannot list interfaces")? {
             links.extend(Link::from_message(&message));
         }
+        socket.is_whole().context("cannot list interfaces")?;
         Ok(links)
     }
 
     /// One device, or `None` where there is no such index.
     pub async fn link(&self, ifindex: u32) -> Option<Link> {
-        let request = self.handle.link().get().match_index(ifindex);
+        let request = self.socket().handle.link().get().match_index(ifindex);
         let mut stream = std::pin::pin!(request.execute());
         Link::from_message(&stream.try_next().await.ok()??)
     }
 
     /// Puts a device into promiscuous mode, or takes it out again.
     pub async fn set_promiscuous(&self, ifindex: u32, on: bool) -> Result<()> {
-        self.handle
-            .link()
-            .set(LinkUnspec::new_with_index(ifindex).promiscuous(on).build())
-            .execute()
-            .await
-            .context("cannot change promiscuous mode")
+        let socket = self.socket();
+        let change = LinkUnspec::new_with_index(ifindex).promiscuous(on).build();
+        let done = socket.handle.link().set(change).execute().await.map_err(anyhow::Error::from);
+        done.and_then(|()| Ok(socket.is_whole()?)).context("cannot change promiscuous mode")
     }
 }

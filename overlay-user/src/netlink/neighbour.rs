@@ -9,6 +9,7 @@ use rtnetlink::packet_route::neighbour::{
 };
 
 use super::Netlink;
+use super::link::name_now;
 
 /// How much the kernel trusts a neighbour's MAC address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +90,13 @@ pub enum Prod {
 impl Netlink {
     /// Every neighbour of this network namespace.
     pub async fn neighbours(&self) -> Result<Vec<Neighbour>> {
-        let mut stream = std::pin::pin!(self.handle.neighbours().get().execute());
+        let socket = self.socket();
+        let mut stream = std::pin::pin!(socket.handle.neighbours().get().execute());
         let mut neighbours = Vec::new();
         while let Some(message) = stream.try_next().await.context("cannot list neighbours")? {
             neighbours.extend(Neighbour::from_message(&message));
         }
+        socket.is_whole().context("cannot list neighbours")?;
         Ok(neighbours)
     }
 
@@ -117,12 +120,17 @@ impl Netlink {
         address: IpAddr,
         state: Option<NeighbourState>,
     ) -> Result<()> {
-        let request = self.handle.neighbours().add(ifindex, address).replace();
+        let socket = self.socket();
+        let request = socket.handle.neighbours().add(ifindex, address).replace();
         let request = match state {
             Some(state) => request.state(state),
             None => request.state(NeighbourState::None).flags(NeighbourFlags::Use),
         };
-        request.execute().await.with_context(|| format!("cannot resolve {address}"))
+        let done = request.execute().await.map_err(anyhow::Error::from);
+        done.and_then(|()| Ok(socket.is_whole()?)).with_context(|| {
+            let name = name_now(ifindex).unwrap_or_else(|| ifindex.to_string());
+            format!("cannot resolve {address} on interface {name}")
+        })
     }
 }
 

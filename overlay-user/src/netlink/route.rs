@@ -58,7 +58,7 @@ impl Netlink {
             message.header.source_prefix_length = length;
             message.attributes.push(RouteAttribute::Source(source.into()));
         }
-        let request = self.handle.route().get(builder.build());
+        let request = self.socket().handle.route().get(builder.build());
         let mut stream = std::pin::pin!(request.execute());
         from_message(&stream.try_next().await.ok()??, destination)
     }

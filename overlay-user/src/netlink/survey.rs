@@ -52,7 +52,10 @@ impl Netlink {
     }
 
     async fn link_messages(&self) -> Result<Vec<LinkMessage>> {
-        let stream = self.handle.link().get().execute();
-        stream.try_collect().await.context("cannot list interfaces")
+        let socket = self.socket();
+        let stream = socket.handle.link().get().execute();
+        let links = stream.try_collect().await.context("cannot list interfaces")?;
+        socket.is_whole().context("cannot list interfaces")?;
+        Ok(links)
     }
 }

@@ -45,7 +45,12 @@ pub fn restrict(config: &Path) -> Result<String> {
             .with_context(|| format!("the kernel takes no rule for {}", path.display()))?;
     }
     let status = rules.restrict_self().context("the kernel does not apply the rules")?;
-    match status.ruleset {
+    extent(status.ruleset)
+}
+
+/// How far the rules hold.
+fn extent(status: RulesetStatus) -> Result<String> {
+    match status {
         RulesetStatus::FullyEnforced => Ok("files confined".to_owned()),
         RulesetStatus::PartiallyEnforced => {
             Ok("files confined, as far as this kernel can".to_owned())
@@ -79,4 +84,23 @@ pub fn folder(file: &Path) -> PathBuf {
 /// Nobody makes devices in those folders.
 fn made_of_devices() -> BitFlags<AccessFs> {
     AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_how_far_files_are_confined() {
+        let said = |status| extent(status).map_err(|error| error.to_string());
+        assert_eq!(said(RulesetStatus::FullyEnforced), Ok("files confined".to_owned()));
+        assert_eq!(
+            said(RulesetStatus::PartiallyEnforced),
+            Ok("files confined, as far as this kernel can".to_owned())
+        );
+        assert_eq!(
+            said(RulesetStatus::NotEnforced),
+            Err("this kernel has no landlock (5.13), or it is off".to_owned())
+        );
+    }
 }

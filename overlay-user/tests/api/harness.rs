@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -10,6 +11,7 @@ use overlay_user::api::configuration::plan::{Applied, Refused};
 use overlay_user::api::configuration::running::{Plan, Running};
 use overlay_user::api::server::{Request, Server};
 use overlay_user::api::{Answer, Problem, Status};
+use overlay_user::events::Log;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -105,11 +107,15 @@ pub async fn answer(stream: &mut UnixStream) -> Result<Answered> {
 }
 
 async fn daemon(mut requests: mpsc::Receiver<Request>, mut running: Running) {
+    let log = Arc::new(Log::default());
     while let Some(request) = requests.recv().await {
         match request {
             Request::Question { reply, .. } => {
                 let status = Status { name: "gw1".to_owned(), ..Status::default() };
                 let _ = reply.send(Ok::<_, Problem>(Answer::Status(Box::new(status))));
+            }
+            Request::Events { reply } => {
+                let _ = reply.send(Arc::clone(&log));
             }
             Request::Running { reply } => {
                 let _ = reply.send(running.clone());

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use overlay_user::api::server::CONNECTIONS;
+use overlay_user::events::reader::FOLLOWERS;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{Api, answer};
@@ -135,5 +136,27 @@ async fn there_are_so_many_connections_and_no_more() -> Result<()> {
         ensure!(begun.elapsed() < LONG, "places are not given back");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn so_many_follow_the_events_and_no_more() -> Result<()> {
+    let api = Api::start()?;
+    let path = "/v1/events?follow=true";
+    let mut followers = Vec::new();
+    for _ in 0..FOLLOWERS {
+        let mut stream = api.connect().await?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await?;
+        let mut head = [0; 12];
+        tokio::time::timeout(LONG, stream.read_exact(&mut head)).await??;
+        ensure!(&head == b"HTTP/1.1 200", "{}", String::from_utf8_lossy(&head));
+        followers.push(stream);
+    }
+    let answered = api.ask("GET", path).await?;
+    let said = answered.json()?["detail"].clone();
+    ensure!(answered.status == 503, "{answered:?}");
+    ensure!(said == "64 readers follow the events already; end one of them", "{said}");
+    let once = api.ask("GET", "/v1/events").await?;
+    ensure!(once.status == 200, "whoever does not follow takes no place: {once:?}");
     Ok(())
 }

@@ -164,3 +164,30 @@ fn a_daemon_that_cannot_start() {
         assert!(said.code == 2 && said.words.contains(sentence), "{said:?}");
     }
 }
+
+#[test]
+fn a_configuration_that_is_not_there() {
+    if !require_root("a_configuration_that_is_not_there") {
+        return;
+    }
+    let host = Host::new();
+    for command in ["check", "run"] {
+        let said = host.overlay(&[command, "--config", "/nonesuch"]);
+        let words = "overlay: cannot read /nonesuch: No such file or directory (os error 2)\n  \
+                     help: --config FILE names another; a package has an example, \
+                     /usr/share/doc/overlay/examples/overlay.toml";
+        assert_eq!(said, Said { code: 2, words: words.to_owned() }, "{command}");
+    }
+}
+
+/// Descriptors for what every process has, and one to read libraries with.
+#[test]
+fn a_process_without_descriptors() {
+    if !require_root("a_process_without_descriptors") {
+        return;
+    }
+    let host = Host::new();
+    let said = host.with(&["ulimit -n 4 && exec", "\"$0\"", "\"$@\""], &["status"], "");
+    let words = "overlay: cannot start: Too many open files (os error 24)";
+    assert_eq!(said, Said { code: 1, words: words.to_owned() });
+}

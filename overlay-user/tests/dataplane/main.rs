@@ -15,8 +15,9 @@ use overlay_control::action::Action;
 use overlay_control::config::Mode;
 use overlay_control::controller::{RestoredPlace, Role};
 use overlay_testbed::{Netns, require_root};
-use overlay_user::dataplane::attach::{Attached, Device, Inherited};
+use overlay_user::dataplane::attach::{Attached, Device, FormerFilter, Inherited};
 use overlay_user::dataplane::features::{self, Feature, Features};
+use overlay_user::dataplane::filter::Filter;
 use overlay_user::dataplane::pins::Pins;
 use overlay_user::dataplane::programs::program_names;
 use overlay_user::dataplane::{Dataplane, bpffs, hook};
@@ -256,8 +257,12 @@ fn a_full_fdb_is_read_as_a_whole_and_found_by_the_next_process() -> Result<()> {
             tables.apply(&Action::PutFdb(key(index), entry))?;
         }
         let more = FDB_ENTRIES..FDB_ENTRIES * 8;
-        let is_full = |index: &u32| tables.apply(&Action::PutFdb(key(*index), entry)).is_err();
-        let count = more.into_iter().find(is_full).context("the FDB is never full")?;
+        let mut put = |index: u32| tables.apply(&Action::PutFdb(key(index), entry));
+        let full = more.into_iter().find_map(|index| Some((index, put(index).err()?)));
+        let (count, refusal) = full.context("the FDB is never full")?;
+        let refusal = format!("{refusal:#}");
+        let (first, last) = ("FDB: PutFdb(FdbKey { ", "): the table is full");
+        ensure!(refusal.starts_with(first) && refusal.ends_with(last), "{refusal}");
         let ip = |ip: &str| NeighbourKey::of(ip.parse().ok()?, 1);
         let router = Neighbour::new(Mac([2, 0, 0, 0, 0, 1])).with_router(true);
         for (ip, neighbour) in [(ip("fe80::5"), router), (ip("10.0.0.5"), router.fixed())] {
@@ -287,6 +292,48 @@ fn a_full_fdb_is_read_as_a_whole_and_found_by_the_next_process() -> Result<()> {
         let restored: Vec<_> = learnt.neighbours.iter().map(|n| (n.vni, n.address)).collect();
         ensure!(restored == [(500, "fe80::5".parse()?)], "{restored:?}");
         ensure!(learnt.neighbours.iter().all(|n| n.neighbour == router));
+        Ok(())
+    })
+}
+
+/// A layout may be another although no entry has become longer or shorter.
+#[test]
+fn maps_of_another_layout_are_not_read() -> Result<()> {
+    with_device("maps_of_another_layout_are_not_read", |_, pinned| {
+        let mut dataplane = Dataplane::load_for(Features::probe()?, 64, Some(pinned.0.clone()))?;
+        let node = Node { abi_version: ABI_VERSION + 1, ..Node::default() };
+        dataplane.tables.apply(&Action::PutNode(node))?;
+        dataplane.commit()?;
+        drop(dataplane);
+        let folder = tempfile::tempdir()?;
+        let refusal = write::write(&pinned.0, &folder.path().join("x.learnt")).err();
+        let refusal = format!("{:#}", refusal.context("they were read")?);
+        let (theirs, ours) = (ABI_VERSION + 1, ABI_VERSION);
+        ensure!(
+            refusal == format!("the pinned maps have layout {theirs}, not {ours}"),
+            "{refusal}"
+        );
+        ensure!(folder.path().read_dir()?.next().is_none(), "something was written");
+        Ok(())
+    })
+}
+
+/// What a former process attached may be gone, and its filter name a program of nobody's.
+#[test]
+fn a_former_program_that_is_gone_is_no_way_back() -> Result<()> {
+    with_device("a_former_program_that_is_gone_is_no_way_back", |netns, pinned| {
+        let pins = Some(pinned.0.clone());
+        let mut dataplane = Dataplane::load_for(Features::probe()?, 64, pins)?;
+        let device = ("eth0", netns.ifindex("eth0")?);
+        let place = Filter { priority: 4789, handle: 1, made_clsact: true };
+        let former = FormerFilter { place, name: "tc_access".to_owned(), program: u32::MAX };
+        let refusal = dataplane.remember(device, hook::Hook::Tc, Some(former)).err();
+        ensure!(
+            format!("{:#}", refusal.context("it was found")?)
+                == "interface eth0: cannot get at its programs: the kernel does not hand out its \
+                    program 4294967295"
+        );
+        ensure!(dataplane.go_back().is_empty(), "somewhere it is as it was");
         Ok(())
     })
 }

@@ -65,12 +65,13 @@ fn the_examples_of_the_book_work() -> Result<()> {
 }
 
 /// An authority, and what it signs.
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(directory: &Path, name: &str) -> Result<Self> {
+    /// One of this name, whose certificate is in a directory.
+    pub fn new(directory: &Path, name: &str) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Who has the name of its signer passes for signed by itself.
@@ -80,7 +81,8 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key) })
     }
 
-    fn sign(&self, directory: &Path, name: &str) -> Result<()> {
+    /// A certificate of this name, and its key.
+    pub fn sign(&self, directory: &Path, name: &str) -> Result<()> {
         let key = KeyPair::generate()?;
         let params = CertificateParams::new(vec!["192.0.2.1".to_owned()])?;
         let certificate = params.signed_by(&key, &self.issuer)?;

@@ -80,7 +80,12 @@ fn what_hurts_is_found_and_its_fix_mends_it() -> Result<()> {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let found: Value = serde_json::from_str(&text)
             .with_context(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)))?;
-        Ok((found["findings"].as_array().context("findings")?.clone(), output.status.code()))
+        let findings = found["findings"].as_array().context("findings")?.clone();
+        let errors = findings.iter().filter(|finding| finding["severity"] == "error").count();
+        let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+        let sentence = format!("overlay: a gateway does not work so: {errors} error(s)");
+        ensure!(said == if errors > 0 { &*sentence } else { "" }, "{said:?}, not {sentence:?}");
+        Ok((findings, output.status.code()))
     };
     let find = |findings: &[Value], code: &str, subject: &str| {
         let is_it = |finding: &&Value| {

@@ -99,7 +99,13 @@ fn fails_to_start(
     ours.kill()?;
     std::fs::write(ours.config(), config(testbed, modes))?;
     let refusal = ours.restart().expect_err("the port takes no XDP program");
-    ensure!(format!("{refusal:#}").contains(refuser), "{refusal:#}");
+    let (log, name) = (format!("{refusal:#}"), &testbed.gw1.name);
+    ensure!(log.contains(refuser), "{log}");
+    let left = format!(
+        "what a former process of {name} attached forwards on; overlay down --name {name} removes \
+         it"
+    );
+    ensure!(log.contains(&left), "{log}");
     // New programs would still forward for a moment: until the kernel has emptied their arrays
     // of tail calls.
     let after = programs(testbed)?;
@@ -116,7 +122,8 @@ fn a_start_that_a_port_refuses_leaves_what_forwarded() -> Result<()> {
         ours.reload(&config(testbed, ("xdp", "tc")))?;
         ours.do_without("xdp-frags");
         set_mtu(&testbed.host1, "eth0", 9000)?;
-        fails_to_start(testbed, &mut ours, ("xdp", "xdp"), "eth1")?;
+        let refusal = "interface eth1 takes no xdp program; mode = \"auto\" or \"tc\" would do";
+        fails_to_start(testbed, &mut ours, ("xdp", "xdp"), refusal)?;
 
         std::fs::write(ours.config(), config(testbed, ("xdp", "tc")))?;
         ours.restart()?;

@@ -194,7 +194,10 @@ fn what_was_learnt_survives_another_layout() -> Result<()> {
         std::fs::write(file(&bed), damage)?;
         ours.use_binary(Some(next.clone()));
         ours.restart()?;
-        ensure!(ours.log().contains("are lost"), "{}", ours.log());
+        let log = ours.log();
+        for words in ["are lost, loaded ones too: ", "; cannot read "] {
+            ensure!(log.contains(words), "{words} is not in: {log}");
+        }
         ensure!(ours.place_of("blue", LOCAL)?.is_none(), "{:?}", ours.show("fdb")?);
     }
     Ok(())

@@ -404,6 +404,9 @@ fn a_name_that_moves_to_another_namespace() -> Result<()> {
     first.kill()?;
     let mut second = later.start_as(&instance, 1, "eth0", ["eth1", "eth4"])?;
     ensure!(later.passes("eth1", "eth4", "later")?, "{}", second.log());
+    let words =
+        format!("{instance} ran in another network namespace; its links there are detached");
+    ensure!(second.log().contains(&words), "{}", second.log());
     let has_ended = former.is_cut_off("eth1", "eth4", "former still")?;
     ensure!(has_ended, "the former place still forwards");
     second.down()?;

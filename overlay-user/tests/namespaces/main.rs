@@ -14,6 +14,7 @@ mod bad_config;
 mod changes;
 mod closed;
 mod crash;
+mod descriptors;
 mod devices;
 mod dhcp;
 mod doctor;

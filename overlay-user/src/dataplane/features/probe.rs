@@ -2,7 +2,7 @@
 
 use std::io;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use aya::maps::MapType;
 use aya::programs::ProgramType;
 use aya::sys::{BpfHelper, is_helper_supported, is_map_supported};
@@ -14,14 +14,22 @@ use crate::dataplane::{buffers, xdp_features};
 /// Whether a feature is there. What could not be tried for a reason of its own, such as a
 /// filter of system calls, counts as missing where something else will do.
 pub fn about(about: &About) -> Result<bool> {
-    let found = probe(about.feature)
-        .with_context(|| format!("cannot find out whether this kernel has {}", about.name));
-    match (found, about.without) {
-        (Err(error), Some(instead)) => {
-            tracing::warn!("{error:#}; doing without: {instead}");
+    match probe(about.feature) {
+        Err(error) => {
+            let said = dispensed_with(about, error)?;
+            tracing::warn!("{said}");
             Ok(false)
         }
-        (found, _) => found,
+        found => found,
+    }
+}
+
+/// What is done where a feature could not be tried, if it can be done without.
+fn dispensed_with(about: &About, error: anyhow::Error) -> Result<String> {
+    let error = error.context(format!("cannot find out whether this kernel has {}", about.name));
+    match about.without {
+        Some(instead) => Ok(format!("{error:#}; doing without: {instead}")),
+        None => Err(error),
     }
 }
 
@@ -137,9 +145,9 @@ fn context_cast() -> Result<bool> {
         }
         Err(error) => return Err(error.into()),
     };
-    // SAFETY: it only asks.
+    // SAFETY: it only asks, and every kernel answers.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    let several = usize::try_from(page).context("the size of a page")? * 2;
+    let several = page.unsigned_abs() as usize * 2;
     let told = |len: usize| {
         let mut frame = vec![0; len];
         frame[..ipv4_frame().len()].copy_from_slice(&ipv4_frame());
@@ -202,5 +210,32 @@ fn accepted<T>(result: io::Result<T>) -> Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ALL;
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_tried_is_done_without_where_it_can_be() {
+        let said = |feature| {
+            let about = ALL.iter().find(|about| about.feature == feature).unwrap();
+            let error = io::Error::from_raw_os_error(libc::EPERM).into();
+            dispensed_with(about, error).map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(
+            said(Feature::EncapL2Eth),
+            Ok("cannot find out whether this kernel has encap-l2-eth: Operation not permitted \
+                (os error 1); doing without: the kernel segments them, at a cost in CPU"
+                .to_owned())
+        );
+        assert_eq!(
+            said(Feature::DevmapHash),
+            Err("cannot find out whether this kernel has devmap-hash: Operation not permitted \
+                 (os error 1)"
+                .to_owned())
+        );
     }
 }
