@@ -37,9 +37,12 @@ impl Bed {
     }
 
     fn start(&self) -> Result<Overlay<'_>> {
+        self.ports.run(&self.config(""))
+    }
+
+    fn config(&self, node: &str) -> String {
         let fdb = "[[segment.fdb]]\nmac = \"02:00:00:00:00:03\"\npeer = \"peer\"\n";
-        let config = self.ports.config("", "", fdb, "");
-        self.ports.run(&config)
+        self.ports.config(node, "", fdb, "")
     }
 
     fn tunnel(&self) -> Result<Tunnel> {
@@ -144,7 +147,9 @@ fn ended_by(signal: Signal, name: &str, other: Option<&PathBuf>) -> Result<()> {
     let mode = std::fs::metadata(file(&bed))?.permissions().mode() & 0o777;
     ensure!(mode == 0o600, "the file has mode {mode:o}");
     check(&ours, taught).context("before")?;
-    for binary in [other.cloned(), None] {
+    // The table of addresses has another size for the second successor, and another order with it.
+    for (binary, node) in [(other.cloned(), ""), (None, "fdb_entries = 5000")] {
+        std::fs::write(ours.config(), bed.config(node))?;
         match signal {
             Signal::SIGKILL => ours.kill()?,
             _ => ensure!(ours.end(signal)? == Some(0), "{}", ours.log()),
