@@ -93,6 +93,9 @@ pub const PACKAGE_TESTS: &[Package] = &[
     package("fish", "fish", Scope::Ci, "loads its completions"),
     package("zsh", "zsh", Scope::Ci, "loads its completions"),
     package("systemd", "systemd-analyze", Scope::Ci, "reads and judges the units"),
+    package("systemd-container", "systemd-nspawn", Scope::Ci, "boots a Debian to run them in"),
+    package("util-linux", "nsenter", Scope::Ci, "runs commands in it"),
+    package("iputils-ping", "ping", Scope::Ci, "whether the gateway in it forwards"),
 ];
 
 /// Programs that cargo installs.

@@ -87,6 +87,6 @@ pub async fn on_host(
     }
     match config.check_host(&host) {
         errors if errors.is_empty() => Ok(config.host_warnings(&host)),
-        errors => Err(CommandFailure::Configuration(errors)),
+        errors => Err(CommandFailure::Host(errors)),
     }
 }

@@ -12,6 +12,8 @@ pub enum CommandFailure {
     Refused(anyhow::Error),
     /// The configuration file is wrong, in these places: exit code 2.
     Configuration(Vec<ConfigError>),
+    /// The configuration file does not fit this host, in these places: exit code 2.
+    Host(Vec<ConfigError>),
     /// The command line or the configuration is wrong: exit code 2.
     Wrong(String),
 }
@@ -21,7 +23,7 @@ impl CommandFailure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Refused(_) => ExitCode::from(1),
-            Self::Configuration(_) | Self::Wrong(_) => ExitCode::from(2),
+            Self::Configuration(_) | Self::Host(_) | Self::Wrong(_) => ExitCode::from(2),
         }
     }
 }
@@ -31,7 +33,7 @@ impl fmt::Display for CommandFailure {
         match self {
             Self::Refused(error) => write!(f, "overlay: {error:#}"),
             Self::Wrong(message) => write!(f, "overlay: {message}"),
-            Self::Configuration(errors) => {
+            Self::Configuration(errors) | Self::Host(errors) => {
                 for error in errors {
                     writeln!(f, "{error}")?;
                 }

@@ -12,6 +12,7 @@ mod events;
 mod failure;
 mod fdb;
 mod generate;
+mod journal;
 mod query;
 mod rows;
 mod run;
@@ -49,7 +50,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a gateway in the foreground.
-    Run(Configured),
+    Run(Run),
     /// Validate a configuration file; changes nothing.
     Check(Configured),
     /// Say what this machine's kernel can do, and what on the machine would hurt a gateway.
@@ -108,7 +109,13 @@ enum Command {
     /// Write the configuration that is in effect to the configuration file.
     Save(Query),
     /// Have a running gateway apply its configuration file again.
-    Reload(Query),
+    Reload {
+        /// The instance that runs with this configuration file, in place of a name.
+        #[arg(long, short, value_name = "FILE", conflicts_with = "name")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        query: Query,
+    },
     /// Remove everything that a gateway attached or pinned, and end it.
     Down(Query),
     /// Write the man pages and the shells' completions, for packages.
@@ -117,6 +124,16 @@ enum Command {
         /// The folder to write them to.
         folder: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    #[command(flatten)]
+    configured: Configured,
+    /// For a service manager: end with exit code 1 where this host lacks what the configuration
+    /// names, which may come yet, so that 2 stands for what starting again does not mend.
+    #[arg(long)]
+    service: bool,
 }
 
 #[derive(Debug, Args)]
@@ -175,8 +192,8 @@ fn instance_name(name: &str) -> Result<String, String> {
 /// Runs the command of this process's command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Command::Run(configured) = &cli.command {
-        run::prepare(&configured.config);
+    if let Command::Run(run) = &cli.command {
+        run::prepare(&run.configured.config);
     }
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -192,7 +209,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            let _ = write!(std::io::stderr(), "{}", journal::failure(&failure.to_string()));
             failure.exit_code()
         }
     }
@@ -207,7 +224,7 @@ async fn execute(command: Command) -> Result<ExitCode, CommandFailure> {
 
 async fn carry_out(command: Command) -> Result<(), CommandFailure> {
     match command {
-        Command::Run(configured) => run::run(&configured.config, configured.name).await,
+        Command::Run(arguments) => run::run(arguments).await,
         Command::Check(configured) => check::check(&configured.config).await,
         Command::Doctor { config, json } => doctor::run(config, json).await,
         Command::Status { query, .. } => status::status(query, false).await.map(drop),
@@ -221,7 +238,13 @@ async fn carry_out(command: Command) -> Result<(), CommandFailure> {
         Command::Unset(unset) => change::unset(unset).await,
         Command::Change(change) => change::change(change).await,
         Command::Save(query) => change::save(query).await,
-        Command::Reload(query) => query::ask(query.name, Question::Reload, query.json).await,
+        Command::Reload { config, query } => {
+            let name = match config {
+                Some(file) => Some(select::with_file(&file).await?.name),
+                None => query.name,
+            };
+            query::ask(name, Question::Reload, query.json).await
+        }
         Command::Down(query) => down::down(query.name, query.json).await,
         Command::Generate { folder } => Ok(generate::write(Cli::command(), &folder)?),
     }

@@ -3,9 +3,10 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use anyhow::anyhow;
 use tracing_subscriber::EnvFilter;
 
-use super::CommandFailure;
+use super::{CommandFailure, Run, journal};
 use crate::daemon::Daemon;
 use crate::privileges;
 
@@ -19,9 +20,19 @@ pub fn prepare(file: &Path) {
 }
 
 /// Runs a gateway until it is told to end.
-pub async fn run(file: &Path, name: Option<String>) -> Result<(), CommandFailure> {
-    Daemon::start(file, name).await?.run().await?;
+pub async fn run(Run { configured, service }: Run) -> Result<(), CommandFailure> {
+    let daemon = Daemon::start(&configured.config, configured.name).await;
+    daemon.map_err(|failure| if service { for_service(failure) } else { failure })?.run().await?;
     Ok(())
+}
+
+/// What this host lacks may come yet, a device or an address: whoever starts services is told
+/// by the exit code to try again. A file that is wrong stays so until somebody mends it.
+fn for_service(failure: CommandFailure) -> CommandFailure {
+    match failure {
+        CommandFailure::Host(_) => CommandFailure::Refused(anyhow!("{failure}")),
+        other => other,
+    }
 }
 
 /// Logs to standard error; `RUST_LOG` chooses what. The BPF programs' records
@@ -29,10 +40,10 @@ pub async fn run(file: &Path, name: Option<String>) -> Result<(), CommandFailure
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("info,netlink_packet_route=error,netlink_proto=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if journal::is_standard_error() {
+        log.with_ansi(false).event_format(journal::Lines::new()).init();
+    } else {
+        log.with_ansi(std::io::stderr().is_terminal()).with_target(false).init();
+    }
 }

@@ -1,9 +1,12 @@
 //! Finding the instance that a command is for.
 
+use std::path::Path;
+
 use anyhow::anyhow;
 
 use super::CommandFailure;
-use crate::api::client;
+use crate::api::Question;
+use crate::api::client::{self, Outcome};
 use crate::instance::Instance;
 
 /// The instance of this name, or the only one that runs.
@@ -18,6 +21,27 @@ pub async fn running(name: Option<String>) -> Result<Instance, CommandFailure> {
         }
     }
     only(alive)
+}
+
+/// The only instance that runs with this configuration file.
+pub async fn with_file(file: &Path) -> Result<Instance, CommandFailure> {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let mut found = Vec::new();
+    for instance in Instance::all() {
+        // One that is not understood, or does not answer, has a name to be called by.
+        let Ok(Outcome::Answered(body)) = client::ask(&instance, Question::Status).await else {
+            continue;
+        };
+        let status: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status["config"].as_str().is_some_and(|config| Path::new(config) == file) {
+            found.push(instance);
+        }
+    }
+    if found.is_empty() {
+        let none = anyhow!("no overlay instance runs with the configuration {}", file.display());
+        return Err(CommandFailure::Refused(none));
+    }
+    only(found)
 }
 
 /// The only instance of these.

@@ -69,7 +69,7 @@ impl Daemon {
         self.keeps_its_name(config)?;
         match check::on_host(config, &self.running.file, &self.netlink, self.known()).await {
             Ok(warnings) => Ok(warnings.iter().map(ToString::to_string).collect()),
-            Err(CommandFailure::Configuration(errors)) => Err(Refused::Wrong(errors)),
+            Err(CommandFailure::Host(errors)) => Err(Refused::Wrong(errors)),
             Err(failure) => Err(refusal(failure).into()),
         }
     }
@@ -108,7 +108,7 @@ impl Daemon {
 /// Why a configuration is refused.
 pub fn refusal(failure: CommandFailure) -> Problem {
     match failure {
-        CommandFailure::Configuration(errors) => {
+        CommandFailure::Configuration(errors) | CommandFailure::Host(errors) => {
             let details = errors.iter().map(ToString::to_string).collect();
             Problem::configuration("nothing was changed", details)
         }

@@ -46,6 +46,30 @@ fn none_and_several() {
 }
 
 #[test]
+fn the_one_with_a_file() {
+    if !require_root("the_one_with_a_file") {
+        return;
+    }
+    let host = Host::new();
+    host.daemon("old", answer!("200 OK", "[]"));
+    host.daemon("gw1", answer!("200 OK", "{\"config\": \"/etc/overlay/a.toml\", \"changes\": []}"));
+    for name in ["gw2", "gw3"] {
+        let answer = answer!("200 OK", "{\"config\": \"/etc/overlay/b.toml\", \"changes\": []}");
+        host.daemon(name, answer);
+    }
+    let none = "overlay: no overlay instance runs with the configuration /etc/overlay/c.toml";
+    let two = "overlay: several instances run; choose one with --name:\n  gw2\n  gw3";
+    each(
+        &host,
+        &[
+            (&["reload", "--config", "/etc/overlay/a.toml"], 0, ""),
+            (&["reload", "--config", "/etc/overlay/b.toml"], 2, two),
+            (&["reload", "--config", "/etc/overlay/c.toml"], 1, none),
+        ],
+    );
+}
+
+#[test]
 fn answers_that_are_none() {
     if !require_root("answers_that_are_none") {
         return;

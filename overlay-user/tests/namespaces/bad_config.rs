@@ -136,12 +136,16 @@ impl Host {
 
     /// Runs a command on a configuration; returns exit code and output.
     fn run(&self, command: &str, config: &Path) -> Result<(Option<i32>, String)> {
+        self.run_with(&[command], config)
+    }
+
+    fn run_with(&self, command: &[&str], config: &Path) -> Result<(Option<i32>, String)> {
         let mut command_line = overlay(&self.netns);
-        command_line.arg(command).arg("--config").arg(config);
+        command_line.args(command).arg("--config").arg(config);
         let process = Process::spawn(&mut command_line)?;
         let status = process
             .wait(Duration::from_secs(10))
-            .with_context(|| format!("overlay {command} did not refuse"))?;
+            .with_context(|| format!("overlay {} did not refuse", command.join(" ")))?;
         Ok((status.code(), process.output()))
     }
 
@@ -225,6 +229,30 @@ fn all_mistakes_of_a_file_are_told_at_once() -> Result<()> {
     ensure!(code == Some(2), "exit code {code:?}");
     let places = output.matches(&*path.display().to_string()).count();
     ensure!(places >= 3, "{places} places named:\n{output}");
+    Ok(())
+}
+
+/// What may come by itself is tried again, what somebody has to mend is not.
+#[test]
+fn a_service_manager_is_told_what_may_come_yet() -> Result<()> {
+    if !require_root("a_service_manager_is_told_what_may_come_yet") {
+        return Ok(());
+    }
+    let host = Host::new()?;
+    let good = GOOD.replace("NAME", host.netns.name());
+    for (from, to, code) in [
+        ("\"eth2\"", "\"eth9\"", 1),
+        ("vtep = \"192.0.2.1\"", "vtep = \"192.0.2.77\"", 1),
+        ("vni  = 200", "vni  = = 200", 2),
+        ("vni  = 200", "vni  = 100", 2),
+    ] {
+        let path = host.scratch.write("overlay.toml", good.replacen(from, to, 1))?;
+        let (found, output) = host.run_with(&["run", "--service"], &path)?;
+        ensure!(found == Some(code), "{to}: exit code {found:?} instead of {code}:\n{output}");
+        let place = format!("{}:", path.display());
+        ensure!(output.contains(&place) && output.contains("help:"), "{to}:\n{output}");
+        host.expect_nothing_attached()?;
+    }
     Ok(())
 }
 

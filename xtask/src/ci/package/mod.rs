@@ -5,8 +5,10 @@
 //! - `root`: a clean Debian, made by debootstrap.
 //! - `life`: install, upgrade, removal and purge in it.
 //! - `units`: what systemd says of the units.
+//! - `live`: a Debian that is booted, and what the units do in it.
 
 mod life;
+mod live;
 mod pages;
 mod root;
 mod units;
@@ -49,7 +51,10 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     let root = step("a clean root (debootstrap)", || Root::make(&folder))?;
     step("the .deb: install, upgrade, removal, purge", || {
         life::check(&root, &tree, [old_deb, deb], [&older.full(), &source.full()])
-    })
+    })?;
+    drop(root);
+    let path = step("a Debian that boots", || root::that_boots(&folder))?;
+    live::check(path, [old_deb, deb])
 }
 
 /// The gateway's package among those of a format.

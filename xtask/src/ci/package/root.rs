@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use overlay_testbed::{Cleanup, Netns, veth};
+use overlay_testbed::{Cleanup, Netns, run, veth};
 
 use crate::step::{capture, execute};
 
@@ -24,21 +24,10 @@ pub struct Root {
 }
 
 impl Root {
-    /// Makes one in `folder`. The bare system is kept there for the next time.
+    /// Makes one in `folder`.
     pub fn make(folder: &Path) -> Result<Self> {
-        let base = folder.join("debian");
-        if !base.exists() {
-            let half = folder.join("debian.new");
-            let _ = fs::remove_dir_all(&half);
-            let mut debootstrap = Command::new("debootstrap");
-            let quiet = debootstrap.args(["--variant=minbase", &suite()?]).arg(&half);
-            execute(quiet.stdout(std::process::Stdio::null()))?;
-            fs::rename(&half, &base)?;
-        }
         let path = folder.join("root");
-        // Never with something of the machine mounted in it.
-        execute(Command::new("rm").args(["-r", "-f", "--one-file-system"]).arg(&path))?;
-        execute(Command::new("cp").arg("--archive").args([&base, &path]))?;
+        copy(&bare(folder)?, &path)?;
         let (netns, outside) = (Netns::new("root")?, Netns::new("outside")?);
         for device in ["eth0", "eth1"] {
             veth(&netns, device, &outside, device)?;
@@ -69,6 +58,50 @@ impl Root {
     pub fn file(&self, path: &str) -> PathBuf {
         self.path.join(path.trim_start_matches('/'))
     }
+}
+
+/// A bare Debian, which is kept in `folder` for the next time.
+fn bare(folder: &Path) -> Result<PathBuf> {
+    let (done, half) = (folder.join("debian"), folder.join("debian.new"));
+    if !done.exists() {
+        let _ = fs::remove_dir_all(&half);
+        let mut debootstrap = Command::new("debootstrap");
+        let quiet = debootstrap.args(["--variant=minbase", &suite()?]).arg(&half);
+        execute(quiet.stdout(Stdio::null()))?;
+        fs::rename(&half, &done)?;
+    }
+    Ok(done)
+}
+
+/// What a Debian that boots has beside.
+const TO_BOOT: &[&str] = &["systemd", "systemd-sysv", "dbus", "iproute2"];
+
+/// A Debian in `folder` that boots. What it is a copy of is kept there for the next time.
+pub fn that_boots(folder: &Path) -> Result<PathBuf> {
+    let (done, half) = (folder.join("debian-systemd"), folder.join("debian-systemd.new"));
+    if !done.exists() {
+        copy(&bare(folder)?, &half)?;
+        // The names of today's network, whatever it was when the bare one was made.
+        fs::copy("/etc/resolv.conf", half.join("etc/resolv.conf")).context("/etc/resolv.conf")?;
+        let install = ["install", "--yes", "--no-install-recommends"];
+        for words in [&["update"][..], &[&install, TO_BOOT].concat()] {
+            let mut apt = Command::new("chroot");
+            apt.arg(&half).arg("apt-get").arg("-qq").args(words);
+            apt.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C.UTF-8");
+            run(&mut apt)?;
+        }
+        fs::rename(&half, &done)?;
+    }
+    let path = folder.join("machine");
+    copy(&done, &path)?;
+    Ok(path)
+}
+
+/// Copies a root, in place of what was there.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    // Never with something of the machine mounted in it.
+    execute(Command::new("rm").args(["-r", "-f", "--one-file-system"]).arg(to))?;
+    execute(Command::new("cp").arg("--archive").args([from, to]))
 }
 
 /// The machine's own Debian, whose libraries the binary is linked with.
