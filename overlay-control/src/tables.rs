@@ -301,6 +301,25 @@ impl TableSet {
         lock(&self.counted).peers.get(&index).copied().unwrap_or_default()
     }
 
+    /// Has a port go on from what was counted before.
+    pub fn carry_port(&self, index: u32, counted: Counters) {
+        let ports = &mut lock(&self.counted).ports;
+        let sum = ports.entry(index).or_default();
+        *sum = *sum + counted;
+    }
+
+    /// The same for a peer.
+    pub fn carry_peer(&self, index: u32, counted: Counters) {
+        let peers = &mut lock(&self.counted).peers;
+        let sum = peers.entry(index).or_default();
+        *sum = *sum + counted;
+    }
+
+    /// The same for a rule.
+    pub fn carry_rule(&self, index: u32, counted: RuleCount) {
+        lock(&self.rules).entry(index).or_default().add(counted);
+    }
+
     /// What a rule has held.
     pub fn rule_count(&self, index: u32) -> RuleCount {
         lock(&self.rules).get(&index).copied().unwrap_or_default()
@@ -483,6 +502,10 @@ mod tests {
         let peer = Counters { tx_packets: 3, tx_bytes: 300, ..Counters::default() };
         assert_eq!(tables.peer_counters(1), peer);
         assert_eq!(tables.port_counters(MAX_PORTS), Counters::default());
+        tables.carry_port(1, port);
+        tables.carry_peer(2, peer);
+        assert_eq!(tables.port_counters(1), port + port);
+        assert_eq!(tables.peer_counters(2), peer);
         assert_eq!(tables.peer_counters(MAX_PEERS), Counters::default());
 
         tables.count_drop(4, DropReason::TooBig, 2);

@@ -9,12 +9,12 @@ use aya_ebpf::maps::{
 };
 use overlay_common::abi::sides;
 use overlay_common::abi::{
-    ACCESS_BUCKETS, Bound, Count, DropKey, FILTER_BLOCKS, FilterNode, FirstGuard, FloodKey,
-    FlowKey, GuardKey, MAX_FILTER_NODES, MAX_FILTERS, MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS,
-    MAX_POLICERS, MAX_PORTS, MAX_ROUTES, MAX_RULES, MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour,
-    NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer, PolicerKey, Port, Punt, PuntBucket,
-    PuntLimit, PuntReason, Queue, Route, RouteKey, Router, RuleCount, Sample, Sampler, Segment,
-    Target, VTEP_BUCKETS, Vtep, Vtep6Key, Watch, Way,
+    ACCESS_BUCKETS, Bound, Carried, CarriedKey, Count, DropKey, FILTER_BLOCKS, FilterNode,
+    FirstGuard, FloodKey, FlowKey, GuardKey, MAX_CARRIED, MAX_FILTER_NODES, MAX_FILTERS,
+    MAX_FLOOD_SLOTS, MAX_GUARDS, MAX_PEERS, MAX_POLICERS, MAX_PORTS, MAX_ROUTES, MAX_RULES,
+    MAX_SEGMENTS, MAX_WAYS, MAX_XSKS, Neighbour, NeighbourKey, Node, PERMIT_BUCKETS, Peer, Policer,
+    PolicerKey, Port, Punt, PuntBucket, PuntLimit, PuntReason, Queue, Route, RouteKey, Router,
+    RuleCount, Sample, Sampler, Segment, Target, VTEP_BUCKETS, Vtep, Vtep6Key, Watch, Way,
 };
 use overlay_common::hash::{Bucket, MIN_BUCKETS};
 use overlay_common::word::Word;
@@ -62,6 +62,10 @@ pub static DROPS: PerCpuHashMap<DropKey, u64> =
 pub static PORT_COUNTERS: Array<Count> = counts(MAX_PORTS);
 #[map]
 pub static PEER_COUNTERS: Array<Count> = counts(MAX_PEERS);
+/// No program looks into it.
+#[map]
+pub static CARRIED: HashMap<CarriedKey, Carried> =
+    HashMap::with_max_entries(MAX_CARRIED, BPF_F_NO_PREALLOC);
 #[map]
 pub static PUNTS: PerfEventArray<Punt> = PerfEventArray::new(0);
 #[map]

@@ -92,6 +92,31 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// Each of both by itself, added as words that begin again at zero: what is to be added to
+    /// something may be less than nothing.
+    #[must_use]
+    pub const fn wrapping_add(self, other: Self) -> Self {
+        Self {
+            rx_packets: self.rx_packets.wrapping_add(other.rx_packets),
+            rx_bytes: self.rx_bytes.wrapping_add(other.rx_bytes),
+            tx_packets: self.tx_packets.wrapping_add(other.tx_packets),
+            tx_bytes: self.tx_bytes.wrapping_add(other.tx_bytes),
+        }
+    }
+
+    /// The same, taken away.
+    #[must_use]
+    pub const fn wrapping_sub(self, other: Self) -> Self {
+        Self {
+            rx_packets: self.rx_packets.wrapping_sub(other.rx_packets),
+            rx_bytes: self.rx_bytes.wrapping_sub(other.rx_bytes),
+            tx_packets: self.tx_packets.wrapping_sub(other.tx_packets),
+            tx_bytes: self.tx_bytes.wrapping_sub(other.tx_bytes),
+        }
+    }
+}
+
 impl core::ops::Add for Counters {
     type Output = Self;
 

@@ -5,6 +5,7 @@
 //! order unless a field is a byte array, which is as on the wire.
 
 mod admission;
+mod carried;
 mod counters;
 mod egress;
 mod fdb;
@@ -20,6 +21,7 @@ mod segment;
 mod watch;
 
 pub use admission::{Access, AccessKey, Permit, PermitKey, Policed, Vtep, Vtep6Key, VtepKey};
+pub use carried::{Carried, CarriedKey};
 pub use counters::{Count, Counters, Direction, DropKey, Hook};
 pub use egress::{Egress, Peer, Port, Stations, Way};
 pub use fdb::{FdbEntry, FdbKey, Target};
@@ -120,6 +122,8 @@ pub mod maps {
     /// Array: CPU, direction, peer index → [`Count`](super::Count), at
     /// [`Count::position`](super::Count::position) among [`MAX_PEERS`](super::MAX_PEERS).
     pub const PEER_COUNTERS: &str = "PEER_COUNTERS";
+    /// Hash, of user space alone: [`CarriedKey`](super::CarriedKey) → [`Carried`](super::Carried).
+    pub const CARRIED: &str = "CARRIED";
     /// Perf event array: [`Punt`](super::Punt) followed by the frame's bytes.
     pub const PUNTS: &str = "PUNTS";
     /// Array: punt reason → [`PuntLimit`](super::PuntLimit).
@@ -283,6 +287,9 @@ const _: () = assert!(2 * MAX_PEERS * 2 <= VTEP_BUCKETS * crate::hash::SLOTS as 
 /// change takes.
 pub const PERMIT_BUCKETS: u32 = 1 << 18;
 const _: () = assert!(MAX_PERMITS / 15 * 16 == PERMIT_BUCKETS * crate::hash::SLOTS as u32);
+/// Entries in [`maps::CARRIED`]: one a port and peer, and of rules, drop counters, devices and
+/// segments those that have counted.
+pub const MAX_CARRIED: u32 = 1 << 16;
 /// Entries in [`maps::XSKS`]: queues that user space has frames of over AF_XDP.
 pub const MAX_XSKS: u32 = MAX_PORTS;
 /// Entries in [`maps::POLICERS`]: one a port, peer and segment.

@@ -1,5 +1,7 @@
 //! Numbers about the controller's beliefs, cheap enough to be asked for every second.
 
+use std::net::IpAddr;
+
 use overlay_common::abi::{
     MAX_FILTERS, MAX_GROUPS, MAX_GUARDS, MAX_PEERS, MAX_PERMITS, MAX_POLICERS, MAX_PORTS,
     MAX_ROUTES, MAX_SEGMENTS, Target,
@@ -38,6 +40,8 @@ pub struct PeerBrief<'a> {
     pub id: Option<PeerId>,
     /// Its name.
     pub name: &'a str,
+    /// Where it is.
+    pub vtep: IpAddr,
     /// Whether frames can be sent to it.
     pub is_ready: bool,
 }
@@ -68,6 +72,7 @@ impl Controller {
         self.config.peers.iter().map(|peer| PeerBrief {
             id: self.ids.peer(&peer.name),
             name: &peer.name,
+            vtep: peer.vtep,
             is_ready: self.ways_to(peer.vtep).is_ok(),
         })
     }

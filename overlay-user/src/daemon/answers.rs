@@ -28,7 +28,9 @@ impl Daemon {
         // Whoever asked may be gone by now.
         match request {
             Request::Question { question, reply } => {
-                let _ = reply.send(self.answer(question).await);
+                let answer = self.answer(question).await;
+                self.keep_counters();
+                let _ = reply.send(answer);
             }
             Request::Fdb { reply } => {
                 let _ = reply.send(self.fdb_dump());
@@ -37,7 +39,9 @@ impl Daemon {
                 let _ = reply.send(Arc::clone(&self.sight.log));
             }
             Request::Metrics { reply } => {
-                let _ = reply.send(self.metrics());
+                let metrics = self.metrics();
+                self.keep_counters();
+                let _ = reply.send(metrics);
             }
             Request::Names { reply } => {
                 let _ = reply.send(self.controller.names(self.now()));
@@ -237,16 +241,24 @@ impl Daemon {
     /// The kernel's drop counters, those of ports that user space carries, the forwarder's
     /// and the queues'.
     pub(super) fn drops(&self) -> BTreeMap<DropKey, u64> {
+        let mut drops = self.own_drops();
+        for (key, packets) in self.dataplane.tables.drops() {
+            *drops.entry(key).or_default() += packets;
+        }
+        drops.retain(|_, packets| *packets > 0);
+        drops
+    }
+
+    /// The same without the kernel's.
+    pub(super) fn own_drops(&self) -> BTreeMap<DropKey, u64> {
         let mut drops: BTreeMap<DropKey, u64> = BTreeMap::new();
-        let kernel = self.dataplane.tables.drops();
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
         let by_user = self.user_ports.drops();
         let others = mirror.drops().into_iter().chain(self.queues.drops()).chain(by_user);
         let others = others.chain(self.gone.drops.clone());
-        for (key, packets) in kernel.into_iter().chain(others) {
+        for (key, packets) in others {
             *drops.entry(key).or_default() += packets;
         }
-        drops.retain(|_, packets| *packets > 0);
         drops
     }
 

@@ -75,6 +75,17 @@ impl Gone {
         }
     }
 
+    /// Adds what ports of a segment had counted that were gone before this process came.
+    pub fn carry(&mut self, segment: SegmentId, counted: Counters) {
+        let sum = self.segments.entry(segment).or_default();
+        *sum = *sum + counted;
+    }
+
+    /// What the ports had counted that are gone, by their segments.
+    pub fn segments(&self) -> impl Iterator<Item = (SegmentId, Counters)> + '_ {
+        self.segments.iter().map(|(id, counters)| (*id, *counters))
+    }
+
     /// What the ports of a segment had counted that are gone.
     pub fn of(&self, segment: SegmentId) -> Counters {
         self.segments.get(&segment).copied().unwrap_or_default()

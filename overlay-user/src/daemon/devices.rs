@@ -10,7 +10,7 @@ use overlay_common::verdict::DropReason;
 use super::Daemon;
 
 /// So many devices that are gone are remembered.
-const GONE: usize = 256;
+pub const GONE: usize = 256;
 
 /// Where drops are counted.
 const HOOKS: [Hook; 3] = [Hook::Xdp, Hook::Tc, Hook::User];

@@ -361,6 +361,7 @@ impl Daemon {
         self.tend_watch();
         self.prod().await;
         self.keep_learnt().await;
+        self.keep_counters();
         // A MAC that is kept for a while after it was lost runs out.
         self.tell_next_hops();
         let detached: Vec<String> = self

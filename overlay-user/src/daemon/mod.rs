@@ -10,7 +10,7 @@
 //! - `refusals`: changes of tables that the kernel refused.
 //! - `answers`: what is asked over the control socket.
 //! - `explain`: what would become of a frame.
-//! - `counted`: what segments have counted.
+//! - `counted`: what segments have counted; `carried`: counters that go on.
 //! - `devices`: the names of devices, and what they have dropped once they are gone.
 //! - `addresses`: lists of addresses that are loaded and unloaded.
 //! - `reload`: another configuration, from the file.
@@ -24,6 +24,7 @@
 
 mod addresses;
 mod answers;
+mod carried;
 mod change;
 mod counted;
 mod devices;
@@ -73,6 +74,7 @@ use crate::netlink::next_hops::Way;
 use crate::netlink::{Link, Monitor, Netlink, NextHops};
 use crate::user_ports::UserPorts;
 use crate::watch::Hub;
+use carried::Carrier;
 use counted::Gone;
 use devices::Devices;
 use keeper::Keeper;
@@ -112,6 +114,7 @@ pub struct Daemon {
     mirror: Arc<RwLock<TableSet>>,
     refusals: Refusals,
     gone: Gone,
+    carrier: Carrier,
 
     ports: BTreeMap<String, Port>,
     user_ports: UserPorts,
@@ -201,6 +204,8 @@ impl Daemon {
         self.scan();
         self.flush();
         self.write_ledger()?;
+        self.user_ports.stop_all();
+        self.keep_counters();
         self.keep_learnt_for_good().await;
         tracing::info!(
             "ending: forwarding goes on without a daemon; overlay run takes over again, \
@@ -310,6 +315,7 @@ impl Daemon {
             }
             for action in &actions {
                 self.keeper.note(action);
+                self.carrier.note(action);
                 let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
                 self.gone.before(action, &self.dataplane.tables, &self.user_ports, &mirror);
                 drop(mirror);

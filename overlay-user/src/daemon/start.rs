@@ -14,6 +14,7 @@ use overlay_control::controller::Controller;
 use overlay_control::tables::TableSet;
 use serde_json::json;
 
+use super::carried::Carrier;
 use super::counted::Gone;
 use super::devices::Devices;
 use super::keeper::Keeper;
@@ -139,6 +140,7 @@ impl Daemon {
             dataplane,
             mirror,
             gone: Gone::new(series),
+            carrier: Carrier::default(),
             sight: Sight::new(),
             refusals: Refusals::default(),
             bpffs,
@@ -199,6 +201,7 @@ impl Daemon {
         }
         let wanted = self.ports.iter().map(|(name, port)| (name.clone(), port.wanted)).collect();
         self.prepare(&wanted)?;
+        self.name_counters()?;
         self.restore_renamed().await;
         let names = self.port_names();
         let mut before = self.intend(&names).await?;
@@ -217,6 +220,8 @@ impl Daemon {
             bail!("{refusal}");
         }
         self.restore_abandoned().await;
+        self.dataplane.detach_others();
+        self.carry_counters()?;
         self.dataplane.commit().context("cannot pin the new maps")?;
         self.adopt_api(secure);
         self.write_ledger()?;

@@ -1,6 +1,7 @@
 //! What the programs counted for ports and peers.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
@@ -12,8 +13,8 @@ const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 
 /// The counts of every port, or of every peer, on every CPU. The programs alone write
 /// them: what they add is a load and a store, between which a zero of ours would be lost.
-pub struct Counts {
-    counts: Shared<Count>,
+pub struct Counts<C = Shared<Count>> {
+    counts: C,
     len: u32,
     /// Where an index had been another port or peer before, what that had come to.
     former: HashMap<u32, Counters>,
@@ -25,10 +26,21 @@ impl Counts {
         Ok(Self { counts: Shared::take_to_read(ebpf, name)?, len, former: HashMap::new() })
     }
 
+    /// Looks at the pinned counts of `len` ports or peers of a former process.
+    pub fn open(path: &Path, len: u32) -> Result<Self> {
+        Ok(Self { counts: Shared::open(path)?, len, former: HashMap::new() })
+    }
+}
+
+impl<C: AsRef<[Count]>> Counts<C> {
+    /// What an index had come to before it was the present port's or peer's.
+    pub fn former(&self, index: u32) -> Counters {
+        self.former.get(&index).copied().unwrap_or_default()
+    }
+
     /// The sum over all CPUs.
     pub fn get(&self, index: u32) -> Counters {
-        let total = self.total(index);
-        self.former.get(&index).map_or(total, |former| total.since(*former))
+        self.total(index).since(self.former(index))
     }
 
     /// Begins at zero again, for a port or peer that no packet finds any more.
@@ -79,6 +91,39 @@ fn last_cpu(list: &str) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_that_is_another_ports_begins_at_zero_for_successors_too() {
+        const CPUS: u32 = 2;
+        let (len, port) = (4, 3);
+        let rows: Vec<_> = (0..Count::entries(len, CPUS)).map(|_| Count::default()).collect();
+        let count = |counts: &Counts<Vec<Count>>, packets| {
+            for cpu in 0..CPUS {
+                for direction in [Direction::Rx, Direction::Tx] {
+                    let at = Count::position(len, cpu, direction, port).unwrap();
+                    counts.counts[at as usize].add(packets, packets * 100);
+                }
+            }
+        };
+        let twice = |packets: u64| Counters {
+            rx_packets: 2 * packets,
+            rx_bytes: 200 * packets,
+            tx_packets: 2 * packets,
+            tx_bytes: 200 * packets,
+        };
+        let mut counts = Counts { counts: rows, len, former: HashMap::new() };
+        count(&counts, 5);
+        assert_eq!((counts.get(port), counts.former(port)), (twice(5), twice(0)));
+        counts.begin_again(port);
+        assert_eq!((counts.get(port), counts.former(port)), (twice(0), twice(5)));
+        count(&counts, 7);
+        counts.begin_again(1);
+        assert_eq!((counts.get(port), counts.get(1)), (twice(7), twice(0)));
+        // Who finds the rows and what is to be added to them, and knows nothing else.
+        let carried = twice(1000).wrapping_sub(counts.former(port));
+        let successor = Counts { former: HashMap::new(), ..counts };
+        assert_eq!(successor.get(port).wrapping_add(carried), twice(1007));
+    }
 
     #[test]
     fn the_last_cpu_is_the_end_of_the_list() {

@@ -136,6 +136,7 @@ fn peers(directory: &Path, mask: u32) -> Result<HashMap<u32, IpAddr>> {
     Ok(peers)
 }
 
-fn open(directory: &Path, name: &str) -> Result<Map> {
+/// A pinned map of a former process.
+pub fn open(directory: &Path, name: &str) -> Result<Map> {
     Ok(Map::from_map_data(MapData::from_pin(directory.join(name))?)?)
 }

@@ -8,7 +8,7 @@
 //! - [`features`]: what the running kernel can do, and what is done instead.
 //! - [`programs`]: which a device gets, and loading them.
 //! - [`punts`]: what the programs hand to user space.
-//! - [`counts`]: what the programs counted for ports and peers.
+//! - [`counts`]: what the programs counted for ports and peers; [`carried`]: counters that go on.
 //! - [`former`]: what an earlier run left in the maps.
 //! - [`probe`]: whether a device takes redirected frames.
 //! - [`buffers`]: how XDP programs know of a frame's further buffers; [`btf`]: the kernel's types.
@@ -24,6 +24,7 @@ pub mod attach;
 pub mod bpffs;
 pub mod btf;
 pub mod buffers;
+pub mod carried;
 pub mod counts;
 pub mod features;
 pub mod filter;
@@ -351,17 +352,33 @@ impl Dataplane {
         probe::redirected(link)
     }
 
-    /// Makes the new maps the instance's maps, once the programs that use them
-    /// are attached, and detaches what a former process left elsewhere.
-    pub fn commit(&mut self) -> Result<()> {
-        let (Some(pins), Some(attachments)) = (&self.pins, &mut self.attachments) else {
-            return Ok(());
-        };
+    /// Detaches what a former process left on devices that are no ports.
+    pub fn detach_others(&self) {
+        let (Some(pins), Some(attachments)) = (&self.pins, &self.attachments) else { return };
         for (_, ifindex, path) in pins.pinned_links() {
             if !attachments.contains(ifindex) {
                 link::remove(&path);
             }
         }
+    }
+
+    /// What was counted before this process, once none of the former programs is attached.
+    pub fn former_counters(&self) -> carried::Former {
+        let directories = self.pins.as_ref().map(Pins::maps_before).unwrap_or_default();
+        if directories.is_empty() {
+            return carried::Former::default();
+        }
+        // One that was running when its place was taken counts to its end.
+        shared::wait_for_programs();
+        carried::former(&directories)
+    }
+
+    /// Makes the new maps the instance's maps, once the programs that use them
+    /// are attached, and no others are.
+    pub fn commit(&mut self) -> Result<()> {
+        let (Some(pins), Some(attachments)) = (&self.pins, &mut self.attachments) else {
+            return Ok(());
+        };
         pins.commit_maps()?;
         attachments.settle();
         Ok(())

@@ -96,6 +96,13 @@ impl Pins {
         [self.maps(), self.new_maps()].into_iter().chain(kept).collect()
     }
 
+    /// The same, without those that came to be after [`keep_new_maps`](Self::keep_new_maps), in no
+    /// order.
+    pub fn maps_before(&self) -> Vec<PathBuf> {
+        let kept = self.kept_maps().into_iter().map(|(_, path)| path);
+        kept.chain([self.maps()]).filter(|maps| maps.exists()).collect()
+    }
+
     /// A device's link.
     pub fn link(&self, kind: LinkKind, ifindex: u32) -> PathBuf {
         let kind = match kind {
@@ -234,6 +241,9 @@ mod tests {
         }
         filled(&pins, "fourth");
         assert_eq!(marks(&pins), ["first", "second", "third"]);
+        pins.use_new_maps().unwrap();
+        assert_eq!(marks(&pins), ["first", "fourth", "second", "third"]);
+        assert_eq!(pins.maps_before().len(), 3, "the new ones are not among them");
         pins.discard_new_maps().unwrap();
         assert_eq!(marks(&pins), ["first", "second", "third"]);
         filled(&pins, "fourth");

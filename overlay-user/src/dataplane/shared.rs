@@ -55,9 +55,7 @@ pub fn for_each_pinned<K: Key, V: Value>(
     mask: u32,
     mut visit: impl FnMut(K, V),
 ) -> Result<()> {
-    let data = MapData::from_pin(path)?;
-    let buckets = Shared::<Bucket>::map(&data, libc::PROT_READ)
-        .with_context(|| format!("cannot map {}", path.display()))?;
+    let buckets = Shared::<Bucket>::open(path)?;
     let in_use = buckets.as_ref().iter().take(mask as usize + 1);
     in_use.flat_map(Bucket::entries).for_each(|(key, value)| visit(key, value));
     Ok(())
@@ -93,6 +91,12 @@ impl<T: Mappable> Shared<T> {
     /// Takes an array out of a loaded object that the programs write.
     pub fn take_to_read(ebpf: &mut Ebpf, name: &str) -> Result<Self> {
         Self::take_with(ebpf, name, libc::PROT_READ)
+    }
+
+    /// Looks at a pinned array of a former process.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::map(&MapData::from_pin(path)?, libc::PROT_READ)
+            .with_context(|| format!("cannot map {}", path.display()))
     }
 
     fn take_with(ebpf: &mut Ebpf, name: &str, protection: libc::c_int) -> Result<Self> {

@@ -12,15 +12,16 @@ use aya::maps::{
 };
 use aya::util::nr_cpus;
 use overlay_common::abi::{
-    Access, AccessKey, Bound, Counters, DropKey, FdbEntry, FdbKey, Filter, FilterKey, FirstGuard,
-    FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour, NeighbourKey, Node, Peer, Permit,
-    PermitKey, Policer, PolicerKey, Port, PuntLimit, Record, Route, RouteKey, Router, RuleCount,
-    Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
+    Access, AccessKey, Bound, Carried, CarriedKey, Counters, DropKey, FdbEntry, FdbKey, Filter,
+    FilterKey, FirstGuard, FloodKey, GuardKey, MAX_PEERS, MAX_PORTS, Masks, Neighbour,
+    NeighbourKey, Node, Peer, Permit, PermitKey, Policer, PolicerKey, Port, PuntLimit, Record,
+    Route, RouteKey, Router, RuleCount, Segment, Target, Vtep, Vtep6Key, VtepKey, Way, maps,
 };
 use overlay_common::hash::{Full, Key, MIN_BUCKETS, Value};
 use overlay_common::word::Word;
 use overlay_control::action::Action;
 
+use super::carried::Book;
 use super::counts::Counts;
 use super::shared::{self, Late, Shared, SharedTable};
 use super::wire::Wire;
@@ -58,6 +59,7 @@ pub struct KernelTables {
     drops: PerCpuHashMap<MapData, Wire<DropKey>, u64>,
     port_counters: Counts,
     peer_counters: Counts,
+    book: Book,
 }
 
 /// The maps that a later process, or another program, may want to read, and that programs which
@@ -90,6 +92,7 @@ pub const PINNED: &[&str] = &[
     maps::DROPS,
     maps::PORT_COUNTERS,
     maps::PEER_COUNTERS,
+    maps::CARRIED,
     maps::PUNTS,
     maps::PUNT_LIMITS,
     maps::PUNT_BUCKETS,
@@ -129,6 +132,7 @@ impl KernelTables {
             drops: take(ebpf, maps::DROPS)?,
             port_counters: Counts::take(ebpf, maps::PORT_COUNTERS, MAX_PORTS)?,
             peer_counters: Counts::take(ebpf, maps::PEER_COUNTERS, MAX_PEERS)?,
+            book: Book::take(ebpf)?,
         })
     }
 
@@ -323,6 +327,36 @@ impl KernelTables {
         self.peer_counters.get(index)
     }
 
+    /// What a port's index had come to before it was that port's, which its counters leave out.
+    pub fn former_port(&self, index: u32) -> Counters {
+        self.port_counters.former(index)
+    }
+
+    /// The same of a peer's index.
+    pub fn former_peer(&self, index: u32) -> Counters {
+        self.peer_counters.former(index)
+    }
+
+    /// What former rules have left to a rule, which its count includes.
+    pub fn former_rules(&self, index: u32) -> RuleCount {
+        self.carried.get(&index).copied().unwrap_or_default()
+    }
+
+    /// Says for a later process whether all of what was counted before is in what
+    /// [`keep_counters`](Self::keep_counters) kept.
+    pub fn put_head(&mut self, is_whole: bool) -> Result<()> {
+        self.book.put_head(is_whole).context("cannot write into the map CARRIED")
+    }
+
+    /// Keeps what user space counts for a later process: these entries and no others. Returns how
+    /// many found no room.
+    pub fn keep_counters(
+        &mut self,
+        entries: impl IntoIterator<Item = (CarriedKey, Carried)>,
+    ) -> usize {
+        self.book.keep(entries)
+    }
+
     /// The drop counters, over all CPUs.
     pub fn drops(&self) -> Vec<(DropKey, u64)> {
         let sum = |entry: Result<(Wire<DropKey>, PerCpuValues<u64>), MapError>| {
@@ -342,7 +376,7 @@ impl KernelTables {
     }
 }
 
-fn take<T>(ebpf: &mut Ebpf, name: &str) -> Result<T>
+pub(super) fn take<T>(ebpf: &mut Ebpf, name: &str) -> Result<T>
 where
     T: TryFrom<Map, Error = MapError>,
 {

@@ -21,7 +21,7 @@ const HELP: [&str; 13] = [
     "s  S   sort by the next, the last column",
     "r      the other way round",
     "/      only rows that have a text (Enter keeps, Esc leaves it)",
-    "c      counters since the start, or rates",
+    "c      counters, or rates",
     "p      pause",
     "+  -   longer, shorter between two samples",
     "up, down, Page, Home, End   scroll",

@@ -90,6 +90,12 @@ impl UserPorts {
         }
     }
 
+    /// Carries nothing any more.
+    pub fn stop_all(&mut self) {
+        let devices: Vec<u32> = self.running.keys().copied().collect();
+        devices.into_iter().for_each(|ifindex| self.stop(ifindex));
+    }
+
     /// Takes note of a change to the tables. The caller keeps threads from looking at them.
     pub fn apply(&self, action: &Action) {
         for tally in &self.tallies {

@@ -13,6 +13,7 @@ mod api;
 mod bad_config;
 mod changes;
 mod closed;
+mod counters;
 mod crash;
 mod descriptors;
 mod devices;

@@ -224,6 +224,25 @@ vrfs = ["inside"]
         ping(&self.testbed.host1, TwoGateways::HOST2)
     }
 
+    /// Frames to and from the peer that passed so far.
+    pub fn counted(&self) -> Result<[u64; 2]> {
+        let peers: Vec<Value> = serde_json::from_str(&self.show("peers")?)?;
+        let peer = peers.iter().find(|peer| peer["name"] == "kernel").context("no peer")?;
+        let count = |key: &str| peer[key].as_u64().context("no count");
+        Ok([count("rx_packets")?, count("tx_packets")?])
+    }
+
+    /// Fails where frames are missing of those that were counted before, and of the ten echoes that
+    /// passed without a daemon and ten that passed since.
+    pub fn has_counted_on(&self, before: &mut [u64; 2]) -> Result<()> {
+        let now = self.counted()?;
+        let least = before.map(|count| count + 20);
+        let has = now.iter().zip(least).all(|(now, least)| *now >= least);
+        ensure!(has, "counters stood at {before:?}, and after 20 echoes at {now:?}");
+        *before = now;
+        Ok(())
+    }
+
     fn show(&self, what: &str) -> Result<String> {
         self.run(&["show", what, "--json"])
     }

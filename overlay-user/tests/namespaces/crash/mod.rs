@@ -192,6 +192,7 @@ fn take_overs(bed: &Bed<'_>, what: &str, versions: &[Version]) -> Result<()> {
         plans.push((steps::chosen(&seen, |operation| !operation.is_private()), seen));
     }
     let mut tally = Tally::new(what);
+    let mut counted = bed.counted()?;
     let longest = plans.iter().map(|(numbers, _)| numbers.len()).max().unwrap_or(0);
     for turn in 0..longest {
         for ((version, reference), (numbers, _)) in versions.iter().zip(&references).zip(&plans) {
@@ -203,9 +204,10 @@ fn take_overs(bed: &Bed<'_>, what: &str, versions: &[Version]) -> Result<()> {
             let dead = bed.start_and_die(version, number)?;
             tally.count(&dead);
             let left = dead.objects().and(&former);
-            let and_after = || {
+            let mut and_after = || {
                 bed.forwards().context("without a daemon")?;
-                recovers(bed, version, &left, reference)
+                let daemon = recovers(bed, version, &left, reference)?;
+                bed.has_counted_on(&mut counted).map(|()| daemon)
             };
             daemon = and_after().with_context(|| at(number, &dead))?;
         }
