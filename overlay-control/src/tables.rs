@@ -90,6 +90,8 @@ struct Counted {
     ports: BTreeMap<u32, Counters>,
     peers: BTreeMap<u32, Counters>,
     drops: BTreeMap<DropKey, u64>,
+    /// Grows whenever something was counted at ports and peers.
+    times: u64,
 }
 
 impl Default for TableSet {
@@ -299,6 +301,20 @@ impl TableSet {
     /// The counters of a peer.
     pub fn peer_counters(&self, index: u32) -> Counters {
         lock(&self.counted).peers.get(&index).copied().unwrap_or_default()
+    }
+
+    /// A number that is another one whenever something was counted at ports, peers or rules since.
+    pub fn counted_times(&self) -> (u64, RuleCount) {
+        let mut rules = RuleCount::default();
+        lock(&self.rules).values().for_each(|count| rules.add(*count));
+        (lock(&self.counted).times, rules)
+    }
+
+    /// The ports, peers and rules at which something was counted here.
+    pub fn counted(&self) -> [Vec<u32>; 3] {
+        let rules = lock(&self.rules).keys().copied().collect();
+        let counted = lock(&self.counted);
+        [counted.ports.keys().copied().collect(), counted.peers.keys().copied().collect(), rules]
     }
 
     /// Has a port go on from what was counted before.

@@ -71,8 +71,8 @@ pub struct Carried {
     pub vni: u32,
     /// The VLAN of a port, as [`Vlan::word`](crate::id::Vlan::word).
     pub vlan: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// Of a peer: 1 where it has no time series of its own, but is counted among others; else 0.
+    pub hidden: u16,
     /// To be added, with wrapping, to what the programs counted: packets and bytes taken in, packets
     /// and bytes sent. Rules have the first two alone, drop counters the first.
     pub counters: [u64; 4],

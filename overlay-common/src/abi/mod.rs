@@ -287,9 +287,10 @@ const _: () = assert!(2 * MAX_PEERS * 2 <= VTEP_BUCKETS * crate::hash::SLOTS as 
 /// change takes.
 pub const PERMIT_BUCKETS: u32 = 1 << 18;
 const _: () = assert!(MAX_PERMITS / 15 * 16 == PERMIT_BUCKETS * crate::hash::SLOTS as u32);
-/// Entries in [`maps::CARRIED`]: one a port and peer, and of rules, drop counters, devices and
+/// Entries in [`maps::CARRIED`]: one a port, peer and rule, and of drop counters, devices and
 /// segments those that have counted.
-pub const MAX_CARRIED: u32 = 1 << 16;
+pub const MAX_CARRIED: u32 = 1 << 18;
+const _: () = assert!(MAX_CARRIED - (1 << 16) >= MAX_PORTS + MAX_PEERS + MAX_SEGMENTS + MAX_RULES);
 /// Entries in [`maps::XSKS`]: queues that user space has frames of over AF_XDP.
 pub const MAX_XSKS: u32 = MAX_PORTS;
 /// Entries in [`maps::POLICERS`]: one a port, peer and segment.

@@ -129,13 +129,17 @@ impl Tables for TableSet {
 
     fn count_port(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
         if index < MAX_PORTS {
-            count(&mut lock(&self.counted).ports, index, direction, packets, bytes);
+            let mut counted = lock(&self.counted);
+            counted.times += 1;
+            count(&mut counted.ports, index, direction, packets, bytes);
         }
     }
 
     fn count_peer(&self, index: u32, direction: Direction, packets: u32, bytes: u32) {
         if index < MAX_PEERS {
-            count(&mut lock(&self.counted).peers, index, direction, packets, bytes);
+            let mut counted = lock(&self.counted);
+            counted.times += 1;
+            count(&mut counted.peers, index, direction, packets, bytes);
         }
     }
 

@@ -24,13 +24,18 @@ pub struct Devices {
     names: HashMap<u32, String>,
     /// In the order in which they went.
     gone: VecDeque<u32>,
+    /// Grows with each change of names.
+    changes: u64,
 }
 
 impl Devices {
     /// A device is there, under this name.
     pub fn put(&mut self, ifindex: u32, name: &str) {
         self.gone.retain(|gone| *gone != ifindex);
-        self.names.insert(ifindex, name.to_owned());
+        if self.names.get(&ifindex).is_none_or(|known| known != name) {
+            self.names.insert(ifindex, name.to_owned());
+            self.changes += 1;
+        }
     }
 
     /// A device is gone. Returns the one that is forgotten for it, if there is one, and which
@@ -45,6 +50,7 @@ impl Devices {
         }
         let oldest = self.gone.pop_front()?;
         let name = self.names.remove(&oldest)?;
+        self.changes += 1;
         let heir = self.names.iter().filter(|(_, other)| **other == name).map(|(index, _)| *index);
         Some((oldest, heir.max().unwrap_or(FORGOTTEN)))
     }
@@ -57,6 +63,11 @@ impl Devices {
     /// All names.
     pub fn names(&self) -> &HashMap<u32, String> {
         &self.names
+    }
+
+    /// A number that is another one whenever names have changed since.
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Where something was counted.
@@ -74,6 +85,7 @@ impl Daemon {
     /// others': the map of the counters has room for some thousand devices, and no more.
     pub(super) fn device_left(&mut self, ifindex: u32) {
         let Some((former, heir)) = self.devices.leave(ifindex) else { return };
+        self.carrier.is_due();
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
         for reason in DropReason::ALL.iter().copied() {
             for hook in HOOKS {

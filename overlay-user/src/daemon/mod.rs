@@ -207,6 +207,8 @@ impl Daemon {
         self.user_ports.stop_all();
         self.keep_counters();
         self.keep_learnt_for_good().await;
+        // The forwarder went on meanwhile.
+        self.keep_counters();
         tracing::info!(
             "ending: forwarding goes on without a daemon; overlay run takes over again, \
              overlay down --name {} removes everything",
@@ -333,6 +335,7 @@ impl Daemon {
         if ways_changed {
             self.forwarder.retry();
         }
+        self.keep_counters_if_due();
         self.tell_news();
     }
 }

@@ -1,7 +1,7 @@
 //! What a former process's programs have counted, by what it is of, and what a successor needs to
 //! go on from there: the map `CARRIED`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
@@ -109,8 +109,10 @@ fn text(name: &[u8; 16]) -> String {
 pub struct Former {
     /// All counters that there were.
     pub counters: HashMap<Counted, Counters>,
-    /// The names of devices that have dropped packets.
+    /// The names of devices.
     pub devices: HashMap<u32, String>,
+    /// Peers that were counted among others.
+    pub hidden: HashSet<IpAddr>,
 }
 
 /// The counters of one start's tables: what they go on with and what the programs have counted.
@@ -136,6 +138,11 @@ impl Former {
                 if key.kind == CarriedKey::DEVICE {
                     all.devices.entry(key.number).or_insert_with(|| text(&entry.name));
                 } else if let Some(counted) = Counted::of(key, &entry) {
+                    if let Counted::Peer(vtep) = counted
+                        && entry.hidden != 0
+                    {
+                        all.hidden.insert(vtep);
+                    }
                     let sum = all.counters.entry(counted).or_default();
                     *sum = sum.wrapping_add(entry.counters());
                 }
@@ -256,32 +263,34 @@ impl Book {
         Ok(self.map.insert(Wire(CarriedKey::new(CarriedKey::HEAD, 0)), Wire(head), 0)?)
     }
 
-    /// Makes these the entries, each at once. Returns how many found no room.
+    /// Makes these the entries, each at once, and no others. Returns how many found no room.
     pub fn keep(&mut self, entries: impl IntoIterator<Item = (CarriedKey, Carried)>) -> usize {
         self.round += 1;
+        let refused = self.put(entries);
+        let (map, round) = (&mut self.map, self.round);
+        self.written.retain(|key, (_, last)| {
+            let stays = *last == round;
+            if !stays {
+                let _ = map.remove(&Wire(*key));
+            }
+            stays
+        });
+        refused
+    }
+
+    /// Makes these entries, each at once, and leaves the others as they are. Returns how many found
+    /// no room.
+    pub fn put(&mut self, entries: impl IntoIterator<Item = (CarriedKey, Carried)>) -> usize {
         let mut refused = 0;
-        let mut wanted = 0;
         for (key, entry) in entries {
             let known = self.written.get_mut(&key);
             if let Some((_, round)) = known.filter(|(known, _)| *known == entry) {
                 *round = self.round;
-                wanted += 1;
             } else if self.map.insert(Wire(key), Wire(entry), 0).is_ok() {
                 self.written.insert(key, (entry, self.round));
-                wanted += 1;
             } else {
                 refused += 1;
             }
-        }
-        if wanted < self.written.len() {
-            let (map, round) = (&mut self.map, self.round);
-            self.written.retain(|key, (_, last)| {
-                let stays = *last == round;
-                if !stays {
-                    let _ = map.remove(&Wire(*key));
-                }
-                stays
-            });
         }
         refused
     }

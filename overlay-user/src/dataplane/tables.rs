@@ -348,13 +348,10 @@ impl KernelTables {
         self.book.put_head(is_whole).context("cannot write into the map CARRIED")
     }
 
-    /// Keeps what user space counts for a later process: these entries and no others. Returns how
-    /// many found no room.
-    pub fn keep_counters(
-        &mut self,
-        entries: impl IntoIterator<Item = (CarriedKey, Carried)>,
-    ) -> usize {
-        self.book.keep(entries)
+    /// Keeps what user space counts for a later process: these entries, and the others as they are,
+    /// or none where these are all. Returns how many found no room.
+    pub fn keep_counters(&mut self, entries: Vec<(CarriedKey, Carried)>, are_all: bool) -> usize {
+        if are_all { self.book.keep(entries) } else { self.book.put(entries) }
     }
 
     /// The drop counters, over all CPUs.

@@ -29,6 +29,21 @@ impl Shown {
         })
     }
 
+    /// This one is not, if nothing else was decided: it was not in a former process.
+    pub fn hide(&mut self, index: u32) {
+        self.decided.entry(index).or_insert(false);
+    }
+
+    /// Whether it was decided that this one is not.
+    pub fn is_hidden(&self, index: u32) -> bool {
+        self.decided.get(&index) == Some(&false)
+    }
+
+    /// About how many something was decided.
+    pub fn decisions(&self) -> usize {
+        self.decided.len()
+    }
+
     /// It is gone, and its index free. Says whether it was shown.
     pub fn forget(&mut self, index: u32) -> bool {
         let was_shown = self.decided.remove(&index) == Some(true);
@@ -51,5 +66,15 @@ mod tests {
         shown.forget(2);
         assert!(!shown.decide(4) && shown.decide(5));
         assert!(!Shown::new(0).decide(1));
+    }
+
+    #[test]
+    fn whom_a_former_process_had_hidden_stays_so() {
+        let mut shown = Shown::new(2);
+        shown.hide(1);
+        assert_eq!([1, 2, 3, 4].map(|index| shown.decide(index)), [false, true, true, false]);
+        shown.hide(2);
+        assert_eq!([1, 2, 5].map(|index| shown.is_hidden(index)), [true, false, false]);
+        assert_eq!(shown.decisions(), 4);
     }
 }

@@ -107,6 +107,11 @@ impl UserPorts {
         }
     }
 
+    /// Whether threads have counted anything, or may have.
+    pub fn has_counted(&self) -> bool {
+        !self.tallies.is_empty()
+    }
+
     /// What all threads have counted at a port.
     pub fn port_counters(&self, index: u32) -> Counters {
         self.tallies.iter().map(|tally| tally.ports().get(index)).sum()
