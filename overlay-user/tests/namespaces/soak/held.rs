@@ -70,9 +70,13 @@ impl Held {
             held.take_object(&info.unwrap_or_default());
         }
         for line in fs::read_to_string(format!("/proc/{pid}/maps"))?.lines() {
-            let name = line.split_whitespace().nth(5).unwrap_or_default();
+            let mut words = line.split_whitespace();
+            let (range, access) = (words.next().unwrap_or_default(), words.next());
+            let name = words.nth(3).unwrap_or_default();
             if ["socket:", "anon_inode:"].iter().any(|start| name.starts_with(start)) {
-                *held.mappings.entry(kind(name, &sockets)).or_default() += 1;
+                let (kind, access) = (kind(name, &sockets), access.unwrap_or_default());
+                let what = format!("{kind}, {access}, {} KiB", length(range) >> 10);
+                *held.mappings.entry(what).or_default() += 1;
             }
         }
         Ok(held)
@@ -105,6 +109,12 @@ impl Held {
             self.locked += number("memlock:").unwrap_or_default();
         }
     }
+}
+
+/// The bytes of a mapping, whose range stands in hexadecimal.
+fn length(range: &str) -> u64 {
+    let number = |text| u64::from_str_radix(text, 16).unwrap_or_default();
+    range.split_once('-').map_or(0, |(from, to)| number(to).saturating_sub(number(from)))
 }
 
 impl Objects {
