@@ -1,6 +1,7 @@
 //! `overlay check`, and reading a configuration for `run` and `reload`.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use overlay_control::config::{Config, ConfigError, HostFacts};
@@ -47,23 +48,27 @@ pub async fn load(
     known: BTreeSet<String>,
 ) -> Result<Loaded, CommandFailure> {
     let name = file.display().to_string();
-    let text = config_file::read(file)
-        .map_err(|error| CommandFailure::Wrong(unreadable(&name, &error)))?;
+    let text = config_file::read(file).map_err(|error| unreadable(&name, &error))?;
     let config = Config::parse(&text, &name).map_err(CommandFailure::Configuration)?;
     let warnings = on_host(&config, file, netlink, known).await?;
     Ok(Loaded { config, warnings, text })
 }
 
 /// Why there is no configuration, and where one may come from.
-fn unreadable(name: &str, error: &std::io::Error) -> String {
+fn unreadable(name: &str, error: &std::io::Error) -> CommandFailure {
     let hint = match error.kind() {
-        std::io::ErrorKind::NotFound => {
+        ErrorKind::NotFound => {
             "\n  help: --config FILE names another; a package has an example, \
              /usr/share/doc/overlay/examples/overlay.toml"
         }
         _ => "",
     };
-    format!("cannot read {name}: {error}{hint}")
+    let message = format!("cannot read {name}: {error}{hint}");
+    match error.kind() {
+        // It was read, and what it holds is no configuration.
+        ErrorKind::InvalidData | ErrorKind::FileTooLarge => CommandFailure::Wrong(message),
+        _ => CommandFailure::Unread(message),
+    }
 }
 
 /// Checks a configuration against this host. `file` is where it stands, or is to stand.

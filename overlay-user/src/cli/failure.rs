@@ -14,6 +14,8 @@ pub enum CommandFailure {
     Configuration(Vec<ConfigError>),
     /// The configuration file does not fit this host, in these places: exit code 2.
     Host(Vec<ConfigError>),
+    /// The configuration file cannot be read: exit code 2.
+    Unread(String),
     /// The command line or the configuration is wrong: exit code 2.
     Wrong(String),
 }
@@ -23,7 +25,9 @@ impl CommandFailure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Refused(_) => ExitCode::from(1),
-            Self::Configuration(_) | Self::Host(_) | Self::Wrong(_) => ExitCode::from(2),
+            Self::Configuration(_) | Self::Host(_) | Self::Unread(_) | Self::Wrong(_) => {
+                ExitCode::from(2)
+            }
         }
     }
 }
@@ -32,7 +36,7 @@ impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => write!(f, "overlay: {error:#}"),
-            Self::Wrong(message) => write!(f, "overlay: {message}"),
+            Self::Unread(message) | Self::Wrong(message) => write!(f, "overlay: {message}"),
             Self::Configuration(errors) | Self::Host(errors) => {
                 for error in errors {
                     writeln!(f, "{error}")?;

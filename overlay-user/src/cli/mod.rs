@@ -131,7 +131,8 @@ struct Run {
     #[command(flatten)]
     configured: Configured,
     /// For a service manager: end with exit code 1 where this host lacks what the configuration
-    /// names, which may come yet, so that 2 stands for what starting again does not mend.
+    /// names, which may come yet, or the file cannot be read, so that 2 stands for what starting
+    /// again does not mend.
     #[arg(long)]
     service: bool,
 }

@@ -26,11 +26,13 @@ pub async fn run(Run { configured, service }: Run) -> Result<(), CommandFailure>
     Ok(())
 }
 
-/// What this host lacks may come yet, a device or an address: whoever starts services is told
-/// by the exit code to try again. A file that is wrong stays so until somebody mends it.
+/// What this host lacks may come yet, a device or an address, and a file that cannot be read now
+/// may be read a second later: whoever starts services is told by the exit code to try again. A
+/// file that is wrong stays so until somebody mends it.
 fn for_service(failure: CommandFailure) -> CommandFailure {
     match failure {
         CommandFailure::Host(_) => CommandFailure::Refused(anyhow!("{failure}")),
+        CommandFailure::Unread(message) => CommandFailure::Refused(anyhow!(message)),
         other => other,
     }
 }

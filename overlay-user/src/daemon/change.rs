@@ -112,7 +112,7 @@ pub fn refusal(failure: CommandFailure) -> Problem {
             let details = errors.iter().map(ToString::to_string).collect();
             Problem::configuration("nothing was changed", details)
         }
-        CommandFailure::Wrong(message) => {
+        CommandFailure::Unread(message) | CommandFailure::Wrong(message) => {
             Problem::configuration(format!("{message}; nothing was changed"), Vec::new())
         }
         CommandFailure::Refused(error) => Problem::from(&error),

@@ -9,7 +9,7 @@ use overlay_common::wire::Mac;
 use overlay_control::controller::{LinkInfo, NextHop};
 use serde_json::json;
 
-use super::{Daemon, removal};
+use super::{Daemon, TICK, removal};
 use crate::events::Kind;
 use crate::netlink::next_hops::Way;
 use crate::netlink::{Event, Link, Lost, Monitor};
@@ -79,18 +79,34 @@ impl Daemon {
             }
             Event::FilterGone(ifindex) => self.see_to_filter(ifindex).await,
             Event::Routes => self.routes_soon(),
-            Event::Overrun => {
-                // What waits there is older than what is read now, and what would correct it
-                // again is lost.
-                if let Err(error) = self.reopen_monitor().await {
-                    tracing::error!("{error:#}");
+            // What waits there is older than what is read now, and what would correct it
+            // again is lost.
+            Event::Overrun => self.reopen_monitor().await,
+        }
+    }
+
+    pub(super) async fn reopen_monitor(&mut self) {
+        tracing::warn!("netlink messages were lost; reading everything again");
+        self.read_again().await;
+    }
+
+    /// Follows the host anew. What fails may go well over the socket that is opened next; where it
+    /// does not, the tick tries again, and the same failure is not logged every second.
+    async fn read_again(&mut self) {
+        let former = self.unread.take();
+        if self.follow_anew().await.is_err() {
+            self.unread = None;
+            if let Err(error) = self.follow_anew().await {
+                let failure = format!("{error:#}");
+                if former.as_ref() != Some(&failure) {
+                    tracing::error!("{failure}");
                 }
+                self.unread = Some(failure);
             }
         }
     }
 
-    pub(super) async fn reopen_monitor(&mut self) -> Result<()> {
-        tracing::warn!("netlink messages were lost; reading everything again");
+    async fn follow_anew(&mut self) -> Result<()> {
         self.monitor = Monitor::open()?;
         if self.uses_filters() {
             self.monitor.follow_filters()?;
@@ -118,6 +134,13 @@ impl Daemon {
         }
     }
 
+    /// Asks again for what could not be asked for. Not at once: there may be no memory, or no
+    /// descriptor, for another socket. A change of routes comes first.
+    fn routes_again(&mut self) {
+        self.routes_asked = Instant::now();
+        self.routes_due = Some(self.routes_asked + TICK);
+    }
+
     fn routes_soon(&mut self) {
         let now = Instant::now();
         let settle = ROUTES_SETTLE.max(self.routes_cost * ROUTES_SHARE);
@@ -135,8 +158,12 @@ impl Daemon {
         self.routes_due = None;
         let own = self.controller.config().node.vtep;
         let begun = Instant::now();
-        self.next_hops.refresh_routes(&self.netlink, |vtep| own.like(vtep)).await;
+        let asked = self.next_hops.refresh_routes(&self.netlink, |vtep| own.like(vtep)).await;
         self.routes_cost = begun.elapsed();
+        if let Err(lost) = asked {
+            tracing::warn!("{lost}");
+            self.routes_again();
+        }
         self.tell_next_hops();
         self.prod().await;
     }
@@ -332,10 +359,19 @@ impl Daemon {
             return;
         };
         // Filters also go with their device, which has a message of its own.
-        if self.netlink.link(ifindex).await.is_none()
-            || removal::has_filter(&self.netlink, ifindex, place).await.unwrap_or(true)
-        {
+        if matches!(self.netlink.link(ifindex).await, Ok(None)) {
             return;
+        }
+        match removal::has_filter(&self.netlink, ifindex, place).await {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(error) => {
+                // It may be missing; the tick looks again.
+                if error.is::<Lost>() {
+                    self.unread = Some(format!("{error:#}"));
+                }
+                return;
+            }
         }
         tracing::warn!(interface = name, "its tc filter was removed by somebody; adding it again");
         self.attach_again(&name).await;
@@ -359,6 +395,9 @@ impl Daemon {
     pub(super) async fn tick(&mut self) {
         self.ticks += 1;
         self.tend_watch();
+        if self.unread.is_some() {
+            self.read_again().await;
+        }
         self.prod().await;
         self.keep_learnt().await;
         self.keep_counters();

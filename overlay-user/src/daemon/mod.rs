@@ -101,6 +101,8 @@ pub struct Daemon {
 
     netlink: Netlink,
     monitor: Monitor,
+    /// Why the host could not be read again after changes were lost.
+    unread: Option<String>,
     links: HashMap<u32, Link>,
     devices: Devices,
     next_hops: NextHops,
@@ -203,7 +205,11 @@ impl Daemon {
         // What user space has seen of stations is in its own tables alone.
         self.scan();
         self.flush();
-        self.write_ledger()?;
+        // Where there is no room for it, there may be for the rest.
+        let written = self.write_ledger();
+        if let Err(error) = &written {
+            tracing::error!("{error:#}");
+        }
         self.user_ports.stop_all();
         self.keep_counters();
         self.keep_learnt_for_good().await;
@@ -217,7 +223,7 @@ impl Daemon {
         if let Some(server) = server {
             server.stop().await;
         }
-        Ok(())
+        written
     }
 
     async fn work(&mut self) -> Result<End> {
@@ -239,7 +245,7 @@ impl Daemon {
                 },
                 event = self.monitor.next() => match event {
                     Some(event) => self.handle_event(event).await,
-                    None => self.reopen_monitor().await?,
+                    None => self.reopen_monitor().await,
                 },
                 () = self.learnt.ready() => self.learn(),
                 () = at(routes_due) => self.refresh_routes().await,

@@ -8,8 +8,8 @@ use crate::dataplane::pins::Pins;
 use crate::dataplane::{bpffs, filter};
 use crate::instance::Instance;
 use crate::learnt;
-use crate::netlink::Netlink;
 use crate::netlink::filter::BpfFilter;
+use crate::netlink::{Lost, Netlink};
 use crate::state::{DeviceState, FilterState, State, own_netns};
 
 impl Daemon {
@@ -126,7 +126,12 @@ fn needs_restoring(device: &DeviceState) -> bool {
 /// there. It may be gone, and another may have its index by now, or have another name; its filter
 /// may be gone, and another may have its place.
 pub async fn restore(netlink: &Netlink, device: &DeviceState) -> bool {
-    let Some(link) = netlink.link(device.ifindex).await else { return false };
+    let found = match netlink.link(device.ifindex).await {
+        // The next question goes over another socket.
+        Err(Lost) => netlink.link(device.ifindex).await,
+        found => found,
+    };
+    let Ok(Some(link)) = found else { return false };
     if link.name != device.interface && device.mac != Some(link.mac) {
         return false;
     }

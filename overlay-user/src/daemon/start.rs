@@ -124,6 +124,7 @@ impl Daemon {
             started: Instant::now(),
             netlink,
             monitor,
+            unread: None,
             links: HashMap::new(),
             devices: Devices::default(),
             next_hops: NextHops::default(),

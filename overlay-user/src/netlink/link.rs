@@ -7,7 +7,7 @@ use rtnetlink::packet_route::link::{
     InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
 };
 
-use super::Netlink;
+use super::{Lost, Netlink};
 
 /// What a device is, as far as the choice of a hook goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,10 +114,17 @@ impl Netlink {
     }
 
     /// One device, or `None` where there is no such index.
-    pub async fn link(&self, ifindex: u32) -> Option<Link> {
-        let request = self.socket().handle.link().get().match_index(ifindex);
-        let mut stream = std::pin::pin!(request.execute());
-        Link::from_message(&stream.try_next().await.ok()??)
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`]: whether there is one was not told.
+    pub async fn link(&self, ifindex: u32) -> Result<Option<Link>, Lost> {
+        let socket = self.socket();
+        let mut stream = std::pin::pin!(socket.handle.link().get().match_index(ifindex).execute());
+        let Ok(Some(message)) = stream.try_next().await else {
+            return socket.is_whole().map(|()| None);
+        };
+        Ok(Link::from_message(&message))
     }
 
     /// Puts a device into promiscuous mode, or takes it out again.
@@ -126,5 +133,20 @@ impl Netlink {
         let change = LinkUnspec::new_with_index(ifindex).promiscuous(on).build();
         let done = socket.handle.link().set(change).execute().await.map_err(anyhow::Error::from);
         done.and_then(|()| Ok(socket.is_whole()?)).context("cannot change promiscuous mode")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::socket::tests::broken;
+
+    #[tokio::test]
+    async fn a_device_is_not_gone_because_the_socket_is() {
+        let loopback = nix::net::if_::if_nametoindex("lo").unwrap();
+        let netlink = Netlink::over(broken().await);
+        assert!(netlink.link(loopback).await.is_err());
+        assert_eq!(netlink.link(loopback).await.unwrap().unwrap().name, "lo");
+        assert_eq!(netlink.link(i32::MAX.cast_unsigned()).await.unwrap(), None);
     }
 }

@@ -55,6 +55,7 @@ pub struct Monitor {
     datagram: BytesMut,
     /// Events of a datagram that were not asked for yet.
     events: VecDeque<Event>,
+    is_over: bool,
 }
 
 impl Monitor {
@@ -90,7 +91,7 @@ impl Monitor {
         };
         let socket = subscribe().context("cannot follow changes over netlink")?;
         let datagram = BytesMut::with_capacity(DATAGRAM);
-        Ok(Self { socket, datagram, events: VecDeque::new() })
+        Ok(Self { socket, datagram, events: VecDeque::new(), is_over: false })
     }
 
     /// Follows tc filters and qdiscs as well.
@@ -99,9 +100,12 @@ impl Monitor {
         joined.context("cannot follow tc filters over netlink")
     }
 
-    /// Waits for the next change. `None` when the subscription was lost. May be
-    /// dropped while it waits, without loss.
+    /// Waits for the next change. `None` when the subscription was lost, which is told once:
+    /// afterwards nothing comes any more. May be dropped while it waits, without loss.
     pub async fn next(&mut self) -> Option<Event> {
+        if self.is_over {
+            return std::future::pending().await;
+        }
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
@@ -115,6 +119,7 @@ impl Monitor {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the netlink subscription is lost");
+                    self.is_over = true;
                     return None;
                 }
             }
@@ -174,7 +179,30 @@ fn event(bytes: &[u8]) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd as _;
+    use std::time::Duration;
+
     use super::*;
+
+    /// Whoever waits for changes must not be kept busy by there being none to come.
+    #[tokio::test]
+    async fn the_end_is_told_once() {
+        let mut monitor = Monitor::open().unwrap();
+        // It is known that something waits to be read, which something else never has: an answer
+        // to NLMSG_NOOP with NLM_F_REQUEST and NLM_F_ACK.
+        let mut question = 16u32.to_ne_bytes().to_vec();
+        question.extend([1u16, 5].map(u16::to_ne_bytes).as_flattened());
+        question.extend([0; 8]);
+        assert_eq!(monitor.socket.send(&question).await.unwrap(), 16);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let open = monitor.socket.socket_mut().as_raw_fd();
+        // SAFETY: both descriptors are open, and the monitor goes on to own the second.
+        assert_eq!(unsafe { libc::dup2(null.as_raw_fd(), open) }, open);
+        assert_eq!(monitor.next().await, None);
+        let more = tokio::time::timeout(Duration::from_millis(10), monitor.next()).await;
+        assert!(more.is_err(), "{more:?}");
+    }
 
     /// A message of 20 bytes: a header and four bytes of payload.
     fn message(kind: u16) -> Vec<u8> {

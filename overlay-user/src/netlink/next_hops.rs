@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::{Neighbour, Netlink, Prod, Reachability, Route};
+use super::{Lost, Neighbour, Netlink, Prod, Reachability, Route};
 
 /// A confirmed next hop is asked again this often, so that a router that
 /// changes its MAC address in silence is noticed.
@@ -51,17 +51,27 @@ impl NextHops {
 
     /// Asks for the way to every peer again.
     /// `source` is this node's VTEP of the same family.
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`]: some could not be asked for, and are what they were.
     pub async fn refresh_routes(
         &mut self,
         netlink: &Netlink,
         source: impl Fn(IpAddr) -> Option<IpAddr>,
-    ) {
+    ) -> Result<(), Lost> {
+        let mut done = Ok(());
         for (vtep, routes) in &mut self.routes {
-            *routes = match source(*vtep) {
+            let found = match source(*vtep) {
                 Some(source) => netlink.routes_to(*vtep, source).await,
-                None => Vec::new(),
+                None => Ok(Vec::new()),
             };
+            match found {
+                Ok(found) => *routes = found,
+                Err(lost) => done = Err(lost),
+            }
         }
+        done
     }
 
     /// Replaces everything known about neighbours.
@@ -167,6 +177,7 @@ impl NextHops {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::netlink::socket::tests::broken;
     use std::net::Ipv4Addr;
 
     const VTEP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
@@ -182,6 +193,21 @@ mod tests {
         hops.track([VTEP]);
         hops.routes.insert(VTEP, vec![Route { ifindex: 3, next_hop: VTEP, mtu: None }]);
         hops
+    }
+
+    /// That nobody answered is not that there is no route.
+    #[tokio::test]
+    async fn a_route_stays_that_could_not_be_asked_for() {
+        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let mut hops = NextHops::default();
+        hops.track([local]);
+        let former = vec![Route { ifindex: 3, next_hop: VTEP, mtu: None }];
+        hops.routes.insert(local, former.clone());
+        let netlink = Netlink::over(broken().await);
+        assert!(hops.refresh_routes(&netlink, Some).await.is_err());
+        assert_eq!(hops.routes[&local], former);
+        assert!(hops.refresh_routes(&netlink, Some).await.is_ok());
+        assert_eq!(hops.routes[&local], [], "that route does not leave the host");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rtnetlink::packet_route::route::{
     RouteVia,
 };
 
-use super::Netlink;
+use super::{Lost, Netlink};
 
 /// More next hops than a group has entries are of no use.
 const MOST_WAYS: usize = Way::BUCKETS as usize;
@@ -31,37 +31,53 @@ pub struct Route {
 impl Netlink {
     /// The next hops of the route to `destination` for packets from `source`, in the route's
     /// order; none where the kernel has no route, or one that does not leave the host.
-    pub async fn routes_to(&self, destination: IpAddr, source: IpAddr) -> Vec<Route> {
+    ///
+    /// # Errors
+    ///
+    /// [`Lost`]: the kernel's answer is not known.
+    pub async fn routes_to(&self, destination: IpAddr, source: IpAddr) -> Result<Vec<Route>, Lost> {
         // Policy rules may choose by source. The kernel refuses a source that is
         // not (or not yet) its own, so the second question leaves it out.
-        match self.ask_routes(destination, Some(source)).await {
-            Some(routes) => routes,
-            None => self.ask_routes(destination, None).await.unwrap_or_default(),
+        match self.ask_routes(destination, Some(source)).await? {
+            Some(routes) => Ok(routes),
+            None => Ok(self.ask_routes(destination, None).await?.unwrap_or_default()),
         }
     }
 
-    async fn ask_routes(&self, destination: IpAddr, source: Option<IpAddr>) -> Option<Vec<Route>> {
-        let length = if destination.is_ipv4() { 32 } else { 128 };
-        let mut builder =
-            RouteMessageBuilder::<IpAddr>::new().destination_prefix(destination, length).ok()?;
-        // The builder makes messages for adding routes; a question names neither
-        // table nor origin.
-        let message = builder.get_mut();
-        message.header.table = 0;
-        message.header.kind = RouteType::Unspec;
-        message.header.protocol = 0.into();
-        message.header.scope = 0.into();
-        // The route itself, all its next hops, and not the one that the kernel would take
-        // (Linux 4.13, commits b61798130f1b and 18c3a61c4264).
-        message.header.flags |= RouteFlags::FibMatch;
-        if let Some(source) = source {
-            message.header.source_prefix_length = length;
-            message.attributes.push(RouteAttribute::Source(source.into()));
-        }
-        let request = self.socket().handle.route().get(builder.build());
-        let mut stream = std::pin::pin!(request.execute());
-        from_message(&stream.try_next().await.ok()??, destination)
+    async fn ask_routes(
+        &self,
+        destination: IpAddr,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Vec<Route>>, Lost> {
+        let Some(question) = question(destination, source) else { return Ok(None) };
+        let socket = self.socket();
+        let mut stream = std::pin::pin!(socket.handle.route().get(question).execute());
+        let Ok(Some(message)) = stream.try_next().await else {
+            return socket.is_whole().map(|()| None);
+        };
+        Ok(from_message(&message, destination))
     }
+}
+
+fn question(destination: IpAddr, source: Option<IpAddr>) -> Option<RouteMessage> {
+    let length = if destination.is_ipv4() { 32 } else { 128 };
+    let mut builder =
+        RouteMessageBuilder::<IpAddr>::new().destination_prefix(destination, length).ok()?;
+    // The builder makes messages for adding routes; a question names neither
+    // table nor origin.
+    let message = builder.get_mut();
+    message.header.table = 0;
+    message.header.kind = RouteType::Unspec;
+    message.header.protocol = 0.into();
+    message.header.scope = 0.into();
+    // The route itself, all its next hops, and not the one that the kernel would take
+    // (Linux 4.13, commits b61798130f1b and 18c3a61c4264).
+    message.header.flags |= RouteFlags::FibMatch;
+    if let Some(source) = source {
+        message.header.source_prefix_length = length;
+        message.attributes.push(RouteAttribute::Source(source.into()));
+    }
+    Some(builder.build())
 }
 
 fn from_message(message: &RouteMessage, destination: IpAddr) -> Option<Vec<Route>> {

@@ -38,12 +38,13 @@ impl Socket {
 
     fn served(connection: impl Future<Output = ()> + Send + 'static, handle: Handle) -> Self {
         let is_lost = Arc::new(AtomicBool::new(false));
-        let lost = Arc::clone(&is_lost);
+        let ended = Ended(Arc::clone(&is_lost));
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(connection);
+            // Dropped before the connection, also where that panics: those who wait hear that there
+            // is no more when the connection is dropped.
+            let _ended = ended;
             connection.as_mut().await;
-            // Before those who wait hear that there is no more, which they do when it is dropped.
-            lost.store(true, Ordering::Release);
         });
         Self { handle, is_lost }
     }
@@ -63,8 +64,17 @@ impl Socket {
     }
 }
 
+/// Says so when the task ends, in whichever way.
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::os::fd::AsRawFd as _;
 
@@ -74,7 +84,7 @@ mod tests {
     use crate::netlink::{Netlink, Prod};
 
     /// One whose first datagram cannot be sent.
-    async fn broken() -> Socket {
+    pub(in crate::netlink) async fn broken() -> Socket {
         let (mut connection, handle, _) = rtnetlink::new_connection().unwrap();
         // It is known to be ready to send, which something else never becomes.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -96,6 +106,20 @@ mod tests {
             format!("{error:#}"),
             "cannot resolve 192.0.2.2 on interface lo: the netlink socket failed; another is opened"
         );
+        assert!(netlink.links().await.unwrap().iter().any(|link| link.name == "lo"));
+    }
+
+    /// A library that panics takes what was asked with it.
+    #[tokio::test]
+    async fn a_connection_that_panics_is_lost() {
+        let (connection, handle, _) = rtnetlink::new_connection().unwrap();
+        let panics = std::future::poll_fn(move |_| {
+            let _connection = &connection;
+            panic!("a message that nobody thought of")
+        });
+        let netlink = Netlink::over(Socket::served(panics, handle));
+        let error = netlink.links().await.unwrap_err();
+        assert!(error.is::<Lost>(), "{error:?}");
         assert!(netlink.links().await.unwrap().iter().any(|link| link.name == "lo"));
     }
 

@@ -253,6 +253,18 @@ fn a_service_manager_is_told_what_may_come_yet() -> Result<()> {
         ensure!(output.contains(&place) && output.contains("help:"), "{to}:\n{output}");
         host.expect_nothing_attached()?;
     }
+    // Read a second later, it may be right; what was read and is no text is not.
+    let nonesuch = host.scratch.path().join("nonesuch.toml");
+    let bytes = host.scratch.write("bytes.toml", b"\xff\xfe")?;
+    let folder = host.scratch.path();
+    for (path, code) in [(&*nonesuch, 1), (folder, 1), (&*bytes, 2)] {
+        for (command, code) in [(&["run", "--service"][..], code), (&["run"], 2), (&["check"], 2)] {
+            let (found, output) = host.run_with(command, path)?;
+            ensure!(found == Some(code), "{command:?}: {found:?} instead of {code}:\n{output}");
+            let words = format!("overlay: cannot read {}: ", path.display());
+            ensure!(output.contains(&words), "{command:?}:\n{output}");
+        }
+    }
     Ok(())
 }
 

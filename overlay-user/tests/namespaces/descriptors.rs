@@ -16,7 +16,7 @@ const API: &str = "127.0.0.1:8443";
 const WEB: &str = "127.0.0.1:8080";
 
 /// Lets a daemon have so many descriptors more than it has, and returns how many it might have.
-fn leave(ours: &Overlay<'_>, more: usize) -> Result<u64> {
+pub fn leave(ours: &Overlay<'_>, more: usize) -> Result<u64> {
     let pid = ours.pid().context("no daemon")?;
     let taken: Vec<u64> = std::fs::read_dir(format!("/proc/{pid}/fd"))?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -26,7 +26,8 @@ fn leave(ours: &Overlay<'_>, more: usize) -> Result<u64> {
     allow(pid, limit)
 }
 
-fn allow(pid: u32, limit: u64) -> Result<u64> {
+/// Lets a process have so many, and returns how many it might have.
+pub fn allow(pid: u32, limit: u64) -> Result<u64> {
     let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     let (pid, resource) = (pid.cast_signed(), libc::RLIMIT_NOFILE);
     // SAFETY: it writes to the structure alone.

@@ -170,6 +170,32 @@ fn ended_by(signal: Signal, name: &str, other: Option<&PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// What is on the devices is not written down, for want of room; the rest is.
+#[test]
+fn a_file_that_cannot_be_written_at_the_end_costs_that_file_alone() -> Result<()> {
+    if !require_root("a_file_that_cannot_be_written_at_the_end_costs_that_file_alone") {
+        return Ok(());
+    }
+    let bed = Bed::new()?;
+    let mut ours = bed.start()?;
+    let taught = bed.teach(&ours)?;
+    let blocked = file(&bed).with_extension("json.new");
+    std::fs::create_dir(&blocked)?;
+    let begun = SystemTime::now();
+    let code = ours.end(Signal::SIGTERM);
+    std::fs::remove_dir(&blocked)?;
+    ensure!(code? == Some(1), "{}", ours.log());
+    let written = file(&bed).with_extension("json");
+    let words = format!("cannot write {}: Is a directory", written.display());
+    ensure!(ours.log().contains(&words), "{}", ours.log());
+    ensure!(ours.log().contains("forwarding goes on without a daemon"), "{}", ours.log());
+    wait_for_file(&bed, begun)?;
+    ours.restart()?;
+    check(&ours, taught)?;
+    bed.is_reached("after a disk that was full")?;
+    ours.down()
+}
+
 #[test]
 fn what_was_learnt_survives_a_restart() -> Result<()> {
     if !require_root("what_was_learnt_survives_a_restart") {

@@ -13,6 +13,7 @@ use overlay_testbed::{
 };
 use serde_json::Value;
 
+use crate::descriptors;
 use crate::harness::{
     Modes, Overlay, TwoPorts, answers, attached, has_mark, marked, ping, prepare_for_xdp,
     prepare_uplinks,
@@ -323,6 +324,41 @@ fn news_that_were_lost_are_read_again() -> Result<()> {
         check().with_context(|| format!("{mode}\n{}", ours.log()))?;
     }
     Ok(())
+}
+
+/// Nothing can be read at once either; later it can.
+#[test]
+fn news_that_were_lost_are_read_again_once_that_is_possible() -> Result<()> {
+    if !require_root("news_that_were_lost_are_read_again_once_that_is_possible") {
+        return Ok(());
+    }
+    let mut noise = String::new();
+    for number in 0..12_000 {
+        let _ = writeln!(noise, "link set lo alias number-{number}");
+    }
+    let bed = TwoPorts::new()?;
+    let ours = bed.run(&with_a_trunk(&bed, "tc"))?;
+    let check = || -> Result<()> {
+        wait_to_pass(&bed, (0, 1), "before")?;
+        let pid = ours.pid().context("no daemon")?;
+        let may_have = descriptors::leave(&ours, 0)?;
+        let hosts = Netns::new("more")?;
+        asleep(&ours, || {
+            batch(&bed.gateway, &noise)?;
+            bed.gateway.exec("ip link del eth1")?;
+            veth(&bed.gateway, "eth1", &hosts, "eth1")
+        })?;
+        let words = "cannot follow changes over netlink: Too many open files";
+        wait_until(words, RECOVERY, || ours.log().contains(words).then_some(()))?;
+        // The tick tries and fails, too, and does not say so each time.
+        std::thread::sleep(SOON);
+        ensure!(ours.log().matches(words).count() == 1, "it is said again and again");
+        descriptors::allow(pid, may_have)?;
+        wait_until("another eth1", RECOVERY, || {
+            (attached(&bed.gateway, "eth1").ok()?.len() == 1).then_some(())
+        })
+    };
+    check().with_context(|| ours.log())
 }
 
 /// While the daemon gets no time.

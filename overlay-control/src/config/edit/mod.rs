@@ -63,6 +63,18 @@ pub struct Change {
     pub keys: Vec<(String, Option<Value>)>,
 }
 
+impl Change {
+    /// Whether it moves what stands behind it, so that the same words mean another table the next
+    /// time.
+    pub fn moves_others(&self) -> bool {
+        match self.verb {
+            Verb::Insert => true,
+            Verb::Remove => self.path.ends_in_a_position(),
+            Verb::Put | Verb::Patch => false,
+        }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb.name(), self.path)

@@ -64,6 +64,12 @@ impl Path {
         }
         Ok(Self { steps })
     }
+
+    /// Whether its table has no name, but a place in a list.
+    pub(super) fn ends_in_a_position(&self) -> bool {
+        let last = self.steps.last();
+        last.is_some_and(|step| matches!(step.which, Which::At(_) | Which::End))
+    }
 }
 
 fn unknown(word: &str, within: &Shape) -> Fault {

@@ -1,9 +1,10 @@
 //! From changes to a configuration that the daemon's loop has only to put into effect: editing
 //! and reading texts takes time, and is done beside the loop.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use overlay_control::config::edit::{self, Change, Edited, Fault};
+use overlay_control::config::edit::{self, Change, Edited, Fault, MAX_CHANGES};
 use overlay_control::config::{Config, ConfigError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
@@ -162,20 +163,32 @@ fn ephemeral(before: &Running, edit: &Edit, options: &Options, is_file: bool) ->
     if is_file {
         return Vec::new();
     }
-    let mut ephemeral = before.ephemeral.clone();
     match edit {
-        Edit::Changes(changes) if !options.persist => {
-            ephemeral.extend(changes.iter().map(ToString::to_string));
-            // The last that is said of a table is what counts.
-            let mut seen = std::collections::HashSet::new();
-            ephemeral.reverse();
-            ephemeral.retain(|change| seen.insert(change.clone()));
-            ephemeral.reverse();
-            ephemeral
-        }
+        Edit::Changes(changes) if !options.persist => with_changes(&before.ephemeral, changes),
         Edit::Whole(_) => vec!["put the whole configuration".to_owned()],
-        Edit::Changes(_) | Edit::Save => ephemeral,
+        Edit::Changes(_) | Edit::Save => before.ephemeral.clone(),
     }
+}
+
+/// The last that is said of a table is what counts; an insertion is one each time, as long as
+/// there are not too many to be told.
+fn with_changes(before: &[String], changes: &[Change]) -> Vec<String> {
+    let each_counts = before.len() + changes.len() <= MAX_CHANGES;
+    let (mut said, mut kept) = (HashSet::new(), Vec::new());
+    for change in changes.iter().rev() {
+        let (text, counts) = (change.to_string(), each_counts && change.moves_others());
+        if counts || said.insert(text.clone()) {
+            kept.push(text);
+        }
+    }
+    for text in before.iter().rev() {
+        let is_first = if each_counts { !said.contains(text) } else { said.insert(text.clone()) };
+        if is_first {
+            kept.push(text.clone());
+        }
+    }
+    kept.reverse();
+    kept
 }
 
 /// A text with an edit in it, read.
@@ -234,4 +247,53 @@ fn in_file(problem: Problem, before: &Running) -> Problem {
         before.ephemeral.join(", ")
     );
     Problem { detail, ..problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use overlay_control::config::edit::{Path, Verb};
+
+    use super::*;
+
+    fn change(verb: Verb, path: &str) -> Change {
+        Change { verb, path: Path::parse(path).unwrap(), keys: Vec::new() }
+    }
+
+    #[test]
+    fn each_insertion_is_told_and_the_last_word_on_a_table() {
+        let insert = || change(Verb::Insert, "segment/blue/acl/1");
+        let remove = || change(Verb::Remove, "segment/blue/acl/1");
+        let once = with_changes(&[], &[insert(), change(Verb::Put, "peer/gw2"), insert()]);
+        assert_eq!(
+            once,
+            ["insert segment/blue/acl/1", "put peer/gw2", "insert segment/blue/acl/1"]
+        );
+        let twice = with_changes(&once, &[remove(), remove(), change(Verb::Put, "peer/gw2")]);
+        assert_eq!(
+            twice,
+            [
+                "insert segment/blue/acl/1",
+                "insert segment/blue/acl/1",
+                "remove segment/blue/acl/1",
+                "remove segment/blue/acl/1",
+                "put peer/gw2"
+            ]
+        );
+        let named = change(Verb::Remove, "peer/gw2");
+        assert_eq!(with_changes(&[], &[named.clone(), named]), ["remove peer/gw2"]);
+    }
+
+    /// A script that inserts and removes for a year leaves no list of a year.
+    #[test]
+    fn there_are_never_too_many_to_be_told() {
+        let both = [
+            change(Verb::Insert, "segment/blue/acl/1"),
+            change(Verb::Remove, "segment/blue/acl/1"),
+        ];
+        let mut told = Vec::new();
+        for _ in 0..MAX_CHANGES {
+            told = with_changes(&told, &both);
+            assert!(told.len() <= MAX_CHANGES, "{}", told.len());
+        }
+    }
 }
