@@ -76,7 +76,7 @@ impl<'a> Soak<'a> {
         for turn in &TURNS {
             self.turn(turn)?;
         }
-        churn::every_mode(&mut self.bed)?;
+        churn::everything(&mut self.bed)?;
         let before = self.rest()?;
         self.witness.begin();
         let mut told = Instant::now();

@@ -27,8 +27,9 @@ const fn interrupting(name: &'static str, run: fn(&mut Bed<'_>) -> Result<()>) -
 }
 
 /// Has a gateway that lives load what it loads when it is first needed, and keeps: programs of
-/// every mode.
-pub fn every_mode(bed: &mut Bed<'_>) -> Result<()> {
+/// every mode, and the tables of access lists.
+pub fn everything(bed: &mut Bed<'_>) -> Result<()> {
+    [0, 1].into_iter().try_for_each(|side| changes::segments_of(bed, side))?;
     let all = devices::MODES.iter().flat_map(|mode| [(0, mode), (1, mode)]);
     all.into_iter().try_for_each(|(side, mode)| devices::made_again_as(bed, side, mode))
 }

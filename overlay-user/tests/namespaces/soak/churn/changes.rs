@@ -50,6 +50,11 @@ pub fn peers_by_reload(bed: &mut Bed<'_>) -> Result<()> {
 /// Segments, access lists, routers and routes that come, change and go.
 pub fn segments(bed: &mut Bed<'_>) -> Result<()> {
     let side = bed.side();
+    segments_of(bed, side)
+}
+
+/// The same of one gateway.
+pub fn segments_of(bed: &mut Bed<'_>, side: usize) -> Result<()> {
     let number = bed.next();
     for (action, vni, length) in [("deny", 1000, 24), ("permit", 2000, 25)] {
         let inside = format!(
