@@ -184,11 +184,12 @@ fn a_file_that_cannot_be_written_at_the_end_costs_that_file_alone() -> Result<()
     let begun = SystemTime::now();
     let code = ours.end(Signal::SIGTERM);
     std::fs::remove_dir(&blocked)?;
-    ensure!(code? == Some(1), "{}", ours.log());
+    let log = ours.whole_log();
+    ensure!(code? == Some(1), "{log}");
     let written = file(&bed).with_extension("json");
     let words = format!("cannot write {}: Is a directory", written.display());
-    ensure!(ours.log().contains(&words), "{}", ours.log());
-    ensure!(ours.log().contains("forwarding goes on without a daemon"), "{}", ours.log());
+    ensure!(log.contains(&words), "{log}");
+    ensure!(log.contains("forwarding goes on without a daemon"), "{log}");
     wait_for_file(&bed, begun)?;
     ours.restart()?;
     check(&ours, taught)?;
