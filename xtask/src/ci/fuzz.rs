@@ -9,7 +9,7 @@ use crate::step::{capture, execute, step};
 use crate::workspace::Workspace;
 
 /// Seconds for each target.
-const SECONDS: u32 = 20;
+const SECONDS: u32 = 12;
 
 /// Where the fuzz targets are built: instrumented, so apart from everything else.
 pub fn target_dir(workspace: &Workspace) -> PathBuf {
