@@ -55,7 +55,7 @@ pub async fn load(
 }
 
 /// Why there is no configuration, and where one may come from.
-fn unreadable(name: &str, error: &std::io::Error) -> CommandFailure {
+pub fn unreadable(name: &str, error: &std::io::Error) -> CommandFailure {
     let hint = match error.kind() {
         ErrorKind::NotFound => {
             "\n  help: --config FILE names another; a package has an example, \

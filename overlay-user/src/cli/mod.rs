@@ -193,8 +193,10 @@ fn instance_name(name: &str) -> Result<String, String> {
 /// Runs the command of this process's command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Command::Run(run) = &cli.command {
-        run::prepare(&run.configured.config);
+    if let Command::Run(run) = &cli.command
+        && let Err(failure) = run::prepare(run)
+    {
+        return failed(&failure);
     }
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -209,11 +211,14 @@ pub fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
-        Err(failure) => {
-            let _ = write!(std::io::stderr(), "{}", journal::failure(&failure.to_string()));
-            failure.exit_code()
-        }
+        Err(failure) => failed(&failure),
     }
+}
+
+/// Says why the command failed.
+fn failed(failure: &CommandFailure) -> ExitCode {
+    let _ = write!(std::io::stderr(), "{}", journal::failure(&failure.to_string()));
+    failure.exit_code()
 }
 
 async fn execute(command: Command) -> Result<ExitCode, CommandFailure> {

@@ -1,22 +1,26 @@
 //! `overlay run`.
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 
 use anyhow::anyhow;
 use tracing_subscriber::EnvFilter;
 
-use super::{CommandFailure, Run, journal};
+use super::{CommandFailure, Run, check, journal};
 use crate::daemon::Daemon;
 use crate::privileges;
 
 /// What comes before there are threads: the log, and giving up privileges, which every thread
-/// then lacks. A file that cannot be opened is left to [`run`], which says so.
-pub fn prepare(file: &Path) {
+/// then lacks. Whoever cannot open the file now goes no further: the next moment, where it can be,
+/// would have nobody who is confined.
+pub fn prepare(run: &Run) -> Result<(), CommandFailure> {
     start_logging();
-    if std::fs::File::open(file).is_ok() {
-        privileges::confine(file);
+    let file = &run.configured.config;
+    if let Err(error) = std::fs::File::open(file) {
+        let failure = check::unreadable(&file.display().to_string(), &error);
+        return Err(if run.service { for_service(failure) } else { failure });
     }
+    privileges::confine(file);
+    Ok(())
 }
 
 /// Runs a gateway until it is told to end.
