@@ -75,7 +75,7 @@ impl Carrier {
     }
 
     /// What the programs had counted has been taken from them.
-    pub const fn is_due(&mut self) {
+    pub const fn hurry(&mut self) {
         self.is_due = true;
     }
 }

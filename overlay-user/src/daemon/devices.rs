@@ -85,7 +85,7 @@ impl Daemon {
     /// others': the map of the counters has room for some thousand devices, and no more.
     pub(super) fn device_left(&mut self, ifindex: u32) {
         let Some((former, heir)) = self.devices.leave(ifindex) else { return };
-        self.carrier.is_due();
+        self.carrier.hurry();
         let mirror = self.mirror.read().unwrap_or_else(PoisonError::into_inner);
         for reason in DropReason::ALL.iter().copied() {
             for hook in HOOKS {
