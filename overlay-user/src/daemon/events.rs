@@ -398,6 +398,9 @@ impl Daemon {
         if self.unread.is_some() {
             self.read_again().await;
         }
+        if self.ledger.unwritten().is_some() {
+            self.keep_ledger();
+        }
         self.prod().await;
         self.keep_learnt().await;
         self.keep_counters();

@@ -208,6 +208,9 @@ impl Daemon {
             let subject = problem.split(':').next().unwrap_or_default();
             faults.push(Fault::new(Code::TunnelSocket, subject, problem, Code::TunnelSocket.fix()));
         }
+        if let Some(why) = self.ledger.unwritten() {
+            faults.push(Fault::new(Code::StateFile, "", why, Code::StateFile.fix()));
+        }
         if let Some(why) = self.sight.exposition.problem() {
             faults.push(Fault::new(Code::MetricsListener, "", why, Code::MetricsListener.fix()));
         }

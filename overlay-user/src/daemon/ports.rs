@@ -136,7 +136,7 @@ impl Daemon {
         }
         let mut before = self.intend(&[name.to_owned()]).await?;
         let attached = self.attach_intended(name, before.remove(name)).await;
-        self.write_ledger()?;
+        self.keep_ledger();
         attached
     }
 

@@ -97,7 +97,8 @@ impl Daemon {
         }
         self.flush();
         memory::release();
-        self.write_ledger()
+        self.keep_ledger();
+        Ok(())
     }
 
     /// Puts ports back to what they were.

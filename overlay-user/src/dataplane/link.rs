@@ -35,7 +35,12 @@ pub fn remove(path: &Path) {
         // SAFETY: the layout is the kernel's, and nothing is pointed to.
         let _ = unsafe { bpf(Command::LinkDetach, &mut attr) };
     }
-    let _ = fs::remove_file(path);
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::error!("cannot remove {}: {error}", path.display());
+        }
+        Ok(()) | Err(_) => {}
+    }
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {

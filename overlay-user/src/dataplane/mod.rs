@@ -46,7 +46,7 @@ mod xdp_features;
 
 use std::borrow::Cow;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::{MapData, PerfEventArray};
 use aya::programs::{Program, ProgramInfo, SchedClassifier, TcAttachType, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -164,6 +164,12 @@ impl Dataplane {
         features.suffice()?;
         let abilities = features.abilities();
         let seed = shared::seed()?;
+        // aya asks the kernel once, and takes any refusal for a kernel that has no such maps.
+        ensure!(
+            aya::features().bpf_global_data(),
+            "the kernel refused a BPF map of 32 bytes: it has no memory left for this process, or \
+             is older than 5.2"
+        );
         let mut loader = EbpfLoader::new();
         if let Some(pins) = &pins {
             pins.keep_new_maps()?;

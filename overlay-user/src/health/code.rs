@@ -68,6 +68,7 @@ codes! {
     TableNearlyFull = "table-nearly-full", Warning, "A table is more than nine tenths full.", "raise `node.fdb_entries` and restart, or have fewer";
     AddressLimit = "address-limit", Warning, "A port, peer or segment has as many learnt addresses as it may have.", "raise its `limit.macs`, or find who sends from so many";
     TableRefused = "table-refused", Error, "The kernel refused changes of tables.", "the log names the entries; `overlay reload` does not mend it, a restart does";
+    StateFile = "state-file", Error, "What is changed on devices cannot be written down.", "make room on the file system of `/run/overlay`; it is tried again every second";
     PuntsLost = "punts-lost", Warning, "User space is too slow for what the programs hand to it.", "look for a flood of unknown addresses or a host without CPU time";
     PuntsLimited = "punts-limited", Warning, "More is handed to user space than its limits let pass.", "find who sends it; `show drops` names the interface";
     SocketLosses = "socket-losses", Warning, "A port in user space loses frames.", "use a mode with a program (`auto`), or give the host more CPU time";

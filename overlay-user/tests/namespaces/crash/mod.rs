@@ -85,7 +85,8 @@ fn gateways_with_filters_that_crash_anywhere() -> Result<()> {
 
 #[test]
 fn gateways_that_are_refused_something() -> Result<()> {
-    let scenes: &[Scene] = &[refused::starts, refused::restarts];
+    let scenes: &[Scene] =
+        &[refused::starts, refused::restarts, refused::upgrades, refused::reloads];
     crash_anywhere("gateways_that_are_refused_something", ("tc", "tc"), "", scenes, scenes)
 }
 
@@ -142,7 +143,7 @@ fn first_starts(bed: &Bed<'_>) -> Result<()> {
     bed.write(false)?;
     let (seen, reference) = reference(bed, &version)?;
     let mut tally = Tally::new("first starts");
-    let numbers = steps::chosen(&seen, |operation| !operation.is_private());
+    let numbers = steps::chosen(&seen, is_seen_after);
     for (turn, number) in numbers.into_iter().enumerate() {
         if turn.is_multiple_of(2) || steps::everywhere() {
             let dead = bed.start_and_die(&version, number)?;
@@ -170,11 +171,17 @@ fn restarts(bed: &Bed<'_>) -> Result<()> {
 
 /// To a binary whose tables have another layout, and back.
 fn upgrades(bed: &Bed<'_>) -> Result<()> {
-    let Some(next) = next_layout() else {
+    let Some(versions) = there_and_back() else { return Ok(()) };
+    take_overs(bed, "upgrades and back", &versions)
+}
+
+/// A version whose tables have another layout, and the one under test.
+fn there_and_back() -> Option<[Version; 2]> {
+    let next = next_layout();
+    if next.is_none() {
         println!("SKIPPED upgrades that crash: OVERLAY_NEXT names no binary with another layout");
-        return Ok(());
-    };
-    take_overs(bed, "upgrades and back", &[Version::next(next), Version::under_test()])
+    }
+    Some([Version::next(next?), Version::under_test()])
 }
 
 /// Has each of these versions take over from the one before, in turn, and die on its way.
@@ -188,75 +195,92 @@ fn take_overs(bed: &Bed<'_>, what: &str, versions: &[Version]) -> Result<()> {
         daemon.signal(Signal::SIGTERM)?;
         daemon.wait(SOON)?;
         daemon = bed.start(version)?;
-        let seen = daemon.counted();
-        plans.push((steps::chosen(&seen, |operation| !operation.is_private()), seen));
+        plans.push(daemon.counted());
     }
     let mut tally = Tally::new(what);
     let mut counted = bed.counted()?;
-    let longest = plans.iter().map(|(numbers, _)| numbers.len()).max().unwrap_or(0);
-    for turn in 0..longest {
-        for ((version, reference), (numbers, _)) in versions.iter().zip(&references).zip(&plans) {
-            let Some(number) = numbers.get(turn).or(numbers.last()).copied() else { continue };
-            let former = daemon.objects();
-            let signal = [Signal::SIGKILL, Signal::SIGTERM][turn % 2];
-            daemon.signal(signal)?;
-            daemon.wait(SOON)?;
-            let dead = bed.start_and_die(version, number)?;
-            tally.count(&dead);
-            let left = dead.objects().and(&former);
-            let mut and_after = || {
-                bed.forwards().context("without a daemon")?;
-                let daemon = recovers(bed, version, &left, reference)?;
-                bed.has_counted_on(&mut counted).map(|()| daemon)
-            };
-            daemon = and_after().with_context(|| at(number, &dead))?;
-        }
+    for (turn, (plan, number)) in in_turn(&plans, is_seen_after).into_iter().enumerate() {
+        let version = &versions[plan];
+        let former = daemon.objects();
+        daemon.signal([Signal::SIGKILL, Signal::SIGTERM][turn / plans.len() % 2])?;
+        daemon.wait(SOON)?;
+        let dead = bed.start_and_die(version, number)?;
+        tally.count(&dead);
+        let left = dead.objects().and(&former);
+        let mut and_after = || {
+            bed.forwards().context("without a daemon")?;
+            let daemon = recovers(bed, version, &left, &references[plan])?;
+            bed.has_counted_on(&mut counted).map(|()| daemon)
+        };
+        daemon = and_after().with_context(|| at(number, &dead))?;
     }
-    let seen: Vec<_> = plans.into_iter().flat_map(|(_, seen)| seen).collect();
-    tally.tell(&seen)?;
+    tally.tell(&plans.concat())?;
     bed.down(&daemon.objects())
+}
+
+/// Of two configurations, which one is the second. Reloads go from one to the other, and back.
+const CONFIGURATIONS: [bool; 2] = [true, false];
+
+/// What gateways of both come to.
+fn references(bed: &Bed<'_>, version: &Version) -> Result<Vec<State>> {
+    let of = |is_second| {
+        bed.write(is_second)?;
+        Ok(reference(bed, version)?.1)
+    };
+    CONFIGURATIONS.into_iter().map(of).collect()
+}
+
+/// What reloads to both do that nobody disturbs.
+fn plans(bed: &Bed<'_>, daemon: &Traced) -> Result<Vec<Vec<Operation>>> {
+    let of = |is_second| {
+        bed.write(is_second)?;
+        daemon.count_from_now(None);
+        bed.run(&["reload"])?;
+        Ok(daemon.counted())
+    };
+    CONFIGURATIONS.into_iter().map(of).collect()
+}
+
+/// Whether it may be seen once its process is dead.
+fn is_seen_after(operation: &Operation) -> bool {
+    !operation.is_private()
+}
+
+/// Of several plans, which numbers are tried at which turn, and of which plan: as many of each, so
+/// that one leads to the other.
+fn in_turn(plans: &[Vec<Operation>], of: fn(&Operation) -> bool) -> Vec<(usize, usize)> {
+    let chosen: Vec<_> = plans.iter().map(|plan| steps::chosen(plan, of)).collect();
+    let longest = chosen.iter().map(Vec::len).max().unwrap_or(0);
+    let turn = |turn: usize| {
+        let of = move |(plan, numbers): (usize, &Vec<usize>)| {
+            Some((plan, *numbers.get(turn).or(numbers.last())?))
+        };
+        chosen.iter().enumerate().filter_map(of).collect::<Vec<_>>()
+    };
+    (0..longest).flat_map(turn).collect()
 }
 
 /// From one configuration to another, and back.
 fn reloads(bed: &Bed<'_>) -> Result<()> {
     let version = Version::under_test();
-    let configurations = [true, false];
-    let mut references = Vec::new();
-    for is_second in configurations {
-        bed.write(is_second)?;
-        references.push(reference(bed, &version)?.1);
-    }
+    let references = references(bed, &version)?;
     let mut daemon = bed.start(&version)?;
-    let mut plans = Vec::new();
-    for is_second in configurations {
-        bed.write(is_second)?;
-        daemon.count_from_now(None);
-        bed.run(&["reload"])?;
-        let seen = daemon.counted();
-        plans.push((steps::chosen(&seen, |operation| !operation.is_private()), seen));
-    }
+    let plans = plans(bed, &daemon)?;
     let mut tally = Tally::new("reloads and back");
-    let longest = plans.iter().map(|(numbers, _)| numbers.len()).max().unwrap_or(0);
-    for turn in 0..longest {
-        for ((is_second, reference), (numbers, _)) in
-            configurations.into_iter().zip(&references).zip(&plans)
-        {
-            let Some(number) = numbers.get(turn).or(numbers.last()).copied() else { continue };
-            bed.write(is_second)?;
-            daemon.count_from_now(Some((number, Fault::Kill)));
-            let told = bed.run(&["reload"]);
-            let dead = killed(daemon)?;
-            tally.count(&dead);
-            let and_after = || {
-                ensure!(told.is_err() || dead.hit().is_none(), "a reload that was cut off is good");
-                bed.forwards().context("without a daemon")?;
-                recovers(bed, &version, &dead.objects(), reference)
-            };
-            daemon = and_after().with_context(|| at(number, &dead))?;
-        }
+    for (plan, number) in in_turn(&plans, is_seen_after) {
+        bed.write(CONFIGURATIONS[plan])?;
+        daemon.count_from_now(Some((number, Fault::Kill)));
+        let told = bed.run(&["reload"]);
+        let dead = killed(daemon)?;
+        tally.count(&dead);
+        let and_after = || {
+            ensure!(told.is_err() || dead.hit().is_none(), "a reload that was cut off is good");
+            bed.forwards().context("without a daemon")?;
+            recovers(bed, &version, &dead.objects(), &references[plan])
+        };
+        daemon = and_after().with_context(|| at(number, &dead))?;
     }
-    let seen: Vec<_> = plans.into_iter().flat_map(|(_, seen)| seen).collect();
-    tally.tell(&seen)?;
+    tally.tell(&plans.concat())?;
     bed.down(&daemon.objects())
 }
 

@@ -5,11 +5,15 @@
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use overlay_testbed::wait_until;
 
-use super::bed::{Bed, Version, gone};
+use super::bed::{Bed, Version};
 use super::state::State;
 use super::tracer::{End, Fault, Operation, Traced};
-use super::{SOON, Tally, recovers, reference, steps};
+use super::{
+    CONFIGURATIONS, SOON, Tally, in_turn, plans, recovers, reference, references, steps,
+    there_and_back,
+};
 
 /// What the kernel might say.
 fn errno_of(operation: &Operation) -> Errno {
@@ -21,18 +25,22 @@ fn errno_of(operation: &Operation) -> Errno {
     }
 }
 
+fn is_tried(operation: &Operation) -> bool {
+    steps::everywhere() || !operation.is_private()
+}
+
 /// In starts, of which every other one takes over from a daemon that was killed.
 pub fn starts(bed: &Bed<'_>) -> Result<()> {
     let version = Version::under_test();
     bed.write(false)?;
     let (seen, reference) = reference(bed, &version)?;
     let mut tally = Tally::new("first starts that are refused something");
-    for number in steps::chosen(&seen, |operation| steps::everywhere() || !operation.is_private()) {
+    for number in steps::chosen(&seen, is_tried) {
         let errno = errno_of(&seen[number - 1]);
         let daemon = bed.launch(&version, Some((number, Fault::Refuse(errno))))?;
         let is_ready = bed.is_ready(&daemon)?;
         tally.count(&daemon);
-        judge(bed, &daemon, is_ready, &reference).with_context(|| of(number, &daemon))?;
+        judge(bed, &version, &daemon, is_ready, &reference).with_context(|| of(number, &daemon))?;
         let held = daemon.objects();
         if is_ready {
             bed.down(&held).with_context(|| of(number, &daemon))?;
@@ -45,36 +53,84 @@ pub fn starts(bed: &Bed<'_>) -> Result<()> {
 
 /// In starts that take over from a daemon that was stopped.
 pub fn restarts(bed: &Bed<'_>) -> Result<()> {
-    let version = Version::under_test();
+    take_overs(bed, "restarts that are refused something", &[Version::under_test()])
+}
+
+/// In starts of a version whose tables have another layout, and of that before again.
+pub fn upgrades(bed: &Bed<'_>) -> Result<()> {
+    let Some(versions) = there_and_back() else { return Ok(()) };
+    take_overs(bed, "upgrades and back that are refused something", &versions)
+}
+
+fn take_overs(bed: &Bed<'_>, what: &str, versions: &[Version]) -> Result<()> {
     bed.write(false)?;
-    let (_, reference) = reference(bed, &version)?;
-    bed.start(&version)?.signal(Signal::SIGKILL)?;
-    let mut daemon = bed.start(&version)?;
-    let seen = daemon.counted();
-    let mut tally = Tally::new("restarts that are refused something");
-    for number in steps::chosen(&seen, |operation| steps::everywhere() || !operation.is_private()) {
+    let references = versions.iter().map(|version| Ok(reference(bed, version)?.1));
+    let references = references.collect::<Result<Vec<_>>>()?;
+    let mut daemon = bed.start(versions.last().context("a version")?)?;
+    let mut plans = Vec::new();
+    for version in versions {
+        daemon.signal(Signal::SIGKILL)?;
+        daemon.wait(SOON)?;
+        daemon = bed.start(version)?;
+        plans.push(daemon.counted());
+    }
+    let mut tally = Tally::new(what);
+    for (plan, number) in in_turn(&plans, is_tried) {
+        let version = &versions[plan];
         let former = daemon.objects();
         daemon.signal(Signal::SIGTERM)?;
         daemon.wait(SOON)?;
-        let errno = errno_of(&seen[number - 1]);
-        let refused = bed.launch(&version, Some((number, Fault::Refuse(errno))))?;
+        let errno = errno_of(&plans[plan][number - 1]);
+        let refused = bed.launch(version, Some((number, Fault::Refuse(errno))))?;
         let is_ready = bed.is_ready(&refused)?;
         tally.count(&refused);
         let and_after = || -> Result<Traced> {
-            judge(bed, &refused, is_ready, &reference)?;
+            judge(bed, version, &refused, is_ready, &references[plan])?;
             bed.forwards()?;
             let left = refused.objects().and(&former);
             if is_ready {
                 refused.signal(Signal::SIGKILL)?;
                 refused.wait(SOON)?;
             }
-            let daemon = recovers(bed, &version, &left, &reference)?;
-            gone(&left.without(&daemon.objects()))?;
-            Ok(daemon)
+            recovers(bed, version, &left, &references[plan])
         };
         daemon = and_after().with_context(|| of(number, &refused))?;
     }
-    tally.tell(&seen)?;
+    tally.tell(&plans.concat())?;
+    bed.down(&daemon.objects())
+}
+
+/// In reloads from one configuration to another, and back. One that fails leaves the former; where
+/// the kernel refuses an entry of a table, the health says so, and a restart makes it good.
+pub fn reloads(bed: &Bed<'_>) -> Result<()> {
+    let version = Version::under_test();
+    let references = references(bed, &version)?;
+    let mut daemon = bed.start(&version)?;
+    let plans = plans(bed, &daemon)?;
+    let mut tally = Tally::new("reloads and back that are refused something");
+    for (plan, number) in in_turn(&plans, is_tried) {
+        bed.write(CONFIGURATIONS[plan])?;
+        let errno = errno_of(&plans[plan][number - 1]);
+        daemon.count_from_now(Some((number, Fault::Refuse(errno))));
+        let told = bed.run(&["reload"]);
+        tally.count(&daemon);
+        let and_after = || -> Result<Traced> {
+            bed.forwards()?;
+            if let Err(error) = told {
+                let said = format!("{error:#}");
+                ensure!(said.contains("(os error "), "it does not say what failed: {said}");
+                is_of_any_history(bed, &version, &references[1 - plan]).context("it failed")?;
+            } else {
+                lacks_nothing_unsaid(bed, &version, &daemon, &references[plan])?;
+            }
+            ensure!(!daemon.output().contains("panicked"), "a panic");
+            daemon.signal(Signal::SIGKILL)?;
+            daemon.wait(SOON)?;
+            recovers(bed, &version, &daemon.objects(), &references[plan])
+        };
+        daemon = and_after().with_context(|| of(number, &daemon))?;
+    }
+    tally.tell(&plans.concat())?;
     bed.down(&daemon.objects())
 }
 
@@ -84,7 +140,13 @@ fn of(number: usize, daemon: &Traced) -> String {
 }
 
 /// Whether a daemon took a refusal as it should.
-fn judge(bed: &Bed<'_>, daemon: &Traced, is_ready: bool, reference: &State) -> Result<()> {
+fn judge(
+    bed: &Bed<'_>,
+    version: &Version,
+    daemon: &Traced,
+    is_ready: bool,
+    reference: &State,
+) -> Result<()> {
     let said = daemon.output();
     ensure!(!said.contains("panicked"), "a panic");
     if daemon.hit().is_none() {
@@ -95,16 +157,35 @@ fn judge(bed: &Bed<'_>, daemon: &Traced, is_ready: bool, reference: &State) -> R
         ensure!(end == End::Code(1), "it ended with {end:?}, not with 1");
         let sentence = said.lines().rfind(|line| line.starts_with("overlay: "));
         let sentence = sentence.context("it ended without a word")?;
-        let names_it = sentence.contains("(os error ");
+        let of_aya =
+            "the kernel refused a BPF map of 32 bytes: it has no memory left for this process";
+        let names_it = sentence.contains("(os error ") || sentence.contains(of_aya);
         ensure!(names_it, "a sentence that does not say what was refused: {sentence}");
         return Ok(());
     }
     bed.settle()?;
-    // What was tried again, or needs not be, lacks nothing.
-    let same = bed.must_be(&Version::under_test(), reference);
-    let status = bed.run(&["status"])?;
-    if same.is_err() {
-        ensure!(!status.contains("  healthy"), "it lacks something and does not say so: {same:?}");
-    }
-    Ok(())
+    lacks_nothing_unsaid(bed, version, daemon, reference)
+}
+
+/// What was tried again, or needs not be, lacks nothing.
+fn lacks_nothing_unsaid(
+    bed: &Bed<'_>,
+    version: &Version,
+    daemon: &Traced,
+    reference: &State,
+) -> Result<()> {
+    let mut same = Ok(());
+    let status = || bed.run(&["status"]);
+    let came = wait_until("state as configured, or a word", SOON, || {
+        same = is_of_any_history(bed, version, reference);
+        let is_logged = daemon.output().lines().any(|line| line.contains(" ERROR "));
+        let says_so = || is_logged || !status().is_ok_and(|status| status.contains("  healthy"));
+        (same.is_ok() || says_so()).then_some(())
+    });
+    came.with_context(|| format!("it lacks something and does not say so: {same:?}"))
+}
+
+/// Fails unless the state is that, but for what depends on former reloads.
+fn is_of_any_history(bed: &Bed<'_>, version: &Version, reference: &State) -> Result<()> {
+    bed.state(version)?.of_any_history().must_be(&reference.clone().of_any_history())
 }
