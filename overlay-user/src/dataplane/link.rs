@@ -11,6 +11,8 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use anyhow::{Context as _, Result};
+
 use super::sys::{Command, bpf, bpf_fd};
 
 /// The `bpf_attr` of `BPF_OBJ_GET`.
@@ -35,11 +37,15 @@ pub fn remove(path: &Path) {
         // SAFETY: the layout is the kernel's, and nothing is pointed to.
         let _ = unsafe { bpf(Command::LinkDetach, &mut attr) };
     }
+    if let Err(error) = unpin(path) {
+        tracing::error!("{error:#}");
+    }
+}
+
+fn unpin(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::error!("cannot remove {}: {error}", path.display());
-        }
-        Ok(()) | Err(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.with_context(|| format!("cannot remove {}", path.display())),
     }
 }
 
@@ -48,4 +54,19 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
     let mut attr = ObjectAttr { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
     // SAFETY: the layout is the kernel's; the path outlives the call.
     unsafe { bpf_fd(Command::ObjGet, &mut attr) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_that_stays_is_told_of_and_one_that_is_not_there_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        unpin(&path.join("none")).unwrap();
+        let error = format!("{:#}", unpin(path).unwrap_err());
+        let expected = format!("cannot remove {}: Is a directory (os error 21)", path.display());
+        assert_eq!(error, expected);
+    }
 }
