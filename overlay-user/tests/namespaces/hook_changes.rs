@@ -1,7 +1,10 @@
 //! Ports that move from one hook to another, and ports that refuse.
 
+use std::path::Path;
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
-use overlay_testbed::{TwoGateways, require_root, require_tools, set_mtu};
+use overlay_testbed::{Cleanup, TwoGateways, require_root, require_tools, set_mtu, wait_until};
 
 use crate::harness::{Echoes, Overlay, attached, hook_of, ping, prepare_for_xdp};
 
@@ -78,6 +81,43 @@ fn hooks_change_in_a_reload() -> Result<()> {
             check(testbed, &ours, modes)?;
         }
         Ok(())
+    })
+}
+
+/// What is about to be changed on a device is written down before, or not done. What was undone is
+/// written down as soon as that is possible; until then the health says so.
+#[test]
+fn a_reload_that_cannot_write_down_what_it_changes() -> Result<()> {
+    with_first_modes("a_reload_that_cannot_write_down_what_it_changes", |testbed, ours| {
+        let state = Path::new("/run/overlay").join(format!("{}.json", testbed.gw1.name));
+        let names_port =
+            || Ok::<_, anyhow::Error>(std::fs::read_to_string(&state)?.contains("eth1"));
+        let with = config(testbed, MODES[0]);
+        let port = with.find("\n[[segment.port]]").context("no port")?;
+        let peer = with.find("\n[[peer]]").context("no peer")?;
+        let without = format!("{}{}", &with[..port], &with[peer..]);
+        let failure = format!("cannot write {}: Is a directory (os error 21)", state.display());
+
+        let blocked = state.with_extension("json.new");
+        std::fs::create_dir(&blocked)?;
+        let blocked = Cleanup::new(move || drop(std::fs::remove_dir(&blocked)));
+        ours.reload(&without)?;
+        ensure!(attached(&testbed.gw1.netns, "eth1")?.is_empty(), "still attached");
+        ensure!(names_port()?, "written although that was impossible");
+        let status = ours.run(&["status"])?;
+        ensure!(status.contains(&failure), "no word of it: {status}");
+        let refusal = format!("{:#}", ours.reload(&with).expect_err("nowhere to write"));
+        ensure!(refusal.contains(&format!("nothing was changed: {failure}")), "{refusal}");
+        ensure!(attached(&testbed.gw1.netns, "eth1")?.is_empty(), "changed all the same");
+
+        drop(blocked);
+        let is_written = || (!names_port().ok()?).then_some(());
+        wait_until("what was changed, written down", Duration::from_secs(10), is_written)?;
+        ours.reload(&with)?;
+        ensure!(names_port()?, "the port is not written down");
+        let status = ours.run(&["status"])?;
+        ensure!(status.contains("  healthy"), "written, and yet: {status}");
+        check(testbed, &ours, MODES[0])
     })
 }
 
