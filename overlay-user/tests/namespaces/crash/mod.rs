@@ -184,8 +184,12 @@ fn there_and_back() -> Option<[Version; 2]> {
     Some([Version::next(next?), Version::under_test()])
 }
 
-/// Has each of these versions take over from the one before, in turn, and die on its way.
-fn take_overs(bed: &Bed<'_>, what: &str, versions: &[Version]) -> Result<()> {
+/// Has each of these versions take over from the one before, undisturbed. Returns what each comes to,
+/// what it does for that, and the daemon of the last.
+fn taken_over(
+    bed: &Bed<'_>,
+    versions: &[Version],
+) -> Result<(Vec<State>, Vec<Vec<Operation>>, Traced)> {
     bed.write(false)?;
     let references = versions.iter().map(|version| Ok(reference(bed, version)?.1));
     let references = references.collect::<Result<Vec<_>>>()?;
@@ -197,6 +201,12 @@ fn take_overs(bed: &Bed<'_>, what: &str, versions: &[Version]) -> Result<()> {
         daemon = bed.start(version)?;
         plans.push(daemon.counted());
     }
+    Ok((references, plans, daemon))
+}
+
+/// Has each of these versions take over from the one before, in turn, and die on its way.
+fn take_overs(bed: &Bed<'_>, what: &str, versions: &[Version]) -> Result<()> {
+    let (references, plans, mut daemon) = taken_over(bed, versions)?;
     let mut tally = Tally::new(what);
     let mut counted = bed.counted()?;
     for (turn, (plan, number)) in in_turn(&plans, is_seen_after).into_iter().enumerate() {

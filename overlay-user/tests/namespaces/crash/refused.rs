@@ -12,7 +12,7 @@ use super::state::State;
 use super::tracer::{End, Fault, Operation, Traced};
 use super::{
     CONFIGURATIONS, SOON, Tally, in_turn, plans, recovers, reference, references, steps,
-    there_and_back,
+    taken_over, there_and_back,
 };
 
 /// What the kernel might say.
@@ -29,7 +29,7 @@ fn is_tried(operation: &Operation) -> bool {
     steps::everywhere() || !operation.is_private()
 }
 
-/// In starts, of which every other one takes over from a daemon that was killed.
+/// In starts where nothing was before.
 pub fn starts(bed: &Bed<'_>) -> Result<()> {
     let version = Version::under_test();
     bed.write(false)?;
@@ -63,17 +63,7 @@ pub fn upgrades(bed: &Bed<'_>) -> Result<()> {
 }
 
 fn take_overs(bed: &Bed<'_>, what: &str, versions: &[Version]) -> Result<()> {
-    bed.write(false)?;
-    let references = versions.iter().map(|version| Ok(reference(bed, version)?.1));
-    let references = references.collect::<Result<Vec<_>>>()?;
-    let mut daemon = bed.start(versions.last().context("a version")?)?;
-    let mut plans = Vec::new();
-    for version in versions {
-        daemon.signal(Signal::SIGKILL)?;
-        daemon.wait(SOON)?;
-        daemon = bed.start(version)?;
-        plans.push(daemon.counted());
-    }
+    let (references, plans, mut daemon) = taken_over(bed, versions)?;
     let mut tally = Tally::new(what);
     for (plan, number) in in_turn(&plans, is_tried) {
         let version = &versions[plan];
@@ -119,9 +109,15 @@ pub fn reloads(bed: &Bed<'_>) -> Result<()> {
             if let Err(error) = told {
                 let said = format!("{error:#}");
                 ensure!(said.contains("(os error "), "it does not say what failed: {said}");
-                is_of_any_history(bed, &version, &references[1 - plan]).context("it failed")?;
+                let mut same = Ok(());
+                let came = wait_until("state as before", SOON, || {
+                    same = is_of_any_history(bed, &version, &references[1 - plan]);
+                    same.is_ok().then_some(())
+                });
+                came.with_context(|| format!("it failed, and is not what it was: {same:?}"))?;
             } else {
-                lacks_nothing_unsaid(bed, &version, &daemon, &references[plan])?;
+                let is_same = || is_of_any_history(bed, &version, &references[plan]);
+                lacks_nothing_unsaid(bed, &daemon, is_same)?;
             }
             ensure!(!daemon.output().contains("panicked"), "a panic");
             daemon.signal(Signal::SIGKILL)?;
@@ -164,23 +160,23 @@ fn judge(
         return Ok(());
     }
     bed.settle()?;
-    lacks_nothing_unsaid(bed, version, daemon, reference)
+    lacks_nothing_unsaid(bed, daemon, || bed.state(version)?.must_be(reference))
 }
 
-/// What was tried again, or needs not be, lacks nothing.
+/// What was tried again, or needs not be, lacks nothing; of what is lacking the health tells, or the
+/// log, and why.
 fn lacks_nothing_unsaid(
     bed: &Bed<'_>,
-    version: &Version,
     daemon: &Traced,
-    reference: &State,
+    is_same: impl Fn() -> Result<()>,
 ) -> Result<()> {
     let mut same = Ok(());
-    let status = || bed.run(&["status"]);
+    let is_logged = |line: &str| line.contains(" ERROR ") && line.contains("(os error ");
+    let is_healthy = || bed.run(&["status"]).is_ok_and(|status| status.contains("  healthy"));
     let came = wait_until("state as configured, or a word", SOON, || {
-        same = is_of_any_history(bed, version, reference);
-        let is_logged = daemon.output().lines().any(|line| line.contains(" ERROR "));
-        let says_so = || is_logged || !status().is_ok_and(|status| status.contains("  healthy"));
-        (same.is_ok() || says_so()).then_some(())
+        same = is_same();
+        let is_said = || daemon.output().lines().any(is_logged) || !is_healthy();
+        (same.is_ok() || is_said()).then_some(())
     });
     came.with_context(|| format!("it lacks something and does not say so: {same:?}"))
 }
