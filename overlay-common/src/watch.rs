@@ -12,13 +12,9 @@ pub trait Clock {
 }
 
 impl Sampler {
-    /// Whether a frame that has come in is to be looked at. One that is on its way already has
-    /// been.
+    /// Whether a frame that has come in is to be looked at.
     #[inline(always)]
     pub fn is_due(&mut self) -> bool {
-        if self.current != 0 {
-            return false;
-        }
         if self.left != 0 {
             self.left -= 1;
             return false;
@@ -26,7 +22,8 @@ impl Sampler {
         true
     }
 
-    /// Looks at a frame that is due, and says whether it is to be told of, as it came in.
+    /// Looks at a frame that is due, and says whether it is to be told of, as it came in. Its
+    /// number is [`last`](Self::last) then.
     #[inline(always)]
     pub fn begin<P: Packet>(&mut self, what: &Watch, packet: &P, clock: &impl Clock) -> bool {
         if what.frames == 0 {
@@ -41,18 +38,12 @@ impl Sampler {
             self.left = what.pause;
             return false;
         }
-        self.current = self.last;
         true
     }
 
-    /// The frame's way is at its end. Returns its number where it was told of, or 0.
-    #[inline(always)]
-    pub fn end(&mut self) -> u32 {
-        core::mem::take(&mut self.current)
-    }
-
     /// Whether a frame that was not told of, and is dropped for a reason (a
-    /// [`DropReason`](crate::verdict::DropReason) as a number), is to be told of now.
+    /// [`DropReason`](crate::verdict::DropReason) as a number), is to be told of now, with the
+    /// number [`last`](Self::last).
     #[inline(always)]
     pub fn drops<P: Packet>(
         &mut self,

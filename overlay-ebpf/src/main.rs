@@ -293,7 +293,6 @@ fn xdp_one_armed_with<const FRAGS: bool>(ctx: &XdpContext, sides: &ProgramArray)
     let Some(packet) = XdpPacket::<FRAGS>::new(ctx.ctx) else {
         return xdp_action::XDP_PASS;
     };
-    watch::before(ctx.ctx);
     let (tables, ingress) = xdp_parts::<Bounded>(ctx);
     let side = match one_armed::side(&packet, &tables, ingress) {
         Side::Underlay => sides::UPLINK,

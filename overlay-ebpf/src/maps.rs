@@ -120,6 +120,8 @@ pub static WATCH: Array<Watch> = Array::with_max_entries(1, 0);
 #[map]
 pub static SAMPLERS: PerCpuArray<Sampler> = PerCpuArray::with_max_entries(1, 0);
 #[map]
+pub static TOLD: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+#[map]
 pub static SAMPLES: PerfEventArray<Sample> = PerfEventArray::new(0);
 
 /// What stands behind the length in a [`RouteKey`].

@@ -19,6 +19,29 @@ use crate::packet::{TcPacket, XdpPacket};
 #[unsafe(no_mangle)]
 static WATCHED: u32 = 0;
 
+/// On how many CPUs a frame is on its way that is told of: mostly on none, and who sees that needs
+/// to ask no further. Only the programs write it, which no [`Sampler`] can say of itself.
+static mut ON_THEIR_WAY: u64 = 0;
+
+#[inline(always)]
+fn some_on_their_way() -> bool {
+    // SAFETY: a word that is read at once.
+    unsafe { read_volatile(&raw const ON_THEIR_WAY) != 0 }
+}
+
+#[inline(always)]
+fn count_on_their_way(by: i64) {
+    // SAFETY: an addition to a static; Rust has no such instruction of this target.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({at} + 0) += {by}",
+            at = in(reg) &raw mut ON_THEIR_WAY,
+            by = in(reg) by,
+            options(nostack),
+        );
+    }
+}
+
 #[inline(always)]
 fn watched() -> bool {
     // SAFETY: as for `ABILITIES`.
@@ -54,7 +77,7 @@ pub fn before(context: impl Watchable) {
 /// A frame goes on, or does not. Of most nothing was told, and nothing is.
 #[inline(always)]
 pub fn after(context: impl Watchable, outcome: Outcome, egress: u32) {
-    if watched() && sampler().is_some_and(|sampler| sampler.current != 0) {
+    if watched() && some_on_their_way() {
         // SAFETY: callers have no other contexts.
         unsafe { context.went_out(word(outcome, 0, egress)) };
     }
@@ -117,6 +140,13 @@ fn sampler() -> Option<&'static mut Sampler> {
     maps::SAMPLERS.get_ptr_mut(0).map(|sampler| unsafe { &mut *sampler })
 }
 
+/// The number of this CPU's frame that is on its way, where it is told of; or 0.
+#[inline(always)]
+fn told() -> Option<&'static mut u32> {
+    // SAFETY: as for the sampler.
+    maps::TOLD.get_ptr_mut(0).map(|number| unsafe { &mut *number })
+}
+
 struct KernelClock;
 
 impl Clock for KernelClock {
@@ -159,8 +189,13 @@ unsafe extern "C" fn tc_went_out(skb: *mut __sk_buff, word: u64) {
 
 #[inline(always)]
 fn came_in<P: Packet>(context: *mut c_void, packet: &P, ifindex: u32, hook: Hook) {
-    let (Some(what), Some(sampler)) = (maps::WATCH.get(0), sampler()) else { return };
-    if sampler.begin(what, packet, &KernelClock) {
+    let (Some(what), Some(sampler), Some(told)) = (maps::WATCH.get(0), sampler(), told()) else {
+        return;
+    };
+    // One that is on its way already has been looked at.
+    if *told == 0 && sampler.begin(what, packet, &KernelClock) {
+        *told = sampler.last;
+        count_on_their_way(1);
         let sample = Sample { stage: Stage::Before as u8, ..sample(sampler.last, ifindex, hook) };
         tell(context, packet, what, sample);
     }
@@ -168,9 +203,12 @@ fn came_in<P: Packet>(context: *mut c_void, packet: &P, ifindex: u32, hook: Hook
 
 #[inline(always)]
 fn went_out<P: Packet>(context: *mut c_void, packet: &P, ifindex: u32, hook: Hook, word: u64) {
-    let Some(sampler) = sampler() else { return };
+    let (Some(sampler), Some(told)) = (sampler(), told()) else { return };
     let (outcome, reason) = ((word >> 40) as u8, (word >> 32) as u8);
-    let number = sampler.end();
+    let number = core::mem::take(told);
+    if number != 0 {
+        count_on_their_way(-1);
+    }
     if number == 0 && outcome != Outcome::Drop as u8 {
         return;
     }

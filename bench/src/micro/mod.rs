@@ -4,6 +4,7 @@
 //! - [`vectors`]: the frames, and what must become of each.
 //! - [`programs`]: the programs with the sample node's tables.
 //! - [`branches`]: how often each may go two ways.
+//! - [`watched`]: what it costs to be loaded so that frames can be told of.
 //! - [`baseline`]: figures that are kept, so that growth does not go unseen.
 //!
 //! Executed instructions are not counted: that takes a hardware counter, which a
@@ -13,6 +14,7 @@ pub mod baseline;
 pub mod branches;
 pub mod programs;
 pub mod vectors;
+mod watched;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -33,20 +35,28 @@ const ROUNDS: usize = 7;
 const QUICK_ROUNDS: usize = 3;
 const TIME: Metric = Metric::lower("time", "ns");
 
-/// One scenario: every vector in the programs of its direction.
+/// Every vector in the programs of its direction, and what those that tell of frames cost.
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {
     let rounds = if setup.quick { QUICK_ROUNDS } else { ROUNDS };
-    let build = |setup: &Setup| {
-        let cpu = setup.cpu;
-        let programs = Rc::new(RefCell::new(Programs::load()?));
-        let subject = |(program, vector, run)| {
-            let programs = Rc::clone(&programs);
-            Box::new(Single { programs, program, vector, run, cpu }) as Box<dyn Subject>
-        };
-        let subjects = vectors::all().into_iter().flat_map(Vector::runs).map(subject).collect();
-        Ok(Scenario { name: NAME, case: Case::new(), subjects })
+    let mut planned = vec![Planned::new(NAME, NAME, rounds, build)];
+    planned.extend(watched::scenarios(setup));
+    planned
+}
+
+fn build(setup: &Setup) -> Result<Scenario> {
+    let programs = Rc::new(RefCell::new(Programs::load()?));
+    let subject = |(program, vector, run)| {
+        let programs = Rc::clone(&programs);
+        Box::new(Single { programs, program, vector, run, cpu: setup.cpu }) as Box<dyn Subject>
     };
-    vec![Planned::new(NAME, NAME, rounds, build)]
+    let subjects = vectors::all().into_iter().flat_map(Vector::runs).map(subject).collect();
+    Ok(Scenario { name: NAME, case: Case::new(), subjects })
+}
+
+fn case(program: &str, vector: &str) -> Case {
+    [("program", program), ("vector", vector)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }
 
 /// One program, one vector.
@@ -64,8 +74,7 @@ impl Subject for Single {
     }
 
     fn case(&self) -> Case {
-        let case = [("program", self.program), ("vector", self.vector)];
-        case.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+        case(self.program, self.vector)
     }
 
     fn measure(&mut self) -> Result<Vec<Reading>> {

@@ -9,6 +9,7 @@ use overlay_control::action::Action;
 use overlay_control::sample::{self, Devices};
 use overlay_testbed::Netns;
 use overlay_user::dataplane::Dataplane;
+use overlay_user::dataplane::features::Features;
 use overlay_user::dataplane::punts::Readers;
 use tokio::runtime::Runtime;
 
@@ -40,12 +41,21 @@ pub struct Programs {
 impl Programs {
     /// Loads the programs and fills the tables.
     pub fn load() -> Result<Self> {
+        Self::load_form(Dataplane::load)
+    }
+
+    /// The same with programs that could tell of frames, and are asked for none.
+    pub fn load_watched() -> Result<Self> {
+        Self::load_form(|entries| Dataplane::load_watched_for(Features::probe()?, entries))
+    }
+
+    fn load_form(form: impl FnOnce(u32) -> Result<Dataplane> + Send) -> Result<Self> {
         let netns = Netns::new("micro")?;
         let devices = devices(&netns)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (dataplane, readers) = netns.enter(|| {
             let _inside = runtime.enter();
-            let mut dataplane = Dataplane::load(FDB_ENTRIES)?;
+            let mut dataplane = form(FDB_ENTRIES)?;
             let readers = dataplane.read_punts(|_| ())?;
             let Devices { ingress, ports, uplinks } = devices;
             for ifindex in ports.iter().chain(&uplinks).chain([&ingress]) {

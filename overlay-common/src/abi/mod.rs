@@ -138,6 +138,9 @@ pub mod maps {
     pub const WATCH: &str = "WATCH";
     /// Per-CPU array(1): index 0 → [`Sampler`](super::Sampler).
     pub const SAMPLERS: &str = "SAMPLERS";
+    /// Per-CPU array(1): index 0 → the number (u32) of the frame that is on its way through the
+    /// programs, where it is told of; or 0.
+    pub const TOLD: &str = "TOLD";
     /// Perf event array: [`Sample`](super::Sample) followed by the frame's bytes.
     pub const SAMPLES: &str = "SAMPLES";
 }

@@ -87,16 +87,12 @@ impl WatchFilter {
 pub struct Sampler {
     /// Frames that go by before the next one is looked at.
     pub left: u32,
-    /// The number of the frame that is on its way through the programs, where it is told of; or 0.
-    pub current: u32,
     /// The number that the last one had.
     pub last: u32,
-    /// Zero.
-    pub reserved: u32,
     /// What the limit leaves.
     pub bucket: super::PuntBucket,
 }
-record!(Sampler, 32);
+record!(Sampler, 24);
 
 /// What is told of a frame, with its first bytes behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

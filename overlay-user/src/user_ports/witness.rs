@@ -42,7 +42,6 @@ impl Witness<'_> {
         ifindex: u32,
         result: &Result<Verdict, DropReason>,
     ) {
-        self.sampler.end();
         let mut observed = match (begun, result) {
             (Some(begun), _) => Observed { took: Some(clock::now() - begun.time), ..begun },
             (None, Err(reason)) if self.sampler.drops(&self.what, frame, *reason as u8, &Now) => {

@@ -20,11 +20,13 @@ use overlay_testbed::{
     Gateway, Netns, Offloads, RawSocket, TwoGateways, is_emulated, mac_of, require_root,
     require_tools, set_mtu, set_offloads, veth, wait_until,
 };
+use serde_json::Value;
 
 use crate::devices::Tap;
 use crate::harness::{
     Overlay, arp, has_feature, hook_of, http_download, marked, octets, ping, stream, tcp, udp_sizes,
 };
+use crate::watch::{frames, watch};
 
 const TOOLS: &[&str] = &["iperf3", "curl", "python3", "bridge", "ping", "ethtool"];
 const SOON: Duration = Duration::from_secs(2);
@@ -143,6 +145,38 @@ fn a_gateway_with_one_device() -> Result<()> {
             Some(_) => stream(&bed.host1, &bed.host2, &format!("{HOST2}:4000"), 2 << 20, SOON)?,
         }
         ensure!(ours.drops()?.is_empty(), "{:?}", ours.drops());
+        Ok(())
+    })
+}
+
+/// Frames of the node's own pass through the same programs, and are nothing to tell of. What is
+/// told of a frame as it goes on is what was told of it as it came in.
+#[test]
+fn a_trace_on_one_device_is_of_the_overlays_frames() -> Result<()> {
+    on_each_hook("a_trace_on_one_device_is_of_the_overlays_frames", |bed, mode| {
+        let ours = bed.start(mode)?;
+        ping(&bed.host1, HOST2)?;
+        let trace = watch(&ours, &bed.gw1, &["trace", "--json", "icmp"])?;
+        for _ in 0..2 {
+            ping(&bed.gw2.netns, TwoGateways::VTEP1)?;
+            ping(&bed.host1, HOST2)?;
+        }
+        let told = wait_until("ten requests and answers, twice", SOON, || {
+            Some(frames(&trace)).filter(|frames| frames.len() >= 40)
+        })
+        .with_context(|| trace.output())?;
+        for frame in told {
+            let [before, after] = ["before", "after"].map(|form| &frame[form]);
+            let (host1, host2) = ("0a000001", "0a000002");
+            let is_hosts = |form: &Value| {
+                form["hex"].as_str().is_some_and(|hex| hex.contains(host1) && hex.contains(host2))
+            };
+            ensure!(is_hosts(before) && is_hosts(after), "{frame}");
+            let grown = after["length"].as_i64().zip(before["length"].as_i64());
+            let tunnel = grown.map(|(after, before)| (after - before).abs());
+            // Of a tunnel's 50 bytes, the tag of the host's side pays four, where it is counted.
+            ensure!(matches!(tunnel, Some(46 | 50)), "{frame}");
+        }
         Ok(())
     })
 }

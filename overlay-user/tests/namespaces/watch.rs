@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use overlay_testbed::{
-    Process, Scratch, TwoGateways, require_root, require_tools, run, wait_until,
+    Gateway, Process, Scratch, TwoGateways, require_root, require_tools, run, wait_until,
 };
 use serde_json::Value;
 
@@ -19,11 +19,11 @@ const SOON: Duration = Duration::from_secs(10);
 const HOOKS: [Modes; 4] = [("user", "user"), ("tc", "tc"), ("xdp", "tc"), ("xdp-generic", "tc")];
 
 /// A command that watches, and has begun to.
-fn watch<'n>(ours: &Overlay<'n>, testbed: &TwoGateways, arguments: &[&str]) -> Result<Process> {
+pub fn watch(ours: &Overlay<'_>, gateway: &Gateway, arguments: &[&str]) -> Result<Process> {
     let begun = || ours.log().matches("frames are watched").count();
     let before = begun();
-    let mut command = overlay(&testbed.gw1.netns);
-    command.args(arguments).args(["--name", &testbed.gw1.name]);
+    let mut command = overlay(&gateway.netns);
+    command.args(arguments).args(["--name", &gateway.name]);
     let process = Process::spawn(&mut command)?;
     wait_until("programs that tell of frames", SOON, || {
         (!process.is_running() || begun() > before).then_some(())
@@ -33,7 +33,7 @@ fn watch<'n>(ours: &Overlay<'n>, testbed: &TwoGateways, arguments: &[&str]) -> R
 }
 
 /// The frames that a command with `--json` has told of.
-fn frames(process: &Process) -> Vec<Value> {
+pub fn frames(process: &Process) -> Vec<Value> {
     process.output().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
@@ -49,7 +49,7 @@ fn a_trace_tells_what_becomes_of_frames() -> Result<()> {
         ping(&testbed.host1, TwoGateways::HOST2)?;
         let plain = attached(&testbed.gw1.netns, "eth1")?;
         let trace = ["trace", "--json", "host", TwoGateways::HOST2, "and", "udp"];
-        let process = watch(&ours, &testbed, &trace)?;
+        let process = watch(&ours, &testbed.gw1, &trace)?;
         let is_exchanged = attached(&testbed.gw1.netns, "eth1")? != plain;
         ensure!(is_exchanged == (modes.1 != "user"), "{modes:?}: {plain:?}");
         let mut echoes = Echoes::start(&testbed.host1, (&testbed.host2, TwoGateways::HOST2))?;
@@ -108,7 +108,7 @@ fn only_what_is_asked_for_is_told() -> Result<()> {
     }
     let testbed = TwoGateways::new()?;
     let [ours, _theirs] = both_ours(&testbed, ("tc", "tc"), ("tc", "tc"))?;
-    let drops = watch(&ours, &testbed, &["trace", "--json", "--drops"])?;
+    let drops = watch(&ours, &testbed.gw1, &["trace", "--json", "--drops"])?;
     let both =
         watch_beside(&testbed, &["trace", "--json", "segment", "blue", "and", "not", "icmp"])?;
     let few = watch_beside(&testbed, &["trace", "--json", "--count", "3", "peer", "second"])?;
@@ -173,7 +173,7 @@ fn wireshark_reads_a_capture() -> Result<()> {
     let scratch = Scratch::new()?;
     let file = scratch.path().join("capture.pcapng");
     let path = file.to_string_lossy().into_owned();
-    let process = watch(&ours, &testbed, &["capture", "--write", &path, "icmp"])?;
+    let process = watch(&ours, &testbed.gw1, &["capture", "--write", &path, "icmp"])?;
     // And live.
     let mut live = overlay(&testbed.gw1.netns)
         .args(["capture", "icmp", "--count", "8", "--name", &testbed.gw1.name])
