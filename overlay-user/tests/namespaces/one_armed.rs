@@ -149,33 +149,34 @@ fn a_gateway_with_one_device() -> Result<()> {
     })
 }
 
-/// Frames of the node's own pass through the same programs, and are nothing to tell of. What is
-/// told of a frame as it goes on is what was told of it as it came in.
+/// What is told of a frame as it goes on was told of the same as it came in, also where others
+/// between them are the node's own.
 #[test]
-fn a_trace_on_one_device_is_of_the_overlays_frames() -> Result<()> {
-    on_each_hook("a_trace_on_one_device_is_of_the_overlays_frames", |bed, mode| {
+fn a_trace_on_one_device_tells_of_one_frame_at_a_time() -> Result<()> {
+    on_each_hook("a_trace_on_one_device_tells_of_one_frame_at_a_time", |bed, mode| {
         let ours = bed.start(mode)?;
         ping(&bed.host1, HOST2)?;
+        let mac = mac_of(&bed.gw1.netns, "eth0")?;
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        bed.other.exec(&format!("ip neigh add 10.0.20.9 lladdr {mac} dev eth0"))?;
         let trace = watch(&ours, &bed.gw1, &["trace", "--json", "icmp"])?;
-        for _ in 0..2 {
-            ping(&bed.gw2.netns, TwoGateways::VTEP1)?;
-            ping(&bed.host1, HOST2)?;
+        for _ in 0..10 {
+            // In a VLAN that is no segment's; nobody answers.
+            let _ = bed.other.exec("ping -c 1 -W 0.01 10.0.20.9");
+            bed.host1.exec(&format!("ping -c 1 -W 1 {HOST2}"))?;
         }
-        let told = wait_until("ten requests and answers, twice", SOON, || {
-            Some(frames(&trace)).filter(|frames| frames.len() >= 40)
+        let is_hosts = |form: &Value| {
+            let ends = ["0a000001", "0a000002"];
+            form["hex"].as_str().is_some_and(|hex| ends.iter().all(|end| hex.contains(end)))
+        };
+        let sent = |frames: &[Value]| frames.iter().filter(|f| is_hosts(&f["after"])).count();
+        let told = wait_until("ten requests and ten answers", SOON, || {
+            Some(frames(&trace)).filter(|frames| sent(frames) == 20)
         })
         .with_context(|| trace.output())?;
         for frame in told {
-            let [before, after] = ["before", "after"].map(|form| &frame[form]);
-            let (host1, host2) = ("0a000001", "0a000002");
-            let is_hosts = |form: &Value| {
-                form["hex"].as_str().is_some_and(|hex| hex.contains(host1) && hex.contains(host2))
-            };
-            ensure!(is_hosts(before) && is_hosts(after), "{frame}");
-            let grown = after["length"].as_i64().zip(before["length"].as_i64());
-            let tunnel = grown.map(|(after, before)| (after - before).abs());
-            // Of a tunnel's 50 bytes, the tag of the host's side pays four, where it is counted.
-            ensure!(matches!(tunnel, Some(46 | 50)), "{frame}");
+            let of_hosts = ["before", "after"].map(|form| is_hosts(&frame[form]));
+            ensure!(of_hosts == [true; 2] || frame["after"].is_null(), "{frame}");
         }
         Ok(())
     })
