@@ -10,8 +10,9 @@ use super::held::Held;
 /// A median may rise by so many bytes from the second quarter of the time to the last, ...
 const RISE: u64 = 2 << 20;
 /// ... where that is short, by so many: a heap takes minutes to be as large as it will be, the
-/// log of events until it is full.
-const RISE_AT_FIRST: u64 = 8 << 20;
+/// log of events until it is full, and clients that do not listen may be there for most of a
+/// quarter, with all that waits for them. In half an hour a heap swings by as much about what stays.
+const RISE_AT_FIRST: u64 = 16 << 20;
 /// What is short.
 const SHORT: Duration = Duration::from_secs(600);
 /// ... or by this share of itself.
