@@ -38,9 +38,7 @@ const TIME: Metric = Metric::lower("time", "ns");
 /// Every vector in the programs of its direction, and what those that tell of frames cost.
 pub fn scenarios(setup: &Setup) -> Vec<Planned> {
     let rounds = if setup.quick { QUICK_ROUNDS } else { ROUNDS };
-    let mut planned = vec![Planned::new(NAME, NAME, rounds, build)];
-    planned.extend(watched::scenarios(setup));
-    planned
+    vec![Planned::new(NAME, NAME, rounds, build), watched::planned(setup)]
 }
 
 fn build(setup: &Setup) -> Result<Scenario> {

@@ -25,10 +25,10 @@ const TIME: Metric = Metric::lower("time", "ns");
 /// What those that tell take beyond.
 const EXTRA: Metric = Metric::lower("extra", "ns");
 
-/// One scenario.
-pub fn scenarios(setup: &Setup) -> Vec<Planned> {
+/// The scenario.
+pub fn planned(setup: &Setup) -> Planned {
     let rounds = if setup.quick { QUICK_ROUNDS } else { ROUNDS };
-    vec![Planned::new(NAME, NAME, rounds, build)]
+    Planned::new(NAME, NAME, rounds, build)
 }
 
 fn build(setup: &Setup) -> Result<Scenario> {

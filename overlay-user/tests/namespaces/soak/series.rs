@@ -10,8 +10,8 @@ use super::held::Held;
 /// A median may rise by so many bytes from the second quarter of the time to the last, ...
 const RISE: u64 = 2 << 20;
 /// ... where that is short, by so many: a heap takes minutes to be as large as it will be, the
-/// log of events until it is full, and clients that do not listen may be there for most of a
-/// quarter, with all that waits for them. In half an hour a heap swings by as much about what stays.
+/// log of events until it is full. In half an hour it swings by as much about a median that stays,
+/// and within two minutes a swing may last for most of a quarter.
 const RISE_AT_FIRST: u64 = 16 << 20;
 /// What is short.
 const SHORT: Duration = Duration::from_secs(600);
